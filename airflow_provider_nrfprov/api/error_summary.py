@@ -1,0 +1,75 @@
+r"""The error summary of a FAILED bulk operation, in the two formats that Nordic's tools have met.
+
+Both were seen for onboarding; that a claim's summary looks the same is inferred. Since late 2025:
+``{"errors": ["[0]: message", …]}``, rows counted from 0. Before: one string that ends in
+``(1-based)]: {\"message\": [rows]}."``, rows counted from 1. FAILED does not mean that nothing was
+done: rows that the summary does not name may well be claimed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_nrfprov.api.redaction import redact
+
+_NUMBERED = re.compile(r"^\s*\[(\d+)\]\s*:?\s*(.*)$", re.DOTALL)
+_ONE_BASED = "(1-based)]:"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSummary:
+    """What the service said went wrong. All text is redacted."""
+
+    rows: dict[int, str] = field(default_factory=dict)
+    """Row of the uploaded file, counted from 0, to the service's message."""
+    others: tuple[str, ...] = ()
+    """Messages that name no row."""
+
+
+def parse_error_summary(text: str) -> ErrorSummary:
+    """Read an error summary of either format. Never raises: what is not understood is in ``others``."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = text
+    rows: dict[int, list[str]] = {}
+    others: list[str] = []
+    for row, message in _entries(body):
+        if row is None or row < 0:
+            others.append(redact(message))
+        else:
+            rows.setdefault(row, []).append(redact(message))
+    return ErrorSummary({row: "; ".join(messages) for row, messages in rows.items()}, tuple(others))
+
+
+def _entries(body: Any) -> Iterator[tuple[int | None, str]]:
+    errors = body.get("errors", body) if isinstance(body, dict) else body
+    for entry in errors if isinstance(errors, list) else [errors]:
+        if not isinstance(entry, str):
+            yield None, json.dumps(entry, ensure_ascii=False)
+        elif _ONE_BASED in entry:
+            yield from _legacy_entries(entry)
+        elif numbered := _NUMBERED.match(entry):
+            yield int(numbered[1]), numbered[2]
+        else:
+            yield None, entry
+
+
+def _legacy_entries(text: str) -> Iterator[tuple[int | None, str]]:
+    escaped = text.split(_ONE_BASED, 1)[1]
+    start, end = escaped.find("{"), escaped.rfind("}")
+    for candidate in (escaped[start : end + 1], escaped[start : end + 1].replace('\\"', '"')):
+        try:
+            by_message = json.loads(candidate)
+        except ValueError:
+            continue
+        if isinstance(by_message, dict) and all(isinstance(rows, list) for rows in by_message.values()):
+            for message, rows in by_message.items():
+                for row in rows:
+                    yield (row - 1 if isinstance(row, int) else None), message
+            return
+    yield None, text

@@ -1,0 +1,310 @@
+"""Every operation of the service, once: what is sent and how its answer is read. Pure, no I/O.
+
+A function here builds an :class:`Operation`; :class:`~airflow_provider_nrfprov.api.client.ProvisioningClient`
+sends it. Method and path come from :mod:`~airflow_provider_nrfprov.api.contract`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import pendulum
+
+from airflow_provider_nrfprov.api.errors import Problem, UnreadableAnswerError
+from airflow_provider_nrfprov.api.models import (
+    BulkClaim,
+    BulkOpsRequest,
+    ClaimedDevice,
+    DryRun,
+    FailedClaim,
+    Page,
+    Tag,
+)
+from airflow_provider_nrfprov.api.redaction import redact
+
+ResultT = TypeVar("ResultT")
+ItemT = TypeVar("ItemT")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, read whole. ``text`` is redacted; ``body`` is what JSON is read from."""
+
+    method: str
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    body: str = field(repr=False)
+
+    def json(self) -> Any:
+        """Parse the body.
+
+        :raises UnreadableAnswerError: if it is not JSON (an HTML page, a truncated answer).
+        """
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise self.unreadable("is not JSON") from None
+
+    def problem(self) -> Problem:
+        """Read the reason of an error from whichever of the known body shapes it has."""
+        try:
+            body = json.loads(self.body)
+        except ValueError:
+            return Problem(self.text)
+        if not isinstance(body, dict):
+            return Problem(self.text)
+        code = body.get("code")
+        for key in ("message", "detail", "title"):
+            if isinstance(body.get(key), str):
+                return Problem(redact(body[key]), code if isinstance(code, int) else None)
+        return Problem(self.text, code if isinstance(code, int) else None)
+
+    def says_no_such_path_exists(self) -> bool:
+        """Whether an AWS API gateway says that it serves no such path (inferred for this service)."""
+        return self.status == 403 and self.problem().message == "Missing Authentication Token"
+
+    def unreadable(self, why: str) -> UnreadableAnswerError:
+        """Build the exception that says that this answer cannot be read, and shows its start."""
+        return UnreadableAnswerError(
+            f"the answer {self.status} to {self.method} {self.url} {why}: {self.text[:200]!r}",
+            status=self.status,
+            text=self.text,
+        )
+
+
+def _is_success(answer: Answer) -> bool:
+    return 200 <= answer.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[ResultT]):
+    """One call of the service, not yet sent."""
+
+    name: str
+    """The service's name of it; the key into :data:`~airflow_provider_nrfprov.api.contract.ENDPOINTS`."""
+    read: Callable[[Answer], ResultT]
+    path_parts: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | int] = field(default_factory=dict)
+    json: Mapping[str, Any] | None = field(default=None, repr=False)
+    csv: str | None = field(default=None, repr=False)
+    is_result: Callable[[Answer], bool] = _is_success
+    """Whether an answer is one to be read rather than an error."""
+
+
+def claim_device(claim_token: str, tags: Iterable[str] = ()) -> Operation[ClaimedDevice]:
+    """ClaimDeviceOwnership of one device; a device that is claimed already is a conflict (409, inferred)."""
+    body: dict[str, Any] = {"claimToken": claim_token}
+    if tags := list(tags):
+        body["tags"] = tags
+    return Operation("ClaimDeviceOwnership", _read_object(ClaimedDevice.from_json), json=body)
+
+
+def dry_run_claim(claim_token: str) -> Operation[DryRun]:
+    """Ask whether a device could be claimed, without claiming it (202 means yes)."""
+    return Operation(
+        "ClaimDeviceOwnership",
+        _read_dry_run,
+        query={"dryrun": "true"},
+        json={"claimToken": claim_token},
+        # Which status a refusal has is unknown. These say something of the caller, not of the device.
+        is_result=lambda answer: answer.status < 500 and answer.status not in {401, 403, 405, 408, 415, 429},
+    )
+
+
+def bulk_claim(csv: str) -> Operation[BulkClaim]:
+    """Claim many devices: rows of a claim token and, in quotes, comma-separated tags.
+
+    Which of the two contracts answers is read from the answer. A synchronous answer with an error
+    status that still holds ``claimedIds`` or ``failed`` is a result: some of the rows are claimed.
+    """
+    return Operation("BulkClaimDeviceOwnership", _read_bulk_claim, csv=csv, is_result=_is_bulk_claim_result)
+
+
+def fetch_bulk_ops_request(bulk_ops_request_id: str) -> Operation[BulkOpsRequest]:
+    """FetchBulkOpsRequest."""
+    return Operation(
+        "FetchBulkOpsRequest",
+        _read_object(BulkOpsRequest.from_json),
+        path_parts={"bulk_ops_request_id": bulk_ops_request_id},
+    )
+
+
+def list_bulk_ops_requests(
+    page_token: str | None = None,
+    *,
+    status: str | None = None,
+    requested_from: pendulum.DateTime | None = None,
+    requested_until: pendulum.DateTime | None = None,
+    page_limit: int = 100,
+) -> Operation[Page[BulkOpsRequest]]:
+    """List bulk operations, by status and time of request."""
+    filters = {
+        "status": status,
+        "startRequestedAt": requested_from.in_timezone("UTC").isoformat() if requested_from else None,
+        "endRequestedAt": requested_until.in_timezone("UTC").isoformat() if requested_until else None,
+    }
+    return Operation(
+        "ListBulkOpsRequests",
+        _read_page(BulkOpsRequest.from_json),
+        query=_page_query(page_token, page_limit, filters),
+    )
+
+
+def list_claimed_devices(
+    page_token: str | None = None,
+    *,
+    page_limit: int = 100,
+    filters: Mapping[str, str] | None = None,
+) -> Operation[Page[ClaimedDevice]]:
+    """ListClaimedDevices. The names of page parameters and ``filters`` are inferred."""
+    return Operation(
+        "ListClaimedDevices",
+        _read_page(ClaimedDevice.from_json),
+        query=_page_query(page_token, page_limit, filters or {}),
+    )
+
+
+def fetch_claimed_device(device_id: str) -> Operation[ClaimedDevice]:
+    """FetchClaimedDevice; a device that is not ours is not found."""
+    return Operation(
+        "FetchClaimedDevice", _read_object(ClaimedDevice.from_json), path_parts={"device_id": device_id}
+    )
+
+
+def set_device_tags(device_id: str, tags: Iterable[str]) -> Operation[None]:
+    """Replace the tags of a claimed device (UpdateClaimedDevice; method and path inferred)."""
+    return Operation(
+        "UpdateClaimedDevice", _read_nothing, path_parts={"device_id": device_id}, json={"tags": list(tags)}
+    )
+
+
+def unclaim_device(device_id: str) -> Operation[None]:
+    """UnclaimDevice: anybody may claim it then, and its data in Device Management is deleted."""
+    return Operation("UnclaimDevice", _read_nothing, path_parts={"device_id": device_id})
+
+
+def list_tags(page_token: str | None = None, *, page_limit: int = 100) -> Operation[Page[Tag]]:
+    """List the team's tags."""
+    return Operation("ListTags", _read_page(Tag.from_json), query=_page_query(page_token, page_limit, {}))
+
+
+def create_tag(tag: str, description: str = "") -> Operation[None]:
+    """Create a tag; one that exists is a conflict (409, inferred)."""
+    return Operation("CreateTag", _read_nothing, json={"tag": tag, "description": description})
+
+
+def update_tag(tag_id: str, tag: str, description: str = "") -> Operation[None]:
+    """UpdateTag: rename it on every device that has it."""
+    return Operation(
+        "UpdateTag",
+        _read_nothing,
+        path_parts={"tag_id": tag_id},
+        json={"tag": tag, "description": description},
+    )
+
+
+def delete_tag(tag_id: str) -> Operation[None]:
+    """DeleteTags: the tag leaves every device that has it."""
+    return Operation("DeleteTag", _read_nothing, path_parts={"tag_id": tag_id})
+
+
+def _page_query(
+    page_token: str | None, page_limit: int, filters: Mapping[str, str | None]
+) -> dict[str, str | int]:
+    query: dict[str, str | int] = {"pageLimit": page_limit}
+    if page_token:
+        query["pageNextToken"] = page_token
+    return query | {name: value for name, value in filters.items() if value}
+
+
+def _read_nothing(_answer: Answer) -> None:
+    return None
+
+
+def _read_object(build: Callable[[Any], ItemT]) -> Callable[[Answer], ItemT]:
+    def read(answer: Answer) -> ItemT:
+        return _build(build, answer.json(), answer)
+
+    return read
+
+
+def _read_page(build: Callable[[Any], ItemT]) -> Callable[[Answer], Page[ItemT]]:
+    def read(answer: Answer) -> Page[ItemT]:
+        body = answer.json()
+        items, token = (
+            (body.get("items"), body.get("pageNextToken")) if isinstance(body, dict) else (body, None)
+        )
+        if not isinstance(items, list):
+            raise answer.unreadable("holds no list 'items'")
+        return Page(tuple(_build(build, item, answer) for item in items), token or None)
+
+    return read
+
+
+def _build(build: Callable[[Any], ItemT], body: Any, answer: Answer) -> ItemT:
+    try:
+        return build(body)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise answer.unreadable("does not have the expected fields") from None
+
+
+def _read_dry_run(answer: Answer) -> DryRun:
+    if answer.status == 202:
+        return DryRun(claimable=True)
+    return DryRun(claimable=False, reason=answer.problem().message or f"answered {answer.status}")
+
+
+def _is_bulk_claim_result(answer: Answer) -> bool:
+    return _is_success(answer) or bool({"claimedIds", "failed"} & _keys(answer))
+
+
+def _keys(answer: Answer) -> set[str]:
+    try:
+        body = json.loads(answer.body)
+    except ValueError:
+        return set()
+    return set(body) if isinstance(body, dict) else set()
+
+
+def _read_bulk_claim(answer: Answer) -> BulkClaim:
+    body = answer.json()
+    if not isinstance(body, dict):
+        raise answer.unreadable("is not an object")
+    if bulk_ops_request_id := body.get("bulkOpsRequestId"):
+        return BulkClaim(answer.status, bulk_ops_request_id=str(bulk_ops_request_id))
+    if not {"claimedIds", "failed"} & set(body):
+        raise answer.unreadable("holds neither 'bulkOpsRequestId' nor 'claimedIds' or 'failed'")
+    claimed, failed = body.get("claimedIds") or [], body.get("failed") or []
+    if not isinstance(claimed, list) or not isinstance(failed, list):
+        raise answer.unreadable("holds 'claimedIds' or 'failed' that are not lists")
+    return BulkClaim(
+        answer.status,
+        claimed_ids=tuple(str(device_id).lower() for device_id in claimed),
+        failed=tuple(_read_failed(element) for element in failed),
+    )
+
+
+def _read_failed(element: Any) -> FailedClaim:
+    if not isinstance(element, dict):
+        text = str(element)
+        return FailedClaim(message=redact(text), device_id=text.lower(), claim_token=text)
+    shown = redact(json.dumps(element, ensure_ascii=False))
+    message = _first(element, "message", "error", "reason", "detail")
+    row = _first(element, "row", "index", "rowNumber")
+    device_id = _first(element, "id", "deviceId", "uuid")
+    token = _first(element, "claimToken", "token", "attestationToken")
+    return FailedClaim(
+        message=redact(str(message)) if message else shown,
+        row=row if isinstance(row, int) else None,
+        device_id=str(device_id).lower() if device_id else None,
+        claim_token=str(token) if token else None,
+    )
+
+
+def _first(element: Mapping[str, Any], *names: str) -> Any:
+    return next((element[name] for name in names if element.get(name) is not None), None)

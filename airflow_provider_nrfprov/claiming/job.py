@@ -1,0 +1,215 @@
+"""The bulk claim as a job: plan, send, settle, report.
+
+The order in which things are written makes it resumable: the ledger knows of a chunk before the
+service does. A chunk whose answer was lost is never blindly repeated. The service is asked which of
+its devices are ours, and only the others are sent again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import BinaryIO, cast
+
+from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError, UnreachableError
+from airflow_provider_nrfprov.claiming.claim_file import (
+    Chunk,
+    ClaimFileError,
+    Row,
+    check_tags,
+    chunks,
+    read_rows,
+    to_csv,
+)
+from airflow_provider_nrfprov.claiming.ledger import Entry, Ledger, Plan
+from airflow_provider_nrfprov.claiming.logger import Logger
+from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome
+from airflow_provider_nrfprov.claiming.service import Service
+from airflow_provider_nrfprov.claiming.settlement import not_claimed, settle_chunk
+from airflow_provider_nrfprov.claiming.storage import Folder, PathLike
+
+_REFUSED_AS_A_WHOLE = {400, 409, 413, 422}
+"""A request refused with one of these would be refused again; the next chunk may do better."""
+
+
+class ClaimJob:
+    """A claim file on its way through the service.
+
+    :param claim_file: where the file lies; it is read as a stream, more than once.
+    :param ledger: of this file with these tags, see :meth:`plan`.
+    """
+
+    def __init__(self, claim_file: PathLike, ledger: Ledger, service: Service, log: Logger) -> None:
+        self._claim_file = claim_file
+        self._ledger = ledger
+        self._service = service
+        self._log = log
+
+    @classmethod
+    def plan(
+        cls,
+        claim_file: PathLike,
+        folder: Folder,
+        service: Service,
+        log: Logger,
+        tags: Iterable[str] = (),
+    ) -> ClaimJob:
+        """Plan a job for the file as it is now.
+
+        :param folder: where ledger and report go.
+        :param tags: added to the tags of each row.
+        :raises ClaimFileError: if the file is not there.
+        :raises ValueError: if a tag cannot be one.
+        """
+        checked = check_tags(tags)
+        ledger = Ledger(folder, Plan(str(claim_file), digest_of(claim_file, checked), checked))
+        job = cls(claim_file, ledger, service, log)
+        log.info("%s: %s", claim_file, ledger.begin())
+        return job
+
+    def send(self) -> list[str]:
+        """Send every chunk that is not settled yet, one after the other.
+
+        :return: the ids of the bulk operations to wait for; none under the synchronous contract.
+        :raises NrfProvError: if the service could not be asked or would refuse every other chunk too.
+            What was sent until then is in the ledger, and a later call goes on from there.
+        """
+        operations: list[str] = []
+        started, sent = time.monotonic(), 0
+        for chunk in self._chunks():
+            if not chunk.sendable:
+                continue
+            entry = self._send(chunk)
+            sent += len(chunk.sendable)
+            if entry.bulk_ops_request_id:
+                operations.append(entry.bulk_ops_request_id)
+            self._log.info(
+                "chunk %d: %d rows, %s; %d rows sent so far, %.0f rows/s",
+                chunk.number,
+                len(chunk.sendable),
+                _in_words(entry),
+                sent,
+                sent / max(time.monotonic() - started, 1e-9),
+            )
+        return operations
+
+    def settle(self) -> Iterator[RowOutcome]:
+        """Yield what became of each row, in the order of the file, as far as the service knows by now.
+
+        Never raises for the service's sake: where it cannot be asked, rows are unknown.
+
+        :raises ClaimFileError: if the file is not the one any more that was sent.
+        """
+        if digest_of(self._claim_file, self._ledger.plan.tags) != self._ledger.plan.digest:
+            raise ClaimFileError(
+                f"{self._claim_file} has changed since its rows were sent; put the sent file back to get its "
+                "report, or run the claim again to send the changed one"
+            )
+        for chunk in self._chunks():
+            entry = self._ledger.entry(chunk.number)
+            outcomes = iter(settle_chunk(chunk.sendable, entry, self._service, self._log))
+            for row in chunk.rows:
+                if row.is_ok:
+                    yield next(outcomes)
+                else:
+                    yield RowOutcome(row, Outcome.REJECTED, row.verdict.value, row.message)
+
+    def _chunks(self) -> Iterator[Chunk]:
+        with self._claim_file.open("rb") as stream:
+            yield from chunks(read_rows(cast("BinaryIO", stream), str(self._claim_file)))
+
+    def _send(self, chunk: Chunk) -> Entry:
+        entry = self._ledger.entry(chunk.number)
+        if entry is not None and entry.is_settled:
+            return entry
+        if entry is not None and not entry.nothing_done:
+            self._log.info("chunk %d was sent before and its answer is not known", chunk.number)
+            return self._send_missing(chunk)
+        self._ledger.about_to_send(chunk.number)
+        try:
+            return self._post(chunk, tuple(range(len(chunk.sendable))))
+        except NrfProvError as error:
+            if _nothing_done(error):
+                raise
+            self._log.warning("chunk %d: no usable answer (%s)", chunk.number, error)
+            return self._send_missing(chunk)
+
+    def _send_missing(self, chunk: Chunk) -> Entry:
+        """Send those rows again whose devices are not ours, after a lost answer."""
+        rows = chunk.sendable
+        ours = self._service.find_claimed_devices([_device_id(row) for row in rows])
+        missing = tuple(position for position, row in enumerate(rows) if row.device_id not in ours)
+        self._log.info("chunk %d: %d of %d devices are ours", chunk.number, len(ours), len(rows))
+        entry = self._ledger.about_to_send(chunk.number, positions=missing)
+        if not missing:
+            return self._ledger.write(chunk.number, replace(entry, status=200))
+        return self._post(chunk, missing)
+
+    def _post(self, chunk: Chunk, positions: tuple[int, ...]) -> Entry:
+        rows = chunk.sendable
+        entry = self._ledger.entry(chunk.number)
+        assert entry is not None  # noqa: S101 - about_to_send comes first
+        try:
+            answer = self._service.bulk_claim(to_csv((rows[p] for p in positions), self._ledger.plan.tags))
+        except ServiceError as error:
+            if error.status in _REFUSED_AS_A_WHOLE:
+                words = dict.fromkeys(positions, error.problem.message)
+                return self._ledger.write(
+                    chunk.number, replace(entry, status=error.status, not_claimed=words)
+                )
+            if _nothing_done(error) and entry.sent is None:
+                self._ledger.write(chunk.number, replace(entry, nothing_done=True))
+            raise
+        except UnreachableError as error:
+            if _nothing_done(error) and entry.sent is None:
+                self._ledger.write(chunk.number, replace(entry, nothing_done=True))
+            raise
+        return self._ledger.write(
+            chunk.number,
+            replace(
+                entry,
+                status=answer.status,
+                bulk_ops_request_id=answer.bulk_ops_request_id,
+                not_claimed={} if answer.bulk_ops_request_id else not_claimed(rows, positions, answer),
+            ),
+        )
+
+
+def digest_of(claim_file: PathLike, tags: Iterable[str] = ()) -> str:
+    """Give the SHA-256 of a claim file and of the tags that are added to its rows, as hex.
+
+    :raises ClaimFileError: if the file is not there or cannot be read.
+    """
+    digest = hashlib.sha256(("\n".join(tags) + "\0").encode())
+    try:
+        with claim_file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except FileNotFoundError:
+        raise ClaimFileError(
+            f"there is no claim file {claim_file}; check the path, as the worker sees it"
+        ) from None
+    except OSError as error:
+        raise ClaimFileError(
+            f"the claim file {claim_file} cannot be read: {error.strerror or error}"
+        ) from error
+    return digest.hexdigest()
+
+
+def _device_id(row: Row) -> str:
+    return cast("str", row.device_id)
+
+
+def _nothing_done(error: NrfProvError) -> bool:
+    """Whether the service provably did nothing, so that a claim may be sent again."""
+    if isinstance(error, UnreachableError):
+        return not error.maybe_sent
+    return isinstance(error, ServiceError) and (error.status < 500 or error.status == 503)
+
+
+def _in_words(entry: Entry) -> str:
+    if entry.bulk_ops_request_id:
+        return f"bulk operation {entry.bulk_ops_request_id}"
+    return f"answered {entry.status}, {len(entry.not_claimed)} of them not claimed"

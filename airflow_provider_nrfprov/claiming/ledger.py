@@ -1,0 +1,139 @@
+"""What was sent and what was answered, chunk by chunk, kept where a crash cannot take it.
+
+Before a chunk is sent the ledger says so; after the answer it says what. Each entry is a file of its
+own, written whole: an object store cannot append. Entries hold times, ids, positions of rows and
+words of the service, never a claim token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+
+import pendulum
+
+from airflow_provider_nrfprov.claiming.storage import Folder
+
+_PLAN = "plan.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a job is about; with another ``digest`` it is another job."""
+
+    claim_file: str
+    digest: str
+    """SHA-256 over the tags that are added to each row and the file's bytes."""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of one chunk. A row's position is its place among the chunk's sendable rows, from 0."""
+
+    first_sent_at: pendulum.DateTime
+    """When it was first about to be sent."""
+    sent: tuple[int, ...] | None = None
+    """Positions of the rows in the newest request; ``None`` for all, as at the first."""
+    status: int | None = None
+    """HTTP status of the answer; ``None`` while there is none, and nobody can say what was done."""
+    bulk_ops_request_id: str | None = None
+    """The operation that carries it out, if the service answered with one (asynchronous contract)."""
+    not_claimed: Mapping[int, str] = field(default_factory=dict)
+    """Without an operation: the sent rows that the answer did not list as claimed, with the service's
+    words (empty where it had none)."""
+    nothing_done: bool = False
+    """The service provably did nothing: the chunk may be sent as if for the first time."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to be sent for this chunk."""
+        return self.status is not None and not self.nothing_done
+
+    @property
+    def was_repeated(self) -> bool:
+        """Whether an answer was lost and what was missing was sent again."""
+        return self.sent is not None
+
+
+class Ledger:
+    """The entries of one job, in a folder beside its report."""
+
+    def __init__(self, folder: Folder, plan: Plan) -> None:
+        self.plan = plan
+        self._root = folder
+        self._folder = folder.folder(plan.digest[:16])
+        self._chunks: set[str] | None = None
+
+    @classmethod
+    def reopen(cls, folder: Folder) -> Ledger:
+        """Open the ledger of the newest job in a folder.
+
+        :raises FileNotFoundError: if no job was sent from here.
+        """
+        text = folder.read(_PLAN)
+        if text is None:
+            raise FileNotFoundError(
+                f"{folder} holds no ledger: no bulk claim was sent with this report folder"
+            )
+        body = json.loads(text)
+        return cls(folder, Plan(body["claim_file"], body["digest"], tuple(body["tags"])))
+
+    def begin(self) -> str:
+        """Write the plan, and say in words whether this is a new job, a resumed one or a changed file."""
+        known = self._folder.names()
+        others = self._root.names() - {_PLAN, self.plan.digest[:16]}
+        self._root.write(_PLAN, json.dumps(asdict(self.plan)))
+        if known:
+            return "resuming: an earlier try of this job sent some of its rows"
+        if others:
+            return "a new job: the claim file or its tags changed since the last job that reported here"
+        return "a new job"
+
+    def entry(self, chunk: int) -> Entry | None:
+        """Read what is known of a chunk; ``None`` if it was never about to be sent."""
+        if self._chunks is None:
+            # One listing instead of a look for every chunk of a new job.
+            self._chunks = self._folder.names()
+        name = _name(chunk)
+        text = self._folder.read(name) if name in self._chunks else None
+        return None if text is None else _from_json(text)
+
+    def about_to_send(self, chunk: int, *, positions: tuple[int, ...] | None = None) -> Entry:
+        """Write that a chunk, or only its rows at ``positions``, is about to be sent."""
+        known = self.entry(chunk)
+        if known is None or (known.nothing_done and positions is None):
+            entry = Entry(first_sent_at=pendulum.now("UTC"))
+        else:
+            entry = Entry(first_sent_at=known.first_sent_at, sent=positions)
+        return self.write(chunk, entry)
+
+    def write(self, chunk: int, entry: Entry) -> Entry:
+        """Write what is known of a chunk now."""
+        self._folder.write(_name(chunk), _to_json(entry))
+        if self._chunks is not None:
+            self._chunks.add(_name(chunk))
+        return entry
+
+
+def _name(chunk: int) -> str:
+    return f"chunk-{chunk:06d}.json"
+
+
+def _to_json(entry: Entry) -> str:
+    return json.dumps(
+        asdict(replace(entry, not_claimed=dict(entry.not_claimed))), default=lambda time: time.isoformat()
+    )
+
+
+def _from_json(text: str) -> Entry:
+    body = json.loads(text)
+    return Entry(
+        first_sent_at=pendulum.DateTime.fromisoformat(body["first_sent_at"]),
+        sent=None if body["sent"] is None else tuple(body["sent"]),
+        status=body["status"],
+        bulk_ops_request_id=body["bulk_ops_request_id"],
+        not_claimed={int(position): words for position, words in body["not_claimed"].items()},
+        nothing_done=body["nothing_done"],
+    )

@@ -1,0 +1,142 @@
+"""One outcome for each row: ``report.csv``, ``failed_rows.csv`` and a summary that fits into an XCom."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from airflow_provider_nrfprov.claiming.claim_file import Row, Verdict, to_csv
+from airflow_provider_nrfprov.claiming.storage import Folder
+
+REPORT = "report.csv"
+FAILED_ROWS = "failed_rows.csv"
+SUMMARY = "summary.json"
+COLUMNS = ("line", "device_id", "outcome", "status", "message", "bulk_ops_request_id")
+SHOWN_EXAMPLES = 10
+
+
+class Outcome(str, Enum):
+    """What became of a row. Every row ends in exactly one of these."""
+
+    CLAIMED = "claimed"
+    ALREADY_CLAIMED = "already_claimed"
+    """It was ours before."""
+    REJECTED = "rejected"
+    """Found wanting before anything was sent."""
+    FAILED = "failed"
+    """The service refused it, or it was never sent; the message says which."""
+    UNKNOWN = "unknown"
+    """It was sent, and nobody can say what became of it (yet)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowOutcome:
+    """A row and what became of it."""
+
+    row: Row
+    outcome: Outcome
+    status: str = ""
+    """A verdict (rejected rows), an operation's status, or the HTTP status of the answer."""
+    message: str = ""
+    """The service's words, unedited but for secrets; or what is wrong with the row."""
+    bulk_ops_request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts of a report and where it lies."""
+
+    counts: dict[Outcome, int]
+    report: str
+    failed_rows: str | None
+    """A claim file of the rows to run again; ``None`` if there are none."""
+    examples: tuple[str, ...] = ()
+    """At most ten rows that failed or are unknown, in words."""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows in the claim file."""
+        return sum(self.counts.values())
+
+    @property
+    def not_claimed(self) -> int:
+        """How many rows failed or are unknown."""
+        return self.counts[Outcome.FAILED] + self.counts[Outcome.UNKNOWN]
+
+    def __str__(self) -> str:
+        counts = ", ".join(
+            f"{self.counts[outcome]:,} {outcome.value.replace('_', ' ')}" for outcome in Outcome
+        )
+        return f"{self.rows:,} rows: {counts}"
+
+    def as_dict(self) -> dict[str, int | str | None]:
+        """Give counts and paths: under 2 KB whatever the size of the file."""
+        counts = {outcome.value: self.counts[outcome] for outcome in Outcome}
+        return {"rows": self.rows, **counts, "report": self.report, "failed_rows": self.failed_rows}
+
+
+def write_report(folder: Folder, outcomes: Iterable[RowOutcome]) -> Summary:
+    """Write the report of a job into a folder, row by row as the outcomes come.
+
+    ``failed_rows.csv`` is a claim file itself: the rows that failed or are unknown, and the rejected
+    ones as they stand in the file, to be mended. Rows that repeat a device are left out. It holds
+    claim tokens, so only its owner may read it where the file system knows owners.
+    """
+    counts = dict.fromkeys(Outcome, 0)
+    examples: list[str] = []
+    with folder.writing(REPORT) as report, folder.writing(FAILED_ROWS, owner_only=True) as failed_rows:
+        writer = csv.writer(report, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for item in outcomes:
+            row = item.row
+            counts[item.outcome] += 1
+            writer.writerow(
+                (
+                    row.line,
+                    row.device_id,
+                    item.outcome.value,
+                    item.status,
+                    item.message,
+                    item.bulk_ops_request_id,
+                )
+            )
+            failed_rows.write(_to_run_again(item))
+            if item.outcome in {Outcome.FAILED, Outcome.UNKNOWN} and len(examples) < SHOWN_EXAMPLES:
+                examples.append(f"line {row.line} ({row.device_id}): {item.outcome.value}: {item.message}")
+    again = counts[Outcome.FAILED] + counts[Outcome.UNKNOWN] + counts[Outcome.REJECTED]
+    summary = Summary(
+        counts, folder.path_of(REPORT), folder.path_of(FAILED_ROWS) if again else None, tuple(examples)
+    )
+    folder.write(SUMMARY, json.dumps(summary.as_dict(), indent=2))
+    return summary
+
+
+def read_device_ids(report: Iterable[str], outcomes: Iterable[Outcome]) -> Iterator[str]:
+    """Yield the device ids of a ``report.csv`` whose rows ended in one of the given outcomes.
+
+    :raises ValueError: if it has no such columns.
+    """
+    wanted = {outcome.value for outcome in outcomes}
+    reader = csv.DictReader(report)
+    if not {"device_id", "outcome"} <= set(reader.fieldnames or ()):
+        raise ValueError(f"this is no report of a bulk claim: it has no columns {', '.join(COLUMNS)}")
+    for row in reader:
+        if row["outcome"] in wanted and row["device_id"]:
+            yield row["device_id"]
+
+
+def _to_run_again(item: RowOutcome) -> str:
+    if item.outcome in {Outcome.FAILED, Outcome.UNKNOWN}:
+        return to_csv([item.row])
+    if item.outcome is Outcome.REJECTED and item.row.verdict is not Verdict.DUPLICATE_DEVICE:
+        return f"{item.row.text}\n"
+    return ""
+
+
+def count_verdicts(rows: Iterable[Row]) -> Counter[Verdict]:
+    """Count the verdicts of a claim file's rows."""
+    return Counter(row.verdict for row in rows)

@@ -1,0 +1,175 @@
+"""The claim token (identity attestation token): decoded offline to the device that gave it.
+
+A token is ``BASE64URL(body) "." BASE64URL(cose)`` without padding, 180 characters, as a device
+answers ``AT%ATTESTTOKEN``. The body is CBOR: self-describe tag 55799 around
+``[message type, device UUID, device type, modem firmware UUID, nonce]``. The second part is a
+COSE_Sign1 with a detached payload. All of this is confirmed by decoding documented tokens.
+
+The token holds no IMEI, and whether its signature is genuine can't be told offline: that needs
+the device's identity key, which only Nordic has.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cbor2
+
+IDENTITY_MESSAGE = 1
+"""The one message type that can claim a device."""
+
+_MESSAGE_TYPES = {
+    2: "public key message v1",
+    3: "CSR message v1",
+    5: "provisioning response v1",
+    8: "public key message v2 (KEYGEN)",
+    9: "certificate signing request (KEYGEN)",
+}
+
+_DEVICE_TYPES = {
+    1: "nrf9160_SIAA",
+    2: "nrf9160_SIBA",
+    3: "nrf9160_SICA",
+    4: "nrf9161_LACA",
+    5: "nrf9131_LACA",
+    6: "nrf9151_LACA",
+}
+"""Names as the service writes them. Confirmed for 3 only; the others are inferred from its form."""
+
+_NOT_BASE64URL = re.compile(r"[^A-Za-z0-9_-]")
+_SELF_DESCRIBED_CBOR = "2dn3"
+"""How base64url writes the first bytes (d9 d9 f7) of every attestation token."""
+
+
+class TokenError(ValueError):
+    """A text that cannot be used as a claim token. The message never quotes the token."""
+
+
+class MalformedTokenError(TokenError):
+    """It is not an attestation token, or a damaged one; the message says what is wrong with it."""
+
+
+class WrongTokenKindError(TokenError):
+    """It is a well-formed token of a kind that cannot claim a device (a KEYGEN output, a JWT)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimToken:
+    """What a claim token says of its device.
+
+    ``text`` is the token in the form that is sent (no quotes, white space or padding); it stays
+    out of ``repr``, since a claim token is as good as a secret.
+    """
+
+    text: str = field(repr=False)
+    device_id: str
+    """The device UUID, lower case with hyphens: the id of the claimed device."""
+    device_type: int
+    firmware_id: str
+    """The UUID of the modem firmware."""
+
+    @property
+    def device_type_name(self) -> str:
+        """The device type as the service writes it, or ``unknown (7)`` for one not known here."""
+        return _DEVICE_TYPES.get(self.device_type, f"unknown ({self.device_type})")
+
+
+def decode(text: str) -> ClaimToken:
+    """Decode a claim token.
+
+    Surrounding white space and quotes (``AT%ATTESTTOKEN`` prints them) and base64 padding are
+    dropped: without them it is the same token. Key id and algorithm of the signature are left
+    for the service to judge, so that a newer device is not refused here.
+
+    :raises MalformedTokenError: if it is no attestation token, or a damaged one.
+    :raises WrongTokenKindError: if it is a token that cannot claim.
+    """
+    text = text.strip().strip("\"'").strip()
+    if not text:
+        raise MalformedTokenError("the token is empty")
+    parts = [part.rstrip("=") for part in text.split(".")]
+    if len(parts) == 3 and parts[0].startswith("eyJ"):
+        raise WrongTokenKindError("this is a JSON Web Token; claiming takes an AT%ATTESTTOKEN token")
+    if len(parts) != 2:
+        raise MalformedTokenError(
+            f"a token is two base64url parts joined by one dot; this has {len(parts)}"
+            + (" (was it cut short?)" if len(parts) == 1 else "")
+        )
+    message = _read_body(parts[0])
+    _check_signature_part(parts[1])
+    return ClaimToken(
+        text=".".join(parts),
+        device_id=str(uuid.UUID(bytes=message[1])),
+        device_type=message[2],
+        firmware_id=str(uuid.UUID(bytes=message[3])),
+    )
+
+
+def looks_like_token(text: str) -> bool:
+    """Whether a text starts as every attestation token does, however damaged the rest may be."""
+    return text.lstrip(" \t\"'").startswith(_SELF_DESCRIBED_CBOR)
+
+
+def _read_body(part: str) -> Sequence[Any]:
+    message = _load(part, "body")
+    # cbor2 returns tuples or lists for arrays, depending on its version.
+    if not isinstance(message, (list, tuple)) or not message or not _is_uint(message[0]):
+        raise MalformedTokenError("the body is not an attestation message (a CBOR array was expected)")
+    if message[0] != IDENTITY_MESSAGE:
+        kind = _MESSAGE_TYPES.get(message[0], "of a kind not known here")
+        raise WrongTokenKindError(
+            f"message type {message[0]}, {kind}, cannot claim a device; take the output of AT%ATTESTTOKEN"
+        )
+    if len(message) != 5:
+        raise MalformedTokenError(f"the identity message has {len(message)} fields instead of 5")
+    named = zip(("device UUID", "firmware UUID", "nonce"), (message[1], message[3], message[4]), strict=True)
+    for name, value in named:
+        if not isinstance(value, bytes) or len(value) != 16:
+            raise MalformedTokenError(f"the {name} is not 16 bytes")
+    if not _is_uint(message[2]):
+        raise MalformedTokenError("the device type is not a number")
+    return message
+
+
+def _check_signature_part(part: str) -> None:
+    cose = _load(part, "signature part")
+    # Without the dot's second half a token decodes but proves nothing, so it cannot claim (inferred).
+    if not isinstance(cose, cbor2.CBORTag) or cose.tag != 18:
+        raise MalformedTokenError("the signature part is not a COSE_Sign1 structure")
+    fields = cose.value
+    if not isinstance(fields, (list, tuple)) or len(fields) != 4:
+        raise MalformedTokenError("the signature part does not have the 4 fields of COSE_Sign1")
+    if not isinstance(fields[3], bytes) or len(fields[3]) != 64:
+        raise MalformedTokenError("the signature is not 64 bytes")
+
+
+def _load(part: str, name: str) -> object:
+    if wrong := _NOT_BASE64URL.search(part):
+        raise MalformedTokenError(
+            f"the {name} has a character that base64url does not use, at position {wrong.start() + 1}"
+        )
+    try:
+        raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except (binascii.Error, ValueError):
+        raise MalformedTokenError(
+            f"the {name} is not base64url: {len(part)} characters cannot be whole bytes (was it cut short?)"
+        ) from None
+    try:
+        value = cbor2.loads(raw)
+    except Exception:  # noqa: BLE001 - cbor2 lets several kinds out, RecursionError among them
+        raise MalformedTokenError(
+            f"the {name} ({len(part)} characters) is not CBOR (was it cut short?)"
+        ) from None  # an error's own text may quote bytes of the token
+    if name == "body" and isinstance(value, cbor2.CBORTag) and value.tag == 55799:
+        return value.value
+    return value
+
+
+def _is_uint(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -1,0 +1,86 @@
+"""``python -m airflow_provider_nrfprov.emulator``: the emulator until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import signal
+import sys
+import time
+from typing import get_args, get_type_hints
+
+from airflow_provider_nrfprov.emulator.settings import Settings
+
+_LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM. Returns 0, or 1 if the port cannot be had."""
+    options = vars(_parser().parse_args(arguments))
+    try:
+        from airflow_provider_nrfprov.emulator.server import HOST, running_emulator
+    except ModuleNotFoundError as error:
+        return _complain(
+            f"The emulator needs {error.name}: pip install 'airflow-provider-nrfprov[emulator]'."
+        )
+    stop: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: stop.append(received))
+    try:
+        with running_emulator(**options) as emulator:
+            sys.stdout.write(f"nRF Cloud emulator on {emulator.url}\n")
+            sys.stdout.flush()
+            while not stop:  # an Event may deadlock if a handler sets it while this thread waits
+                time.sleep(0.1)
+    except OSError as error:
+        port = options["port"]
+        if error.errno == errno.EADDRINUSE:
+            return _complain(f"Port {port} of {HOST} is in use; choose another with --port (0 takes any).")
+        return _complain(f"Cannot listen on port {port} of {HOST}: {os.strerror(error.errno or 0)}.")
+    except ValueError as error:
+        return _complain(f"{error}.")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults, hints = Settings(), get_type_hints(Settings)
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_nrfprov.emulator",
+        description="A local stand-in of Nordic's nRF Cloud Provisioning Service, on 127.0.0.1 only.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--port", type=_port, default=8099, help="0 takes any free port")
+    parser.add_argument("--api-key", default=defaults.api_key, help="API key of team A's owner")
+    parser.add_argument(
+        "--contract",
+        choices=get_args(hints["contract"]),
+        default=defaults.contract,
+        help="which generation of the service is served",
+    )
+    parser.add_argument(
+        "--bulk-seconds", type=float, default=defaults.bulk_seconds, help="how long a bulk operation takes"
+    )
+    parser.add_argument(
+        "--token-check",
+        choices=get_args(hints["token_check"]),
+        default=defaults.token_check,
+        help="whether claim tokens must be well-formed only, or signed too",
+    )
+    parser.add_argument("--log-level", choices=_LOG_LEVELS, default="warning", help="of the server's log")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return int(text)
+
+
+def _complain(sentence: str) -> int:
+    sys.stderr.write(sentence + "\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

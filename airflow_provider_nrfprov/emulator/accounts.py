@@ -1,0 +1,64 @@
+"""Who asks: API keys, each of one team and one role."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from airflow_provider_nrfprov.emulator.errors import Forbidden, Unauthenticated
+from airflow_provider_nrfprov.emulator.ids import team_id
+
+Role = Literal["owner", "admin", "editor", "viewer"]
+
+TEAM_A = team_id("A")
+TEAM_B = team_id("B")
+
+EDITOR_KEY = "emulator-editor-key"
+VIEWER_KEY = "emulator-viewer-key"
+OTHER_TEAM_KEY = "other-team-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One who may ask: a team (its UUID is the ``ownerId`` of what it claims) and a role."""
+
+    team: str
+    role: Role
+
+    def require_write(self) -> None:
+        """Raise ``Forbidden`` for a viewer. That the service draws the line here is a choice."""
+        if self.role == "viewer":
+            raise Forbidden("the role viewer cannot change anything")
+
+
+class KeyRing:
+    """The API keys that are valid now."""
+
+    def __init__(self, api_key: str) -> None:
+        self._callers = {
+            api_key: Caller(TEAM_A, "owner"),
+            EDITOR_KEY: Caller(TEAM_A, "editor"),
+            VIEWER_KEY: Caller(TEAM_A, "viewer"),
+            OTHER_TEAM_KEY: Caller(TEAM_B, "owner"),
+        }
+        self._revoked: set[str] = set()
+
+    def revoke(self, api_key: str) -> None:
+        """Make a key fail with 401 from now on."""
+        self._revoked.add(api_key)
+
+    def restore(self, api_key: str) -> None:
+        """Make a revoked key valid again."""
+        self._revoked.discard(api_key)
+
+    def restore_all(self) -> None:
+        """Make every revoked key valid again."""
+        self._revoked.clear()
+
+    def caller(self, authorization: str | None) -> Caller:
+        """Return who sent an ``Authorization`` header; raise ``Unauthenticated`` if nobody did."""
+        scheme, _, key = (authorization or "").partition(" ")
+        caller = self._callers.get(key.strip())
+        if scheme.lower() != "bearer" or caller is None or key.strip() in self._revoked:
+            raise Unauthenticated("access denied: a valid API key is needed")
+        return caller

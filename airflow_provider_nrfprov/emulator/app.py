@@ -1,0 +1,105 @@
+"""The emulated service over HTTP: from a request to an operation, and from its outcome to a response."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from airflow_provider_nrfprov.emulator.errors import ServiceError
+from airflow_provider_nrfprov.emulator.routes import ROUTES, Operation, Route
+from airflow_provider_nrfprov.emulator.service import Service
+from airflow_provider_nrfprov.emulator.settings import Settings
+from airflow_provider_nrfprov.emulator.wire import Call, Incoming, Reply
+
+UNKNOWN = "unknown path"
+"""Under this name are counted requests for paths and methods that are not served."""
+
+
+def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:
+    """Return the emulator as an ASGI application.
+
+    :param settings: how it behaves; not looked at if a service is given, which has its own.
+    :param service: the state to serve; a fresh one by default. It is ``app.state.service`` then.
+    """
+    service = service or Service(settings)
+    app = FastAPI(
+        title="nRF Cloud Provisioning Service (emulator)",
+        openapi_url=None,  # without the real service's document, one of our own would only mislead
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    for route in ROUTES:
+        _mount(app, route, service)
+
+    async def not_served(_: Request, error: Exception) -> Response:
+        service.count_request(UNKNOWN)
+        return _unknown_path(service.settings, error.status_code if isinstance(error, HTTPException) else 404)
+
+    app.add_exception_handler(404, not_served)
+    app.add_exception_handler(405, not_served)
+    return app
+
+
+def _mount(app: FastAPI, route: Route, service: Service) -> None:
+    served = [each for each in route.operations if each.served_under(service.settings.contract)]
+    endpoint = _endpoint(served, service) if served else _hidden
+    app.add_api_route(route.path, endpoint, methods=[route.method], response_model=None)
+
+
+async def _hidden(_: Request) -> Response:
+    # Mounted all the same, else "/claimed-devices/tags" would be taken for a device called "tags".
+    raise HTTPException(404)
+
+
+def _endpoint(operations: list[Operation], service: Service) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        incoming = Incoming(
+            method=request.method,
+            path=request.path_params,
+            query=request.query_params,
+            content_type=_content_type(request),
+            raw_body=await request.body(),
+            base_url=str(request.base_url).rstrip("/"),
+            authorization=request.headers.get("authorization"),
+        )
+        operation = next(each for each in operations if each.when(incoming))
+        if operation.counted:
+            service.count_request(operation.name)
+        # Every request passes through here: the one place where a fault can step in before the
+        # operation is carried out, or between that and the response.
+        return _response(_carry_out(operation, incoming, service))
+
+    return answer
+
+
+def _carry_out(operation: Operation, incoming: Incoming, service: Service) -> Reply:
+    try:
+        with service.turn() as now:
+            caller = service.keys.caller(incoming.authorization) if operation.needs_key else None
+            if caller is not None and incoming.method != "GET":
+                caller.require_write()
+            return operation.handler(Call(**vars(incoming), service=service, now=now, caller=caller))
+    except ServiceError as error:
+        return Reply(error.code // 100, {"code": error.code, "message": error.message})
+
+
+def _content_type(request: Request) -> str | None:
+    header = request.headers.get("content-type")
+    return None if header is None else header.partition(";")[0].strip().lower()
+
+
+def _response(reply: Reply) -> Response:
+    if reply.text is not None:
+        return Response(reply.text, reply.status, media_type=reply.media_type)
+    if reply.body is None:
+        return Response(status_code=reply.status)
+    return JSONResponse(reply.body, reply.status)
+
+
+def _unknown_path(settings: Settings, status: int) -> Response:
+    if settings.unknown_path == "gateway":
+        return JSONResponse({"message": "Missing Authentication Token"}, 403)
+    return JSONResponse({"code": status * 100 + 20, "message": "there is nothing at this path"}, status)

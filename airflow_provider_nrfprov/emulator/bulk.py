@@ -1,0 +1,158 @@
+"""Many claims from one CSV body: at once, or as an operation that takes its time."""
+
+from __future__ import annotations
+
+import csv
+import heapq
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from airflow_provider_nrfprov.emulator.devices import Devices
+from airflow_provider_nrfprov.emulator.errors import Invalid, NotFound, ServiceError
+from airflow_provider_nrfprov.emulator.ids import ulid
+from airflow_provider_nrfprov.emulator.paging import Shelf
+from airflow_provider_nrfprov.emulator.settings import Settings
+
+TERMINAL = frozenset({"FAILED", "SUCCEEDED"})
+
+
+class Row(NamedTuple):
+    """One row: a claim token and perhaps tags. ``problem`` says what is wrong with the row itself."""
+
+    token: str
+    tags: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class Failure(NamedTuple):
+    """A row that was refused; rows are counted from 0."""
+
+    row: int
+    token: str
+    message: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the rows."""
+
+    claimed_ids: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class BulkOperation:
+    """An asynchronous bulk claim. ``outcome`` is None until it is terminal."""
+
+    id: str
+    team: str
+    requested_at: datetime
+    completes_at: datetime
+    text: str = field(repr=False)
+    rows: list[Row] = field(repr=False)
+    outcome: Outcome | None = field(default=None, repr=False)
+
+    def status(self, now: datetime) -> str:
+        """PENDING for the first third of its time, IN_PROGRESS, at the end FAILED or SUCCEEDED."""
+        if self.outcome is not None:
+            return "FAILED" if self.outcome.failures else "SUCCEEDED"
+        third = (self.completes_at - self.requested_at) / 3
+        return "PENDING" if now < self.requested_at + third else "IN_PROGRESS"
+
+
+def read_rows(text: str, max_rows: int) -> list[Row]:
+    """Read a CSV body: a token in the first column, comma-separated tags in the second.
+
+    :raises Invalid: for a body that is empty, has a blank line (other than the newline at the
+        end) or too many rows. Nothing is applied then.
+    """
+    try:
+        records = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise Invalid(f"the body is not CSV: {error}") from None
+    if not records:
+        raise Invalid("the body has no rows")
+    if len(records) > max_rows:
+        raise Invalid(f"the body has {len(records)} rows; {max_rows} are the most")
+    for number, record in enumerate(records):
+        if not record:
+            raise Invalid(f"row {number} is blank")
+    return [_row(record) for record in records]
+
+
+def claim_rows(devices: Devices, team: str, rows: list[Row], at: datetime) -> Outcome:
+    """Claim row by row. A refused row stops nothing; the second row of a device is a conflict."""
+    outcome = Outcome()
+    for number, row in enumerate(rows):
+        try:
+            if row.problem:
+                raise Invalid(row.problem)
+            outcome.claimed_ids.append(devices.claim(team, row.token, row.tags, at).id)
+        except ServiceError as error:
+            outcome.failures.append(Failure(number, row.token, error.message))
+    return outcome
+
+
+class BulkOperations:
+    """The asynchronous bulk claims of all teams."""
+
+    def __init__(self, settings: Settings, devices: Devices) -> None:
+        self._settings = settings
+        self._devices = devices
+        self._shelf: Shelf[BulkOperation] = Shelf()
+        self._open: list[tuple[datetime, str, BulkOperation]] = []  # a heap: first the first to end
+
+    def submit(self, team: str, text: str, now: datetime) -> BulkOperation:
+        """Accept a CSV body; raise ``Invalid``. Its rows are looked at when the operation ends."""
+        rows = read_rows(text, self._settings.max_rows)
+        ends = now + timedelta(seconds=self._settings.bulk_seconds)
+        operation = BulkOperation(ulid(now), team, now, ends, text, rows)
+        self._shelf.add(operation.id, operation)
+        heapq.heappush(self._open, (ends, operation.id, operation))
+        return operation
+
+    def settle(self, now: datetime) -> None:
+        """Carry out every operation whose time is over by now, in the order in which they end."""
+        while self._open and self._open[0][0] <= now:
+            ended_at, _, operation = heapq.heappop(self._open)
+            operation.outcome = claim_rows(self._devices, operation.team, operation.rows, ended_at)
+
+    def get(self, team: str, operation_id: str) -> BulkOperation:
+        """Return a team's operation; raise ``NotFound``."""
+        operation = self._shelf.get(operation_id)
+        if operation is None or operation.team != team:
+            raise NotFound("there is no such bulk operation")
+        return operation
+
+    def all(self) -> Shelf[BulkOperation]:
+        """Return the operations of all teams in order of arrival."""
+        return self._shelf
+
+
+def error_summary(outcome: Outcome, form: str) -> str:
+    """Return the text of the file behind ``errorSummaryUrl``, in the form of today or the old one."""
+    if form == "list":
+        return json.dumps({"errors": [f"[{failure.row}]: {failure.message}" for failure in outcome.failures]})
+    rows_by_message: dict[str, list[int]] = {}
+    for failure in outcome.failures:
+        rows_by_message.setdefault(failure.message, []).append(failure.row + 1)
+    # The wording up to "(1-based)]: " is invented; what follows is how the service wrote it.
+    count = len(outcome.failures)
+    told = f"{count} rows failed [message: row numbers (1-based)]: {json.dumps(rows_by_message)}."
+    return json.dumps({"message": told}, separators=(",", ":"))
+
+
+def claims_per_operation(operations: Shelf[BulkOperation]) -> Counter[str]:
+    """Return how many devices each operation has claimed so far."""
+    return Counter({each.id: len(each.outcome.claimed_ids) if each.outcome else 0 for each in operations})
+
+
+def _row(record: list[str]) -> Row:
+    if len(record) > 2:
+        return Row(record[0], problem=f"the row has {len(record)} columns; two are the most")
+    tags = record[1].split(",") if len(record) == 2 else []
+    return Row(record[0], tuple(tag.strip() for tag in tags if tag.strip()))

@@ -1,0 +1,59 @@
+"""Why the service refuses something. Knows no HTTP: a numeric code, as nRF Cloud's, and words."""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """A refusal. ``code`` is a five-digit nRF code; its first three digits are the HTTP status.
+
+    The codes of api.nrfcloud.com are documented; that the provisioning service uses the same
+    ones, and the codes 40300, 40900 and 41500, are choices of the emulator.
+    """
+
+    code = 40000
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class MalformedRequest(ServiceError):
+    """The body cannot be read at all."""
+
+    code = 40000
+
+
+class Unauthenticated(ServiceError):
+    """No API key, or one that is not known (any more)."""
+
+    code = 40100
+
+
+class Forbidden(ServiceError):
+    """A known API key whose role does not allow the operation."""
+
+    code = 40300
+
+
+class NotFound(ServiceError):
+    """No such thing, or not one of this team."""
+
+    code = 40410
+
+
+class Conflict(ServiceError):
+    """It stands against what is there: claimed already, a name that is taken."""
+
+    code = 40900
+
+
+class UnsupportedContentType(ServiceError):
+    """The body is of a kind that the operation does not take."""
+
+    code = 41500
+
+
+class Invalid(ServiceError):
+    """The body can be read, but what it says is not allowed."""
+
+    code = 42200

@@ -1,0 +1,146 @@
+"""Which operation is served where: the emulator's whole interface as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from airflow_provider_nrfprov.emulator import (
+    bulk_handlers,
+    device_handlers,
+    provisioning_handlers,
+    side_doors,
+    tag_handlers,
+)
+from airflow_provider_nrfprov.emulator.wire import Call, Incoming, Reply
+
+Contract = Literal["both", "async", "sync"]
+
+
+def _always(_: Incoming) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that can be asked for.
+
+    ``name`` is the service's own where it is known. ``only_in`` is the contract that it belongs to,
+    if it is not in both. ``when`` tells it from others at the same path and method. ``counted`` is whether
+    ``/emulator/requests`` shows it.
+    """
+
+    name: str
+    handler: Callable[[Call], Reply]
+    only_in: Literal["async", "sync"] | None = None
+    when: Callable[[Incoming], bool] = _always
+    needs_key: bool = True
+    counted: bool = True
+
+    def served_under(self, contract: Contract) -> bool:
+        """Whether the operation exists under a contract."""
+        return contract == "both" or self.only_in in {None, contract}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method and a path, with the operations behind it; the first that applies is meant."""
+
+    method: str
+    path: str
+    operations: tuple[Operation, ...]
+
+
+def _route(method: str, path: str, *operations: Operation) -> Route:
+    return Route(method, path, operations)
+
+
+def _tag_routes(path: str, contract: Literal["async", "sync"]) -> list[Route]:
+    return [
+        _route("POST", path, Operation("CreateTag", tag_handlers.create_tag, contract)),
+        _route("GET", path, Operation("ListTags", tag_handlers.list_tags, contract)),
+        _route("GET", f"{path}/{{id}}", Operation("FetchTag", tag_handlers.fetch_tag, contract)),
+        _route("PUT", f"{path}/{{id}}", Operation("UpdateTag", tag_handlers.update_tag, contract)),
+        _route("DELETE", f"{path}/{{id}}", Operation("DeleteTags", tag_handlers.delete_tag, contract)),
+    ]
+
+
+def _side_door(method: str, path: str, handler: Callable[[Call], Reply]) -> Route:
+    return _route(method, path, Operation(path, handler, needs_key=False, counted=False))
+
+
+_CLAIM = (
+    Operation(
+        "ClaimDeviceOwnershipDryRun",
+        device_handlers.dry_run,
+        when=lambda request: request.query.get("dryrun") == "true",
+    ),
+    Operation(
+        "ClaimDeviceOwnershipCsv",
+        device_handlers.claim_csv,
+        only_in="sync",
+        when=lambda request: request.is_csv,
+    ),
+    Operation("ClaimDeviceOwnership", device_handlers.claim_one),
+)
+_UPDATE = Operation("UpdateClaimedDevice", device_handlers.update_device)
+_DEVICES = "/v1/claimed-devices"
+_DEVICE = f"{_DEVICES}/{{id}}"
+
+ROUTES: tuple[Route, ...] = (
+    _route("POST", _DEVICES, *_CLAIM),
+    _route("POST", "/v1/identities/claimed-devices", *_CLAIM),
+    _route(
+        "POST",
+        f"{_DEVICES}/bulk",
+        Operation("BulkClaimDeviceOwnership", bulk_handlers.start_bulk_claim, only_in="async"),
+    ),
+    # Fixed paths come before those that take an id in the same place.
+    *_tag_routes(f"{_DEVICES}/tags", "async"),
+    *_tag_routes("/v1/provisioning/tags", "sync"),
+    _route("GET", _DEVICES, Operation("ListClaimedDevices", device_handlers.list_devices)),
+    _route("GET", _DEVICE, Operation("FetchClaimedDevice", device_handlers.fetch_device)),
+    _route("PATCH", _DEVICE, _UPDATE),
+    _route("PUT", _DEVICE, _UPDATE),
+    _route("DELETE", _DEVICE, Operation("UnclaimDevice", device_handlers.unclaim_device)),
+    _route("POST", f"{_DEVICE}/block", Operation("BlockClaimedDevice", device_handlers.block_device)),
+    _route("POST", f"{_DEVICE}/unblock", Operation("UnblockClaimedDevice", device_handlers.unblock_device)),
+    _route(
+        "POST",
+        f"{_DEVICE}/provisioning",
+        Operation("CreateDeviceProvisioningCommand", provisioning_handlers.create_command),
+    ),
+    _route(
+        "GET",
+        f"{_DEVICE}/provisioning",
+        Operation("ListDeviceProvisioningCommands", provisioning_handlers.list_commands),
+    ),
+    _route(
+        "GET",
+        f"{_DEVICE}/provisioning/{{command}}",
+        Operation("FetchDeviceProvisioningCommand", provisioning_handlers.fetch_command),
+    ),
+    _route(
+        "POST",
+        "/v1/provisioning-rules",
+        Operation("CreateProvisioningRule", provisioning_handlers.create_rule),
+    ),
+    _route(
+        "GET", "/v1/provisioning-rules", Operation("ListProvisioningRules", provisioning_handlers.list_rules)
+    ),
+    _route("GET", "/v1/bulk-ops-requests", Operation("ListBulkOpsRequests", bulk_handlers.list_operations)),
+    _route(
+        "GET", "/v1/bulk-ops-requests/{id}", Operation("FetchBulkOpsRequest", bulk_handlers.fetch_operation)
+    ),
+    _route(
+        "GET",
+        "/bulk-ops-data/{team}/claim_device_ownership/{file}",
+        Operation("DownloadBulkOpsData", bulk_handlers.download, needs_key=False),
+    ),
+    _side_door("GET", "/emulator/health", side_doors.health),
+    _side_door("GET", "/emulator/devices", side_doors.all_devices),
+    _side_door("GET", "/emulator/operations", side_doors.all_operations),
+    _side_door("GET", "/emulator/requests", side_doors.request_counts),
+    _side_door("POST", "/emulator/reset", side_doors.reset),
+)

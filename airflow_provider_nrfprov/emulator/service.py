@@ -1,0 +1,126 @@
+"""The whole state of the emulated service, and the one lock around it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from airflow_provider_nrfprov.emulator.accounts import KeyRing
+from airflow_provider_nrfprov.emulator.bulk import BulkOperation, BulkOperations, claims_per_operation
+from airflow_provider_nrfprov.emulator.devices import READY, Device, Devices
+from airflow_provider_nrfprov.emulator.ids import Clock, to_milliseconds, utc_now
+from airflow_provider_nrfprov.emulator.provisioning import Commands, Rules
+from airflow_provider_nrfprov.emulator.settings import Settings
+from airflow_provider_nrfprov.emulator.tags import Tag, Tags
+from airflow_provider_nrfprov.emulator.token_check import TokenCheck
+
+
+class Service:
+    """The emulated service. Knows no HTTP.
+
+    Whoever reads or changes its parts does so within ``turn()``: one at a time, and after all
+    that the clock has brought about. The methods of this class take a turn themselves, and are
+    what a test asserts on.
+    """
+
+    devices: Devices
+    tags: Tags
+    operations: BulkOperations
+    commands: Commands
+    rules: Rules
+
+    def __init__(self, settings: Settings | None = None, clock: Clock = utc_now) -> None:
+        self.settings = settings or Settings()
+        self.keys = KeyRing(self.settings.api_key)
+        self.tokens = TokenCheck(self.settings.token_check)
+        self.requests: Counter[str] = Counter()
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._begin()
+
+    def now(self) -> datetime:
+        """Return the time of the service's clock, in whole milliseconds."""
+        return to_milliseconds(self._clock())
+
+    @contextmanager
+    def turn(self) -> Iterator[datetime]:
+        """Hold the state for oneself; what is due has happened. Yields the time that it is."""
+        with self._lock:
+            now = self.now()
+            self.operations.settle(now)
+            yield now
+
+    def reset(self) -> None:
+        """Forget every device, tag, operation, command, rule, revoked key and count."""
+        with self._lock:
+            self.keys.restore_all()
+            self.requests.clear()
+            self._begin()
+
+    def block(self, device: Device) -> None:
+        """Block a device: its pending commands stay pending."""
+        with self.turn() as now:
+            self.commands.of_device(device, now)  # what it did before it was blocked stays done
+            device.status = self.settings.blocked_status
+
+    def unblock(self, device: Device) -> None:
+        """Unblock a device: it begins with its pending commands now."""
+        with self.turn() as now:
+            if device.status != READY:
+                device.status = READY
+                self.commands.resume(device, now)
+
+    def unclaim(self, device: Device) -> None:
+        """Give a device up, with its commands."""
+        with self.turn():
+            self.devices.unclaim(device)
+            self.commands.forget(device)
+
+    def count_request(self, operation: str) -> None:
+        """Count a request that arrived, by the name of its operation."""
+        with self._lock:
+            self.requests[operation] += 1
+
+    def request_counts(self) -> dict[str, int]:
+        """Return how many requests arrived since the start or the last reset, by operation."""
+        with self._lock:
+            return dict(self.requests)
+
+    def claimed_devices(self, team: str | None = None) -> list[Device]:
+        """Return the claimed devices, of all teams or of one."""
+        with self.turn():
+            return [device for device in self.devices if team in {None, device.team}]
+
+    def claimed_ids(self, team: str | None = None) -> set[str]:
+        """Return the UUIDs of the claimed devices, of all teams or of one."""
+        return {device.id for device in self.claimed_devices(team)}
+
+    def claim_counts(self) -> dict[str, int]:
+        """Return how often each device went from unclaimed to claimed; unclaiming resets nothing."""
+        with self.turn():
+            return dict(self.devices.claim_counts)
+
+    def claims_per_operation(self) -> dict[str, int]:
+        """Return how many devices each bulk operation has claimed."""
+        with self.turn():
+            return dict(claims_per_operation(self.operations.all()))
+
+    def bulk_operations(self) -> list[BulkOperation]:
+        """Return the bulk operations of all teams in order of arrival."""
+        with self.turn():
+            return list(self.operations.all())
+
+    def team_tags(self, team: str) -> list[Tag]:
+        """Return the tags of a team, oldest first."""
+        with self.turn():
+            return self.tags.of_team(team)
+
+    def _begin(self) -> None:
+        self.tags = Tags(self.settings.unknown_tags)
+        self.devices = Devices(self.settings, self.tags, self.tokens)
+        self.operations = BulkOperations(self.settings, self.devices)
+        self.commands = Commands(self.settings.command_seconds)
+        self.rules = Rules()

@@ -1,0 +1,69 @@
+"""Every choice of the emulator where the truth about Nordic's service is unknown, as a setting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal, get_args, get_type_hints
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the emulator behaves. None of the defaults is a fact about Nordic's service.
+
+    :raises ValueError: if a value is not one of those listed.
+    """
+
+    api_key: str = "emulator-key"
+    """The API key of team A's owner. Three more keys always exist, see ``accounts``."""
+
+    contract: Literal["both", "async", "sync"] = "both"
+    """Which generation of the service is served. ``async`` is that of 2023 (bulk claims by
+    ``/claimed-devices/bulk``, tags at ``/claimed-devices/tags``), ``sync`` that of 2024 and later (CSV to
+    ``/claimed-devices``, tags at ``/provisioning/tags``)."""
+
+    bulk_seconds: float = 2.0
+    """How long an asynchronous bulk operation takes: PENDING for the first third, then
+    IN_PROGRESS, then FAILED or SUCCEEDED. Its devices are claimed when it ends."""
+
+    command_seconds: float = 1.0
+    """How long the (never present) device needs to carry out a provisioning command."""
+
+    token_check: Literal["structure", "signature"] = "structure"  # noqa: S105
+    """Whether a claim token must only be well-formed, or signed by the key of its device too."""
+
+    max_rows: int = 1000
+    """Most rows of one CSV body. The figure is the chunk size of Nordic's own tool."""
+
+    partial_failure_status: Literal[200, 201, 207, 400, 422] = 422
+    """Status of a synchronous CSV claim in which some rows, or all, failed."""
+
+    failed_shape: Literal["object", "string"] = "object"
+    """An element of ``failed``: ``{"row": 0, "claimToken": …, "message": …}`` or ``"[0]: message"``."""
+
+    error_summary: Literal["list", "legacy"] = "list"
+    """The file behind ``errorSummaryUrl``: today's ``{"errors": ["[0]: message"]}`` with rows from 0,
+    or the single string with rows from 1 that the service wrote until 2025."""
+
+    unknown_tags: Literal["created", "refused"] = "created"
+    """What becomes of a tag that does not exist yet, in a claim or an update: created or 422."""
+
+    conflict_names_owner: bool = False
+    """Whether a refused claim says if the device is this team's or another's."""
+
+    blocked_status: str = "BLOCKED"
+    """The ``status`` of a blocked device. Only ``READY`` is documented."""
+
+    unknown_path: Literal["gateway", "not_found"] = "gateway"
+    """What a path that is not served answers: 403 ``Missing Authentication Token`` as an AWS API
+    gateway does, or 404 (405 for a method)."""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for setting in fields(self):
+            allowed = get_args(hints[setting.name])
+            value = getattr(self, setting.name)
+            if allowed and value not in allowed:
+                choices = ", ".join(str(choice) for choice in allowed)
+                raise ValueError(f"{setting.name} is one of {choices}, not {value!r}")
+        if self.bulk_seconds < 0 or self.command_seconds < 0 or self.max_rows < 1:
+            raise ValueError("bulk_seconds and command_seconds are at least 0, max_rows at least 1")

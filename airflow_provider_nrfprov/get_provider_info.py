@@ -1,0 +1,94 @@
+"""What Airflow asks about this provider. Every Airflow process imports this module: it imports nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Give the provider's metadata, in the form of Airflow's ``provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-provider-nrfprov",
+        "name": "nRF Cloud Provisioning",
+        "description": "Claim, tag and unclaim nRF91 devices in `Nordic's nRF Cloud Provisioning Service <https://nrfcloud.com>`__.",
+        "integrations": [
+            {
+                "integration-name": "nRF Cloud Provisioning Service",
+                "external-doc-url": "https://docs.nrfcloud.com",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [
+            {
+                "integration-name": "nRF Cloud Provisioning Service",
+                "python-modules": ["airflow_provider_nrfprov.hooks.nrfprov"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": "nRF Cloud Provisioning Service",
+                "python-modules": [
+                    "airflow_provider_nrfprov.operators.bulk_claim",
+                    "airflow_provider_nrfprov.operators.claim_device",
+                    "airflow_provider_nrfprov.operators.tag_devices",
+                    "airflow_provider_nrfprov.operators.unclaim_devices",
+                ],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": "nRF Cloud Provisioning Service",
+                "python-modules": ["airflow_provider_nrfprov.sensors.bulk_ops"],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "nRF Cloud Provisioning Service",
+                "python-modules": ["airflow_provider_nrfprov.triggers.bulk_ops"],
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": "nrfprov",
+                "hook-name": "nRF Cloud Provisioning",
+                "hook-class-name": "airflow_provider_nrfprov.hooks.nrfprov.NrfProvHook",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "port", "login"],
+                    "relabeling": {"host": "Base URL", "password": "API key"},
+                    "placeholders": {"host": "https://api.provisioning.nrfcloud.com"},
+                },
+                "conn-fields": {
+                    "bulk_contract": {
+                        "label": "Bulk claim contract",
+                        "description": (
+                            "How the service answers a bulk claim: async with an operation to wait for, sync at once; "
+                            "auto finds out"
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["auto", "async", "sync"],
+                            "default": "auto",
+                        },
+                    },
+                    "cloud_url": {
+                        "label": "URL of bulk operations",
+                        "description": "Where the status of bulk operations is asked, if not on the host that follows from the base URL",
+                        "schema": {"type": ["string", "null"], "format": "url"},
+                    },
+                    "connect_timeout": {
+                        "label": "Connect timeout (s)",
+                        "schema": {"type": ["number", "null"], "default": 5, "minimum": 0.1},
+                    },
+                    "read_timeout": {
+                        "label": "Read timeout (s)",
+                        "schema": {"type": ["number", "null"], "default": 60, "minimum": 1},
+                    },
+                    "endpoints": {
+                        "label": "Endpoints",
+                        "description": 'Where your service differs: {"UpdateClaimedDevice": "PUT /claimed-devices/{device_id}"}',
+                        "schema": {"type": ["string", "null"], "format": "json"},
+                    },
+                },
+            }
+        ],
+    }

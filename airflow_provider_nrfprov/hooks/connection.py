@@ -1,0 +1,88 @@
+"""From an Airflow connection to a client of the service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_nrfprov.api.client import CONNECT_TIMEOUT, READ_TIMEOUT, ProvisioningClient
+from airflow_provider_nrfprov.api.contract import BulkContract, base_urls, endpoints
+from airflow_provider_nrfprov.api.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+
+def client_from(connection: Connection) -> ProvisioningClient:
+    """Build the client that a connection describes.
+
+    ``password`` is the API key, ``host`` the base URL (default: Nordic's). Extra, all optional:
+    ``cloud_url``, ``bulk_contract`` (``auto``, ``async``, ``sync``), ``connect_timeout`` and
+    ``read_timeout`` (seconds), ``endpoints`` (operation name to ``"METHOD /path"``).
+
+    :raises ConfigurationError: naming the connection and the field that is wrong.
+    """
+    try:
+        extra = _extra(connection.extra)
+        host = connection.host
+        if host and connection.port:
+            host = f"{host}:{connection.port}"
+        if host and "://" not in host and connection.schema in {"http", "https"}:
+            host = f"{connection.schema}://{host}"
+        return ProvisioningClient(
+            connection.password,
+            urls=base_urls(host, extra.get("cloud_url")),
+            endpoint_candidates=endpoints(_bulk_contract(extra), _object(extra, "endpoints")),
+            connect_timeout=_seconds(extra, "connect_timeout", CONNECT_TIMEOUT),
+            read_timeout=_seconds(extra, "read_timeout", READ_TIMEOUT),
+        )
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Airflow connection {connection.conn_id!r}: {error}") from None
+
+
+def _extra(text: str | None) -> Mapping[str, Any]:
+    # Not extra_dejson: in a trigger it can dead-lock the whole triggerer (apache/airflow#65286).
+    if not text:
+        return {}
+    try:
+        extra = json.loads(text)
+    except ValueError:
+        raise ConfigurationError("extra is not JSON") from None
+    if not isinstance(extra, dict):
+        raise ConfigurationError("extra is not a JSON object")
+    return extra
+
+
+def _bulk_contract(extra: Mapping[str, Any]) -> BulkContract:
+    text = extra.get("bulk_contract") or BulkContract.AUTO.value
+    try:
+        return BulkContract(text)
+    except ValueError:
+        known = ", ".join(contract.value for contract in BulkContract)
+        raise ConfigurationError(f"extra 'bulk_contract' is {text!r}; it can be {known}") from None
+
+
+def _object(extra: Mapping[str, Any], name: str) -> Mapping[str, str]:
+    value = extra.get(name) or {}
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"extra {name!r} is not a JSON object")
+    return value
+
+
+def _seconds(extra: Mapping[str, Any], name: str, default: float) -> float:
+    value = extra.get(name)
+    if value is None or value == "":
+        return default
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ConfigurationError(f"extra {name!r} is {value!r}; it has to be a number of seconds above 0")
+    return seconds

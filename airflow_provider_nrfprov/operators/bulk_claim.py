@@ -1,0 +1,289 @@
+"""The operators that claim the devices of a file and report what became of each row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
+    from airflow_provider_nrfprov.claiming.job import ClaimJob
+    from airflow_provider_nrfprov.claiming.report import Summary
+    from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+
+OPERATION_IDS_FILE = "bulk_ops_request_ids.txt"
+
+
+class _ClaimReporting(BaseOperator):
+    """What both operators do at the end: settle every row, write the report, judge."""
+
+    nrfprov_conn_id: str
+    max_failed_rows: int | str | None
+
+    def _hook(self) -> NrfProvHook:
+        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+
+        return NrfProvHook(self.nrfprov_conn_id)
+
+    def _report(self, report_dir: str, context: Context) -> Summary:
+        """Write the report of the newest job in a folder, from its ledger and the service's answers."""
+        from airflow_provider_nrfprov.claiming.job import ClaimJob
+        from airflow_provider_nrfprov.claiming.ledger import Ledger
+        from airflow_provider_nrfprov.claiming.report import write_report
+        from airflow_provider_nrfprov.claiming.storage import Folder
+        from airflow_provider_nrfprov.paths import to_path
+
+        folder = Folder(to_path(report_dir))
+        ledger = Ledger.reopen(folder)
+        job = ClaimJob(to_path(ledger.plan.claim_file), ledger, self._hook(), self.log)
+        summary = write_report(folder, job.settle())
+        self.log.info("%s; report: %s", summary, summary.report)
+        _push(context, report=summary.report)
+        return summary
+
+    def _judge(self, summary: Summary) -> dict[str, Any]:
+        """Fail if more rows failed or are unknown than is allowed; else give the receipt for XCom."""
+        from airflow_provider_nrfprov.claiming.report import Outcome
+        from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsUnknownError
+
+        allowed = None if self.max_failed_rows in {None, "", "None"} else int(str(self.max_failed_rows))
+        if allowed is not None and summary.not_claimed > allowed:
+            kind = RowsUnknownError if summary.counts[Outcome.UNKNOWN] else RowsFailedError
+            raise kind(
+                f"{summary.not_claimed} row(s) failed or are unknown, {allowed} allowed ({summary}). "
+                f"Report: {summary.report}; rows to run again: {summary.failed_rows}\n"
+                + "\n".join(summary.examples)
+            )
+        return summary.as_dict()
+
+
+class NrfProvBulkClaimOperator(_ClaimReporting):
+    """Claims the devices of a claim file, in chunks of 1,000 rows, and accounts for every row.
+
+    Takes the service's own form (``token`` or ``token,"tag1,tag2"``) and what Nordic's
+    ``gather_attestation_tokens`` writes (``imei,uuid,token,time``). Rows that cannot be sent are
+    rejected one by one, with a reason; the others are claimed.
+
+    A retried or cleared task goes on where the last one ended: what was sent and answered is in a
+    ledger beside the report. A chunk whose answer was lost is not repeated blindly.
+
+    With ``wait_for_completion`` the task ends when the report is written: ``report.csv`` (a line a row),
+    ``failed_rows.csv`` (a claim file of the rows to run again) and ``summary.json``. Without, it ends when
+    everything is sent; :class:`~airflow_provider_nrfprov.sensors.bulk_ops.NrfProvBulkOpsSensor` waits then, and
+    :class:`NrfProvBulkClaimReportOperator` writes the report.
+
+    :param claim_file: path or URL of the file: local to the worker, or on an object store
+        (``s3://conn_id@bucket/key``).
+    :param report_dir: folder for report and ledger, local or on an object store; by default
+        ``NAME-reports/RUN_ID`` beside the claim file. Workers, retries and later tasks have to see the same.
+    :param tags: given to each device besides the row's own tags, as it is claimed.
+    :param wait_for_completion: wait for the bulk operations and write the report.
+    :param deferrable: wait in the triggerer and give the worker slot up.
+    :param poll_interval: seconds between two rounds of asking.
+    :param wait_timeout: seconds until the wait is given up; the operations go on in nRF Cloud.
+    :param max_failed_rows: so many rows may fail or be unknown before the task fails, after the report is
+        written; ``None`` for any number. Rejected rows do not count.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
+    :return: counts by outcome, ``rows``, and the paths ``report`` and ``failed_rows``: under 2 KB. Without
+        waiting: ``claim_file``, ``report_dir`` and the number of ``bulk_operations``. Also pushed, by key:
+        ``bulk_ops_request_ids`` (past 40 of them the path of their list), ``report_dir`` and ``report``.
+    :raises ClaimFileError: if the file is not there, empty or no text.
+    :raises RowsFailedError: if too many rows failed (not retried).
+    :raises RowsUnknownError: if too many failed or are unknown (a retry asks again).
+    :raises NrfProvError: if the service could not be asked; a report of what was done is left all the same.
+    """
+
+    template_fields: Sequence[str] = (
+        "claim_file",
+        "report_dir",
+        "tags",
+        "max_failed_rows",
+        "nrfprov_conn_id",
+    )
+    template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
+    ui_color = "#d7f0f7"
+
+    def __init__(
+        self,
+        *,
+        claim_file: str,
+        report_dir: str | None = None,
+        tags: Sequence[str] = (),
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float = 10,
+        wait_timeout: float = 24 * 60 * 60,
+        max_failed_rows: int | str | None = 0,
+        nrfprov_conn_id: str = "nrfprov_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.claim_file = claim_file
+        self.report_dir = report_dir
+        self.tags = tags
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.wait_timeout = wait_timeout
+        self.max_failed_rows = max_failed_rows
+        self.nrfprov_conn_id = nrfprov_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Send what is not sent yet; then wait, defer, or leave the waiting to others."""
+        from airflow_provider_nrfprov.claiming.job import ClaimJob
+        from airflow_provider_nrfprov.claiming.storage import Folder
+        from airflow_provider_nrfprov.paths import to_path
+
+        report_dir = self._report_dir(context)
+        folder = Folder(to_path(report_dir))
+        job = ClaimJob.plan(to_path(self.claim_file), folder, self._hook(), self.log, tuple(self.tags))
+        _push(context, report_dir=report_dir)
+        operations = self._send(job, report_dir, context)
+        _push(context, bulk_ops_request_ids=_in_xcom(operations, folder))
+        if not self.wait_for_completion:
+            return {
+                "claim_file": self.claim_file,
+                "report_dir": report_dir,
+                "bulk_operations": len(operations),
+            }
+        if operations:
+            self._wait(operations, report_dir, context)
+        return self._judge(self._report(report_dir, context))
+
+    def execute_complete(
+        self, context: Context, event: dict[str, Any] | None, report_dir: str
+    ) -> dict[str, Any]:
+        """Write the report once the operations have ended, or the wait was given up."""
+        from airflow_provider_nrfprov.api.errors import NrfProvError
+        from airflow_provider_nrfprov.waiting import read_event
+
+        try:
+            _, waiting = read_event(event)
+        except NrfProvError:
+            self._report(report_dir, context)
+            raise
+        if waiting:
+            self.log.warning("%d bulk operation(s) have not ended in time", len(waiting))
+        return self._judge(self._report(report_dir, context))
+
+    def on_kill(self) -> None:
+        """Say what goes on: nothing is undone, and a new try of the task goes on from the ledger."""
+        self.log.warning(
+            "killed; what was sent goes on in nRF Cloud, and a new try of this task takes it up from the ledger in %s",
+            self.report_dir or "the report folder",
+        )
+
+    def _report_dir(self, context: Context) -> str:
+        from airflow_provider_nrfprov.paths import default_report_dir
+
+        if self.report_dir:
+            return self.report_dir
+        return default_report_dir(self.claim_file, str(context.get("run_id", "manual")))
+
+    def _send(self, job: ClaimJob, report_dir: str, context: Context) -> list[str]:
+        from airflow_provider_nrfprov.api.errors import NrfProvError
+
+        try:
+            return job.send()
+        except NrfProvError:
+            # What was done until now is on record even if no retry follows.
+            self._report(report_dir, context)
+            raise
+
+    def _wait(self, operations: Sequence[str], report_dir: str, context: Context) -> None:
+        from airflow_provider_nrfprov.api.errors import NrfProvError
+        from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
+        from airflow_provider_nrfprov.waiting import deferral
+
+        watch = BulkOpsWatch(operations)
+        end_time = time.time() + self._seconds_to_wait()
+        try:
+            self._ask(watch)
+            if self.deferrable and not watch.is_done:
+                trigger, backstop = deferral(
+                    self.nrfprov_conn_id, watch.waiting, self.poll_interval, end_time
+                )
+                self.defer(
+                    trigger=trigger,
+                    method_name="execute_complete",
+                    timeout=backstop,
+                    kwargs={"report_dir": report_dir},
+                )
+            while not watch.is_done and time.time() < end_time:
+                time.sleep(max(0.0, min(self.poll_interval, end_time - time.time())))
+                self._ask(watch)
+        except NrfProvError:
+            self._report(report_dir, context)
+            raise
+
+    def _seconds_to_wait(self) -> float:
+        if self.execution_timeout is None:
+            return self.wait_timeout
+        # Airflow does not enforce it while a task is deferred.
+        return min(self.wait_timeout, self.execution_timeout.total_seconds())
+
+    def _ask(self, watch: BulkOpsWatch) -> None:
+        watch.ask(self._hook().fetch_bulk_ops_request)
+        for note in watch.notes:
+            self.log.info("%s", note)
+
+
+class NrfProvBulkClaimReportOperator(_ClaimReporting):
+    """Writes the report of a bulk claim that was sent without waiting.
+
+    Reads the ledger that :class:`NrfProvBulkClaimOperator` left, asks what became of each operation and
+    which devices are ours, and writes one outcome for each row. May run again at any time: rows that
+    were unknown then may be known now.
+
+    :param report_dir: the folder that the bulk claim reported to: ``claim.output["report_dir"]``.
+    :param max_failed_rows: so many rows may fail or be unknown before the task fails, after the report is
+        written; ``None`` for any number. Rejected rows do not count.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
+    :return: as of :class:`NrfProvBulkClaimOperator` with ``wait_for_completion``; ``report`` is also pushed
+        by key.
+    :raises FileNotFoundError: if no bulk claim was sent with this folder.
+    :raises ClaimFileError: if the claim file is gone or has changed since.
+    :raises RowsFailedError: if too many rows failed (not retried).
+    :raises RowsUnknownError: if too many failed or are unknown (a retry asks again).
+    """
+
+    template_fields: Sequence[str] = ("report_dir", "max_failed_rows", "nrfprov_conn_id")
+    ui_color = "#d7f0f7"
+
+    def __init__(
+        self,
+        *,
+        report_dir: str,
+        max_failed_rows: int | str | None = 0,
+        nrfprov_conn_id: str = "nrfprov_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.report_dir = report_dir
+        self.max_failed_rows = max_failed_rows
+        self.nrfprov_conn_id = nrfprov_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Settle every row and write the report."""
+        return self._judge(self._report(self.report_dir, context))
+
+
+def _push(context: Context, **values: Any) -> None:
+    # One key each, so that claim.output["report"] works; nothing but ids and paths.
+    for key, value in values.items():
+        context["ti"].xcom_push(key=key, value=value)
+
+
+def _in_xcom(operations: list[str], folder: Any) -> list[str] | str:
+    from airflow_provider_nrfprov.waiting import IDS_IN_XCOM
+
+    if len(operations) <= IDS_IN_XCOM:
+        return operations
+    folder.write(OPERATION_IDS_FILE, "\n".join(operations) + "\n")
+    path: str = folder.path_of(OPERATION_IDS_FILE)
+    return path

@@ -1,0 +1,80 @@
+"""What operators and the sensor share of waiting for bulk operations, in a worker or deferred.
+
+Both ways end in the same state: FAILED operations and deadlines raise the same exceptions,
+everything else is an error of the service.
+"""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_nrfprov.api.errors import NrfProvError
+from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
+from airflow_provider_nrfprov.paths import to_path
+
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
+
+IDS_IN_XCOM = 40
+"""So many ids of bulk operations fit into a small XCom; of more, the path of their list is pushed."""
+
+
+def operation_ids(value: str | Iterable[str] | None) -> list[str]:
+    """Read ids of bulk operations as a user gives them.
+
+    A list of ids, one id, the text of a list (what a rendered template gives), or the path of a file
+    with one id a line (what the bulk claim pushes if there are many).
+    """
+    if value is None:
+        return []
+    if not isinstance(value, str):
+        return [str(item) for item in value]
+    text = value.strip()
+    if text.startswith("["):
+        return [str(item) for item in ast.literal_eval(text)]
+    if "/" in text:
+        with to_path(text).open("r") as stream:
+            return [line.strip() for line in stream if line.strip()]
+    return [text] if text and text != "None" else []
+
+
+def deferral(
+    nrfprov_conn_id: str, waiting: Sequence[str], poll_interval: float, end_time: float
+) -> tuple[NrfProvBulkOpsTrigger, timedelta]:
+    """Give the trigger to defer to, and Airflow's own time-out for it: only a backstop behind the trigger's."""
+    from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
+
+    trigger = NrfProvBulkOpsTrigger(nrfprov_conn_id, waiting, poll_interval, end_time)
+    return trigger, timedelta(seconds=max(0.0, end_time - time.time()) + 2 * poll_interval + 60)
+
+
+def read_event(event: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
+    """Give the failed and the still waiting operations of a trigger's event.
+
+    :raises NrfProvError: if the trigger met an error, or the event is none of ours.
+    """
+    match event:
+        case {"status": "ended", "failed": [*failed]}:
+            return failed, []
+        case {"status": "timeout", "waiting": [*waiting]}:
+            return [], waiting
+        case {"status": "error", "message": str(message)}:
+            raise NrfProvError(f"waiting for bulk operations ended with {message}")
+    raise NrfProvError(f"the trigger ended with an event that is not understood: {event!r}")
+
+
+def check_failed(failed: Sequence[str]) -> None:
+    """Raise if operations ended FAILED.
+
+    :raises BulkOpsFailedError: naming at most ten of them.
+    """
+    if failed:
+        shown = ", ".join(failed[:10]) + (", …" if len(failed) > 10 else "")
+        raise BulkOpsFailedError(
+            f"{len(failed)} bulk operation(s) ended FAILED: {shown}. Some of their rows may have been carried out: "
+            "NrfProvBulkClaimReportOperator says which"
+        )

@@ -1,0 +1,45 @@
+"""Claim one device, from the form: paste what it answers ``AT%ATTESTTOKEN``."""
+
+from __future__ import annotations
+
+from airflow.providers.common.compat.sdk import DAG, Param
+
+from airflow_provider_nrfprov.operators.claim_device import NrfProvClaimDeviceOperator
+
+with DAG(
+    dag_id="nrfprov_claim_one_device",
+    description="Claim one device in nRF Cloud",
+    schedule=None,
+    catchup=False,
+    tags=["nrfprov", "example"],
+    doc_md=__doc__,
+    render_template_as_native_obj=True,
+    params={
+        "claim_token": Param(
+            type="string",
+            minLength=1,
+            title="Claim token",
+            description="What the device answers AT%ATTESTTOKEN: 180 characters with a dot. The run's configuration "
+            "keeps it, as it keeps all that is typed here.",
+        ),
+        "tags": Param(
+            [],
+            type="array",
+            items={"type": "string", "minLength": 1, "maxLength": 100},
+            title="Tags",
+            description="Provisioning tags of the device, one a line.",
+        ),
+        "dry_run_only": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Only ask whether the device could be claimed.",
+        ),
+    },
+) as dag:
+    NrfProvClaimDeviceOperator(
+        task_id="claim_device",
+        claim_token="{{ params.claim_token }}",
+        tags="{{ params.tags }}",
+        dry_run_only="{{ params.dry_run_only }}",
+    )

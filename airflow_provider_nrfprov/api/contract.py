@@ -88,7 +88,7 @@ ENDPOINTS: Mapping[str, tuple[Endpoint, ...]] = MappingProxyType(
             Endpoint("PUT", "/provisioning/tags/{tag_id}", confirmed=False, source=_SIBLINGS),
             Endpoint("PUT", "/claimed-devices/tags/{tag_id}", source=_GUIDE_2023),
         ),
-        "DeleteTag": (
+        "DeleteTags": (
             Endpoint("DELETE", "/provisioning/tags/{tag_id}", confirmed=False, source=_SIBLINGS),
             Endpoint("DELETE", "/claimed-devices/tags/{tag_id}", source=_GUIDE_2023),
         ),
@@ -167,7 +167,7 @@ def base_urls(host: str | None, cloud_url: str | None = None) -> dict[Host, str]
 
 
 def _base_url(text: str) -> str:
-    url = text.strip().rstrip("/")
+    url = text.strip()
     if "://" not in url:
         url = f"https://{url}"
     try:
@@ -180,4 +180,5 @@ def _base_url(text: str) -> str:
         raise ConfigurationError(
             f"the connection's base URL is not a URL of the form {DEFAULT_BASE_URL} (scheme and host only)"
         )
-    return url if re.search(r"/v\d+$", parts.path) else f"{url}/v1"
+    url = url.rstrip("/")
+    return url if re.search(r"/v\d+$", url) else f"{url}/v1"

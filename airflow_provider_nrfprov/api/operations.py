@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import pendulum
 
+from airflow_provider_nrfprov.api.error_summary import parse_error_summary
 from airflow_provider_nrfprov.api.errors import Problem, UnreadableAnswerError
 from airflow_provider_nrfprov.api.models import (
     BulkClaim,
@@ -210,7 +211,7 @@ def update_tag(tag_id: str, tag: str, description: str = "") -> Operation[None]:
 
 def delete_tag(tag_id: str) -> Operation[None]:
     """DeleteTags: the tag leaves every device that has it."""
-    return Operation("DeleteTag", _read_nothing, path_parts={"tag_id": tag_id})
+    return Operation("DeleteTags", _read_nothing, path_parts={"tag_id": tag_id})
 
 
 def _page_query(
@@ -292,6 +293,9 @@ def _read_bulk_claim(answer: Answer) -> BulkClaim:
 def _read_failed(element: Any) -> FailedClaim:
     if not isinstance(element, dict):
         text = str(element)
+        if numbered := parse_error_summary(json.dumps([text])).rows:
+            row, message = numbered.popitem()
+            return FailedClaim(message=message, row=row)
         return FailedClaim(message=redact(text), device_id=text.lower(), claim_token=text)
     shown = redact(json.dumps(element, ensure_ascii=False))
     message = _first(element, "message", "error", "reason", "detail")

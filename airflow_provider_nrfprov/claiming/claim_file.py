@@ -12,6 +12,7 @@ that holds no rows at all is an error.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -99,8 +100,7 @@ def read_rows(stream: BinaryIO, name: str) -> Iterator[Row]:
     text = _as_text(stream, name)
     reader = _RowReader()
     found = header = False
-    for line_number, raw_line in enumerate(text, start=1):
-        line = raw_line.rstrip("\n")
+    for line_number, line in enumerate(text, start=1):
         if not line.strip(" \t,;"):
             continue
         if not found and not header and _is_header(line, name):
@@ -215,8 +215,15 @@ def _as_text(stream: BinaryIO, name: str) -> Iterator[str]:
     if start.startswith(b"PK\x03\x04") or b"\x00" in start:
         raise ClaimFileError(f"{name} is not a text file; export it as CSV (a spreadsheet: 'CSV UTF-8')")
     stream.seek(0)
-    # Bytes that are no UTF-8 become surrogates, so that only their own row is refused.
-    return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape")
+    return _lines(stream)
+
+
+def _lines(stream: BinaryIO) -> Iterator[str]:
+    for number, raw in enumerate(stream):
+        # Bytes that are no UTF-8 become surrogates, so that only their own row is refused.
+        text = raw.removeprefix(codecs.BOM_UTF8 if number == 0 else b"").decode("utf-8", "surrogateescape")
+        # Old systems end a line with a carriage return alone.
+        yield from text.rstrip("\r\n").split("\r")
 
 
 def _split(line: str) -> list[str]:

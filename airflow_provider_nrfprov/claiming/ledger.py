@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 
 import pendulum
 
@@ -130,7 +131,7 @@ def _to_json(entry: Entry) -> str:
 def _from_json(text: str) -> Entry:
     body = json.loads(text)
     return Entry(
-        first_sent_at=pendulum.DateTime.fromisoformat(body["first_sent_at"]),
+        first_sent_at=pendulum.instance(datetime.fromisoformat(body["first_sent_at"])),
         sent=None if body["sent"] is None else tuple(body["sent"]),
         status=body["status"],
         bulk_ops_request_id=body["bulk_ops_request_id"],

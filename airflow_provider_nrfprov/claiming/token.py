@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import re
 import uuid
 from collections.abc import Sequence
@@ -45,6 +46,9 @@ _DEVICE_TYPES = {
 _NOT_BASE64URL = re.compile(r"[^A-Za-z0-9_-]")
 _SELF_DESCRIBED_CBOR = "2dn3"
 """How base64url writes the first bytes (d9 d9 f7) of every attestation token."""
+
+_DER_SEQUENCE = ("MF", "MI")
+"""How base64url writes the first bytes (30 59, 30 8x) of what AT%KEYGEN answers."""
 
 
 class TokenError(ValueError):
@@ -100,6 +104,11 @@ def decode(text: str) -> ClaimToken:
         raise MalformedTokenError(
             f"a token is two base64url parts joined by one dot; this has {len(parts)}"
             + (" (was it cut short?)" if len(parts) == 1 else "")
+        )
+    if parts[0].startswith(_DER_SEQUENCE):
+        raise WrongTokenKindError(
+            "this is the output of AT%KEYGEN (a public key or a certificate signing request); "
+            "claiming takes that of AT%ATTESTTOKEN"
         )
     message = _read_body(parts[0])
     _check_signature_part(parts[1])
@@ -160,15 +169,16 @@ def _load(part: str, name: str) -> object:
         raise MalformedTokenError(
             f"the {name} is not base64url: {len(part)} characters cannot be whole bytes (was it cut short?)"
         ) from None
+    stream = io.BytesIO(raw)
     try:
-        value = cbor2.loads(raw)
+        value = cbor2.load(stream)  # drops the self-describe tag
     except Exception:  # noqa: BLE001 - cbor2 lets several kinds out, RecursionError among them
         raise MalformedTokenError(
             f"the {name} ({len(part)} characters) is not CBOR (was it cut short?)"
         ) from None  # an error's own text may quote bytes of the token
-    if name == "body" and isinstance(value, cbor2.CBORTag) and value.tag == 55799:
-        return value.value
-    return value
+    if stream.read(1):
+        raise MalformedTokenError(f"the {name} goes on after its end (were two tokens run together?)")
+    return value  # type: ignore[no-any-return,unused-ignore]
 
 
 def _is_uint(value: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import logging
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from typing import get_args, get_type_hints
 
 from airflow_provider_nrfprov.emulator.settings import Settings
 
-_LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
+_LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(
             f"The emulator needs {error.name}: pip install 'airflow-provider-nrfprov[emulator]'."
         )
+    logging.basicConfig(level=options["log_level"].upper())
     stop: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: stop.append(received))

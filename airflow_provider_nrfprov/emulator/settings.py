@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal, get_args, get_type_hints
 
+_A_YEAR = 365 * 24 * 3600
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -65,5 +67,7 @@ class Settings:
             if allowed and value not in allowed:
                 choices = ", ".join(str(choice) for choice in allowed)
                 raise ValueError(f"{setting.name} is one of {choices}, not {value!r}")
-        if self.bulk_seconds < 0 or self.command_seconds < 0 or self.max_rows < 1:
-            raise ValueError("bulk_seconds and command_seconds are at least 0, max_rows at least 1")
+        if not all(0 <= seconds <= _A_YEAR for seconds in (self.bulk_seconds, self.command_seconds)):
+            raise ValueError("bulk_seconds and command_seconds are from 0 to a year")
+        if self.max_rows < 1:
+            raise ValueError("max_rows is at least 1")

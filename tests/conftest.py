@@ -1,0 +1,66 @@
+"""An Airflow of its own for every test run, an emulator for every test that asks for one."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# Before the first import of Airflow, which reads its configuration then.
+_HOME = Path(tempfile.mkdtemp(prefix="nrfprov-tests-"))
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+_DAGS = Path(__file__).parent.parent / "dags"
+for _name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
+    del os.environ[_name]
+os.environ |= {
+    "AIRFLOW_HOME": str(_HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(_DAGS),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME / 'airflow.db'}",
+}
+
+from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator  # noqa: E402
+from airflow_provider_nrfprov.emulator.signing import mint_devices  # noqa: E402
+
+SEED_TOKEN = (
+    "2dn3hQFQSWHIc0CMRc6xunwNmdiBeQNQpNWAuar7SSW8jduV9zfUrlDi2RpLvSI7Lpj6UEpyjZUy"
+    ".0oRDoQEmoQRBIfZYQOOK3tk8JPbQj97vYSUwvg2l4RWnI-HkW870dxWy6pirvWJ5ZfjLtJsP-R5C9MJNtMHkZEZNjI1bmMaMLInZWTE"
+)
+NORDIC_TOKEN = (
+    "2dn3hQFQUDYxVDkxRPCAIhIbZAFifQNQGv86y_GmR2SiY0wmRsHGVFDT791_BPH8YOWFiyCHND1q"
+    ".0oRDoQEmoQRBIfZYQGuXwJliinHc6xDPruiyjsaXyXZbZVpUuOhHG9YS8L05VuglCcJhMN4EUhWVGpaHgNnHHno6ahi-d5tOeZmAcNY"
+)
+
+Connect = Callable[..., str]
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """An emulator of both contracts, with operations that end at once."""
+    with running_emulator(bulk_seconds=0.0) as running:
+        yield running
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Define the connection ``nrfprov_default``."""
+
+    def define(host: str | None, password: str | None = "emulator-key", **extra: object) -> str:
+        connection = {"conn_type": "nrfprov", "host": host, "password": password, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_NRFPROV_DEFAULT", json.dumps(connection))
+        return "nrfprov_default"
+
+    return define
+
+
+@pytest.fixture
+def tokens() -> list[str]:
+    """Five claim tokens."""
+    return [device.token for device in mint_devices(5, seed=1)]

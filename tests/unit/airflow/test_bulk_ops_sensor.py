@@ -1,0 +1,221 @@
+"""The sensor in both modes, and its trigger, through the wire to the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import time
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+
+from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError, UnauthorizedError
+from airflow_provider_nrfprov.emulator.server import running_emulator
+from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
+from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
+from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
+
+
+@pytest.fixture
+def start(connect, tokens):
+    """Start an emulator whose bulk operations take so many seconds, and a good and a failing operation."""
+    with running_emulator(bulk_seconds=0.4) as emulator:
+        connect(emulator.url)
+
+        def claim(*tokens: str) -> str:
+            return str(
+                NrfProvHook().bulk_claim("".join(f'"{token}"\n' for token in tokens)).bulk_ops_request_id
+            )
+
+        yield emulator, claim
+
+
+def sensor(ids: Any, **arguments: Any) -> NrfProvBulkOpsSensor:
+    defaults = {"task_id": "wait", "poke_interval": 0.1, "timeout": 10}
+    return NrfProvBulkOpsSensor(bulk_ops_request_ids=ids, **{**defaults, **arguments})
+
+
+def run(sensor: NrfProvBulkOpsSensor) -> Any:
+    """Run a sensor to its end, deferred or not, as Airflow does."""
+    try:
+        return sensor.execute({})
+    except TaskDeferred as deferred:
+        path, kwargs = deferred.trigger.serialize()
+        module, name = path.rsplit(".", 1)
+        trigger = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(kwargs)))
+        assert trigger.serialize() == (path, kwargs)
+        event = asyncio.run(first_event(trigger))
+        return sensor.resume_execution(deferred.method_name, {**(deferred.kwargs or {}), "event": event}, {})
+
+
+async def first_event(trigger: NrfProvBulkOpsTrigger) -> Any:
+    events = [event async for event in trigger.run()]
+    assert len(events) == 1
+    return json.loads(json.dumps(events[0].payload))
+
+
+both_modes = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
+
+
+@both_modes
+def test_waits_until_the_operations_have_ended(start, tokens, deferrable):
+    _, claim = start
+    ids = [claim(tokens[0]), claim(tokens[1])]
+    assert run(sensor(ids, deferrable=deferrable)) in {None, True}
+    assert all(NrfProvHook().fetch_bulk_ops_request(id_).is_finished for id_ in ids)
+
+
+@both_modes
+def test_a_failed_operation_fails_the_task_and_is_named(start, tokens, deferrable):
+    _, claim = start
+    failing = claim(tokens[0], "rubbish")
+    with pytest.raises(BulkOpsFailedError, match=failing):
+        run(sensor([claim(tokens[1]), failing], deferrable=deferrable))
+
+
+@both_modes
+def test_a_failed_operation_skips_the_task_with_soft_fail(start, tokens, deferrable):
+    _, claim = start
+    with pytest.raises(AirflowSkipException):
+        run(sensor([claim("rubbish")], deferrable=deferrable, soft_fail=True))
+
+
+@both_modes
+def test_an_operation_that_had_failed_before_the_first_poke_skips_the_task_with_soft_fail(start, deferrable):
+    _, claim = start
+    failed = claim("rubbish")
+    time.sleep(0.5)
+    with pytest.raises(AirflowSkipException):
+        run(sensor(failed, deferrable=deferrable, soft_fail=True))
+
+
+@both_modes
+def test_failed_is_an_end_like_any_other_where_it_is_allowed(start, tokens, deferrable):
+    _, claim = start
+    run(sensor([claim("rubbish")], deferrable=deferrable, allow_failed=True))
+
+
+@both_modes
+def test_a_deadline_is_a_sensor_timeout(connect, tokens, deferrable):
+    with running_emulator(bulk_seconds=60) as emulator:
+        connect(emulator.url)
+        operation = NrfProvHook().bulk_claim(f'"{tokens[0]}"\n').bulk_ops_request_id
+        with pytest.raises(AirflowSensorTimeout):
+            run(sensor([operation], deferrable=deferrable, timeout=0.3))
+        with pytest.raises(AirflowSkipException):
+            run(sensor([operation], deferrable=deferrable, timeout=0.3, soft_fail=True))
+
+
+@both_modes
+def test_an_operation_that_does_not_exist_fails_at_once(start, deferrable):
+    with pytest.raises(NotFoundError):
+        run(sensor(["01G4ACS60SAEK1YNGSSJHBEET0"], deferrable=deferrable))
+
+
+@both_modes
+@pytest.mark.parametrize("soft_fail", [False, True])
+def test_a_revoked_key_fails_the_task_at_once_soft_fail_or_not(start, tokens, deferrable, soft_fail):
+    emulator, claim = start
+    operation = claim(tokens[0])
+    emulator.service.keys.revoke("emulator-key")
+    with pytest.raises(UnauthorizedError):
+        run(sensor([operation], deferrable=deferrable, soft_fail=soft_fail))
+
+
+def test_a_key_that_is_revoked_while_deferred_fails_the_task_with_the_services_words(start, tokens):
+    emulator, claim = start
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor([claim(tokens[0])], deferrable=True).execute({})
+    emulator.service.keys.revoke("emulator-key")
+    event = asyncio.run(first_event(deferred.value.trigger))
+    assert event["status"] == "error"
+    with pytest.raises(NrfProvError, match="401"):
+        sensor([]).execute_complete({}, event)
+
+
+@pytest.mark.parametrize("ids", [[], "", "[]", None])
+@both_modes
+def test_nothing_to_wait_for_is_done_at_once_without_a_connection(ids, deferrable):
+    run(sensor(ids, deferrable=deferrable, nrfprov_conn_id="nowhere"))
+
+
+def test_ids_may_be_the_text_of_a_list_one_id_or_a_file(start, tokens, tmp_path):
+    _, claim = start
+    operation = claim(tokens[0])
+    listed = tmp_path / "ids.txt"
+    listed.write_text(f"{operation}\n")
+    for ids in (operation, f"['{operation}']", str(listed)):
+        run(sensor(ids))
+
+
+def test_an_operation_that_has_ended_is_not_deferred_for(start, tokens):
+    _, claim = start
+    operation = claim(tokens[0])
+    time.sleep(0.5)
+    assert sensor([operation], deferrable=True).execute({}) is None
+
+
+def test_the_trigger_asks_no_sooner_than_after_one_interval(start, tokens):
+    emulator, claim = start
+    operation = claim(tokens[0])
+    time.sleep(0.5)
+    before = emulator.service.request_counts().get("FetchBulkOpsRequest", 0)
+    started = time.monotonic()
+    trigger = NrfProvBulkOpsTrigger("nrfprov_default", [operation], 0.3, time.time() + 10)
+    assert asyncio.run(first_event(trigger)) == {"status": "ended", "failed": []}
+    assert time.monotonic() - started >= 0.3
+    after = emulator.service.request_counts()
+    assert sum(v for k, v in after.items() if "Fetch" in k and "Bulk" in k) - before <= 1
+
+
+def test_the_trigger_lets_the_event_loop_breathe(connect):
+    class Lag:
+        worst = 0.0
+
+        async def measure(self) -> None:
+            while True:
+                started = time.monotonic()
+                await asyncio.sleep(0.01)
+                self.worst = max(self.worst, time.monotonic() - started - 0.01)
+
+    async def wait(url_of_nowhere: str) -> float:
+        lag = Lag()
+        measuring = asyncio.create_task(lag.measure())
+        trigger = NrfProvBulkOpsTrigger("nrfprov_default", ["X"], 0.05, time.time() + 1)
+        await first_event(trigger)
+        measuring.cancel()
+        return lag.worst
+
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connect(f"http://127.0.0.1:{silent.getsockname()[1]}", read_timeout=0.5)
+        asyncio.run(wait(""))  # the first one pays for imports
+        assert asyncio.run(wait("")) < 0.1
+
+
+@pytest.mark.parametrize("event", [None, {}, {"status": "success"}, {"status": "ended"}, "done"])
+def test_an_event_that_is_not_understood_is_an_error_and_no_success(event):
+    with pytest.raises(NrfProvError, match="not understood"):
+        sensor([]).execute_complete({}, event)
+
+
+def test_one_failed_poll_is_tolerated_and_a_service_that_comes_back_is_waited_for(connect, tokens):
+    with running_emulator(bulk_seconds=0.3) as emulator:
+        connect(emulator.url)
+        operation = NrfProvHook().bulk_claim(f'"{tokens[0]}"\n').bulk_ops_request_id
+        waiting = sensor([operation])
+        connect("http://127.0.0.1:9")
+        assert waiting.poke({}) is False
+        connect(emulator.url)
+        assert run(waiting) in {None, True}
+
+
+def test_no_key_is_in_the_triggers_arguments_or_event(start, tokens):
+    _, claim = start
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor([claim(tokens[0])], deferrable=True).execute({})
+    assert "emulator-key" not in json.dumps(deferred.value.trigger.serialize())

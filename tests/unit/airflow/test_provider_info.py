@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from importlib.metadata import distribution, entry_points
+from importlib.resources import files
+
+import airflow
+import jsonschema
+import pytest
+
+from airflow_provider_nrfprov import __version__
+from airflow_provider_nrfprov.get_provider_info import get_provider_info
+
+INFO = get_provider_info()
+
+
+def schema(name: str) -> dict:
+    return json.loads((files(airflow) / name).read_text())
+
+
+def test_the_metadata_fits_airflows_schema_of_providers():
+    jsonschema.validate(INFO, schema("provider_info.schema.json"))
+
+
+@pytest.mark.skipif(
+    airflow.__version__ < "3.2", reason="Airflow reads connection fields from metadata since 3.2"
+)
+def test_the_connection_form_fits_airflows_stricter_schema():
+    connection_types = schema("provider.yaml.schema.json")["properties"]["connection-types"]
+    jsonschema.validate(INFO["connection-types"], connection_types)
+
+
+def test_the_package_name_is_that_of_the_distribution():
+    # Airflow refuses to start at all if it is not.
+    assert INFO["package-name"] == distribution("airflow-provider-nrfprov").metadata["Name"]
+    assert distribution("airflow-provider-nrfprov").version == __version__
+
+
+def test_the_entry_point_leads_here():
+    (entry_point,) = [e for e in entry_points(group="apache_airflow_provider") if "nrfprov" in e.value]
+    assert entry_point.load()() == INFO
+
+
+def test_every_module_that_is_named_can_be_imported():
+    kinds = ("hooks", "operators", "sensors", "triggers")
+    modules = [module for kind in kinds for entry in INFO[kind] for module in entry["python-modules"]]
+    assert len(modules) >= 7
+    for module in modules:
+        importlib.import_module(module)
+
+
+def test_the_hook_class_says_the_same_as_the_metadata():
+    (connection_type,) = INFO["connection-types"]
+    module, name = connection_type["hook-class-name"].rsplit(".", 1)
+    hook = getattr(importlib.import_module(module), name)
+    assert (hook.conn_type, hook.hook_name) == (
+        connection_type["connection-type"],
+        connection_type["hook-name"],
+    )
+    old, new = hook.get_ui_field_behaviour(), connection_type["ui-field-behaviour"]
+    assert {key.replace("_", "-"): value for key, value in old.items()} == new
+
+
+def test_reading_the_metadata_imports_nothing_heavy():
+    code = (
+        "import sys; import airflow_provider_nrfprov.get_provider_info;"
+        "print([m for m in ('airflow', 'requests', 'pendulum', 'cbor2') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_api_and_claiming_import_no_airflow():
+    code = (
+        "import sys, pkgutil, importlib\n"
+        "import airflow_provider_nrfprov.api as api, airflow_provider_nrfprov.claiming as claiming\n"
+        "for package in (api, claiming):\n"
+        "    for module in pkgutil.iter_modules(package.__path__):\n"
+        "        importlib.import_module(f'{package.__name__}.{module.name}')\n"
+        "print([name for name in sys.modules if name == 'airflow' or name.startswith('airflow.')])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_operators_and_sensor_do_not_load_the_client_when_a_dag_is_parsed():
+    code = (
+        "import sys\n"
+        "from airflow_provider_nrfprov.operators import bulk_claim, claim_device, tag_devices, unclaim_devices\n"
+        "from airflow_provider_nrfprov.sensors import bulk_ops\n"
+        "print([m for m in sys.modules if m == 'cbor2' or m.startswith('airflow_provider_nrfprov.hooks.nrfprov')])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip().splitlines()[-1] == "[]"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["get", "airflow-provider-nrfprov"], ["hooks"], ["list"]])
+def test_airflows_own_command_accepts_the_provider(command):
+    result = subprocess.run(
+        [sys.executable, "-m", "airflow", "providers", *command], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "nrf" in result.stdout.lower()

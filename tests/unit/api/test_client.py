@@ -1,0 +1,330 @@
+"""The client through the wire: against the emulator, and against servers that misbehave."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pendulum
+import pytest
+
+from airflow_provider_nrfprov.api import operations
+from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.contract import BulkContract, base_urls, endpoints
+from airflow_provider_nrfprov.api.errors import (
+    ConfigurationError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    NrfProvError,
+    ServiceError,
+    UnauthorizedError,
+    UnavailableError,
+    UnreachableError,
+    UnreadableAnswerError,
+)
+from airflow_provider_nrfprov.api.lookup import find_claimed_devices
+from airflow_provider_nrfprov.claiming.token import decode
+from airflow_provider_nrfprov.emulator.server import running_emulator
+from airflow_provider_nrfprov.emulator.signing import mint_devices
+
+KEY = "emulator-key"
+
+
+def client_of(url: str, key: str = KEY, **settings) -> ProvisioningClient:
+    return ProvisioningClient(key, urls=base_urls(url), **settings)
+
+
+@contextmanager
+def answering(status: int, body: bytes, *, headers: dict[str, str] | None = None) -> Iterator[str]:
+    """A server that gives every request the same answer."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def handle_all(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            for name, value in ({"Content-Length": str(len(body))} | (headers or {})).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_all
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_claims_one_device_and_reads_all_that_is_known_of_it(emulator, tokens):
+    with client_of(emulator.url) as client:
+        device = client.send(operations.claim_device(tokens[0], ["line=1"]))
+        assert device.id == decode(tokens[0]).device_id
+        assert (device.tags, device.status, device.ownership_status) == (("line=1",), "READY", "IDENTIFIED")
+        assert device.claimed_at is not None
+        assert device.claimed_at.timezone_name == "UTC"
+        assert (pendulum.now("UTC") - device.claimed_at).total_seconds() < 60
+        assert client.send(operations.fetch_claimed_device(device.id)) == device
+
+
+def test_a_second_claim_is_a_conflict_in_the_services_words(emulator, tokens):
+    with client_of(emulator.url) as client:
+        client.send(operations.claim_device(tokens[0]))
+        with pytest.raises(ConflictError, match="409") as caught:
+            client.send(operations.claim_device(tokens[0]))
+    assert caught.value.problem.message in str(caught.value)
+    assert caught.value.problem.code is not None
+
+
+def test_a_dry_run_says_whether_and_why_not_and_claims_nothing(emulator, tokens):
+    with client_of(emulator.url) as client:
+        assert client.send(operations.dry_run_claim(tokens[0])).claimable
+        assert emulator.service.claimed_ids() == set()
+        client.send(operations.claim_device(tokens[0]))
+        refused = client.send(operations.dry_run_claim(tokens[0]))
+        assert not refused.claimable
+        assert refused.reason
+        assert not client.send(operations.dry_run_claim("rubbish")).claimable
+
+
+@pytest.mark.parametrize("contract", ["async", "sync", "both"])
+def test_a_bulk_claim_works_under_either_contract_without_being_told(contract, tokens):
+    rows = "".join(f'"{token}"\n' for token in tokens)
+    with running_emulator(contract=contract, bulk_seconds=0.0) as emulator, client_of(emulator.url) as client:
+        answer = client.send(operations.bulk_claim(rows))
+        if contract == "sync":
+            assert set(answer.claimed_ids) == {decode(token).device_id for token in tokens}
+        else:
+            operation = client.send(operations.fetch_bulk_ops_request(str(answer.bulk_ops_request_id)))
+            assert operation.status == "SUCCEEDED"
+            assert operation.endpoint == "CLAIM_DEVICE_OWNERSHIP"
+            assert operation.requested_at is not None
+        assert len(emulator.service.claimed_ids()) == 5
+
+
+def test_a_path_that_proved_not_to_exist_is_not_asked_again(tokens):
+    with running_emulator(contract="sync") as emulator, client_of(emulator.url) as client:
+        for token in tokens:
+            client.send(operations.bulk_claim(f'"{token}"\n'))
+        # One for the path that is not there, then one a claim.
+        assert sum(emulator.service.request_counts().values()) == 6
+
+
+def test_a_contract_that_is_chosen_is_not_looked_for(tokens):
+    chosen = endpoints(BulkContract.ASYNC)
+    with (
+        running_emulator(contract="sync") as emulator,
+        client_of(emulator.url, endpoint_candidates=chosen) as client,
+        pytest.raises(ForbiddenError, match="path that does not exist"),
+    ):
+        client.send(operations.bulk_claim(f'"{tokens[0]}"\n'))
+
+
+@pytest.mark.parametrize("status", [200, 207, 400, 422])
+@pytest.mark.parametrize("shape", ["object", "string"])
+def test_a_partial_success_is_a_result_whatever_its_status(status, shape, tokens):
+    rows = f'"{tokens[0]}"\n"rubbish"\n'
+    with (
+        running_emulator(contract="sync", partial_failure_status=status, failed_shape=shape) as emulator,
+        client_of(emulator.url) as client,
+    ):
+        answer = client.send(operations.bulk_claim(rows))
+    assert answer.claimed_ids == (decode(tokens[0]).device_id,)
+    assert answer.status == status
+    assert len(answer.failed) == 1
+    assert answer.failed[0].message
+
+
+def test_lists_are_read_page_by_page(emulator):
+    with client_of(emulator.url) as client:
+        rows = "".join(f'"{device.token}"\n' for device in mint_devices(250, seed="pages"))
+        client.send(operations.bulk_claim(rows))
+        listed = [device.id for device in client.iterate(operations.list_claimed_devices)]
+        assert len(listed) == len(set(listed)) == 250
+        assert [operation.status for operation in client.iterate(operations.list_bulk_ops_requests)] == [
+            "SUCCEEDED"
+        ]
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 40])
+def test_finds_which_of_some_devices_are_ours(emulator, count):
+    devices = list(mint_devices(300, seed="lookup"))
+    with client_of(emulator.url) as client:
+        client.send(operations.bulk_claim("".join(f'"{device.token}"\n' for device in devices[:200])))
+        asked = [device.device_id for device in devices[200 - count : 200 + count]]
+        assert set(find_claimed_devices(client, asked)) == set(asked[:count])
+
+
+def test_looking_up_many_devices_costs_few_requests(emulator):
+    devices = list(mint_devices(1000, seed="lookup"))
+    with client_of(emulator.url) as client:
+        client.send(operations.bulk_claim("".join(f'"{device.token}"\n' for device in devices)))
+        before = sum(emulator.service.request_counts().values())
+        assert len(find_claimed_devices(client, [device.device_id for device in devices])) == 1000
+        assert sum(emulator.service.request_counts().values()) - before == 10
+
+
+def test_tags_are_created_listed_renamed_and_deleted(emulator, tokens):
+    with client_of(emulator.url) as client:
+        client.send(operations.create_tag("line=1", "first line"))
+        with pytest.raises(ConflictError):
+            client.send(operations.create_tag("line=1"))
+        device = client.send(operations.claim_device(tokens[0], ["line=1"]))
+        (tag,) = client.iterate(operations.list_tags)
+        assert (tag.tag, tag.description) == ("line=1", "first line")
+        client.send(operations.update_tag(str(tag.id), "line=2"))
+        assert client.send(operations.fetch_claimed_device(device.id)).tags == ("line=2",)
+        client.send(operations.delete_tag(str(tag.id)))
+        assert client.send(operations.fetch_claimed_device(device.id)).tags == ()
+
+
+@pytest.mark.parametrize("contract", ["async", "sync"])
+def test_tags_are_found_wherever_this_generation_has_them(contract):
+    with running_emulator(contract=contract) as emulator, client_of(emulator.url) as client:
+        client.send(operations.create_tag("a"))
+        assert [tag.tag for tag in client.iterate(operations.list_tags)] == ["a"]
+
+
+def test_sets_the_tags_of_a_device_and_unclaims_it(emulator, tokens):
+    with client_of(emulator.url) as client:
+        device = client.send(operations.claim_device(tokens[0], ["a"]))
+        client.send(operations.set_device_tags(device.id, ["b", "c"]))
+        assert client.send(operations.fetch_claimed_device(device.id)).tags == ("b", "c")
+        client.send(operations.unclaim_device(device.id))
+        with pytest.raises(NotFoundError):
+            client.send(operations.fetch_claimed_device(device.id))
+
+
+def test_an_endpoint_of_the_users_choice_is_asked(emulator, tokens):
+    chosen = endpoints(overrides={"UpdateClaimedDevice": "PUT /claimed-devices/{device_id}"})
+    with client_of(emulator.url, endpoint_candidates=chosen) as client:
+        device = client.send(operations.claim_device(tokens[0]))
+        client.send(operations.set_device_tags(device.id, ["x"]))
+        assert client.send(operations.fetch_claimed_device(device.id)).tags == ("x",)
+
+
+def test_a_401_says_which_kind_of_key_is_wanted_and_does_not_show_the_one_sent(emulator):
+    with client_of(emulator.url, "wrong-key-0815") as client, pytest.raises(UnauthorizedError) as caught:
+        client.send(operations.list_claimed_devices())
+    assert "401" in str(caught.value)
+    assert "legacy" in str(caught.value)
+    assert "wrong-key-0815" not in str(caught.value)
+
+
+def test_a_403_says_which_role_is_wanted(emulator, tokens):
+    with client_of(emulator.url, "emulator-viewer-key") as client:
+        client.send(operations.list_claimed_devices())
+        with pytest.raises(ForbiddenError, match="Editor, Admin or Owner"):
+            client.send(operations.claim_device(tokens[0]))
+
+
+@pytest.mark.parametrize("key", [None, "", "  ", "two words", "k\u00e9y", "line\nbreak"])
+def test_a_key_that_cannot_be_one_is_refused_before_anything_is_sent(key):
+    with pytest.raises(ConfigurationError, match="API key"):
+        ProvisioningClient(key)
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b'{"code": 40000, "message": "no such tag"}', "no such tag"),
+        (b'{"type": "x", "title": "Bad", "detail": "the detail"}', "the detail"),
+        (b'["a list of words"]', "a list of words"),
+        (b"<html>400 from a proxy</html>", "400 from a proxy"),
+        (b"", "(empty body)"),
+        (b'{"message": {"not": "text"}}', '{"not": "text"}'),
+    ],
+)
+def test_the_services_words_are_shown_unedited_whatever_their_shape(body, shown):
+    with answering(400, body) as url, client_of(url) as client, pytest.raises(ServiceError) as caught:
+        client.send(operations.create_tag("x"))
+    assert shown in str(caught.value)
+    assert caught.value.text == body.decode()
+    assert caught.value.status == 400
+
+
+def test_a_token_or_key_that_the_service_sends_back_is_not_shown(tokens):
+    body = json.dumps({"message": f"{tokens[0]} was refused for {KEY}"}).encode()
+    with answering(422, body) as url, client_of(url) as client, pytest.raises(ServiceError) as caught:
+        client.send(operations.claim_device(tokens[0]))
+    for text in (str(caught.value), caught.value.text, repr(caught.value), caught.value.problem.message):
+        assert tokens[0][:20] not in text
+        assert tokens[0][-20:] not in text
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_5xx_with_a_page_instead_of_json_is_an_error_of_the_service(status):
+    with answering(status, b"<html>Bad gateway</html>") as url, client_of(url) as client:
+        with pytest.raises(UnavailableError, match="Bad gateway"):
+            client.send(operations.list_claimed_devices())
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>welcome</html>", b"", b"[1, 2]", b'{"items": 5}', b'{"items": [{"no": "id"}]}', b"null"]
+)
+def test_a_200_that_cannot_be_read_is_an_error_of_its_own(body):
+    with answering(200, body) as url, client_of(url) as client, pytest.raises(UnreadableAnswerError):
+        client.send(operations.list_claimed_devices())
+
+
+def test_a_truncated_answer_may_have_been_carried_out():
+    with answering(200, b'{"id": "', headers={"Content-Length": "500"}) as url, client_of(url) as client:
+        with pytest.raises(UnreachableError) as caught:
+            client.send(operations.unclaim_device("x"))
+    assert caught.value.maybe_sent
+
+
+def test_an_answer_that_takes_too_long_may_have_been_carried_out(tokens):
+    with running_silent() as url, client_of(url, read_timeout=0.2) as client:
+        with pytest.raises(UnreachableError, match="may have been carried out") as caught:
+            client.send(operations.claim_device(tokens[0]))
+    assert caught.value.maybe_sent
+    assert tokens[0] not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
+def test_a_host_that_cannot_be_reached_was_never_asked(url, tokens):
+    with client_of(url) as client, pytest.raises(UnreachableError, match="could not be reached") as caught:
+        client.send(operations.claim_device(tokens[0]))
+    assert not caught.value.maybe_sent
+
+
+def test_a_list_without_end_is_an_error():
+    page = json.dumps({"items": [], "pageNextToken": "again"}).encode()
+    with answering(200, page) as url, client_of(url) as client, pytest.raises(NrfProvError, match="no end"):
+        list(client.iterate(operations.list_claimed_devices))
+
+
+def test_unknown_fields_statuses_and_times_survive():
+    body = {
+        "bulkOpsRequestId": "X",
+        "status": "PAUSED",
+        "requestedAt": "soon",
+        "completedAt": None,
+        "new": [1],
+    }
+    with answering(200, json.dumps(body).encode()) as url, client_of(url) as client:
+        operation = client.send(operations.fetch_bulk_ops_request("X"))
+    assert (operation.status, operation.is_finished, operation.requested_at) == ("PAUSED", False, None)
+    assert operation.extra == {"new": [1]}
+
+
+@contextmanager
+def running_silent() -> Iterator[str]:
+    """A server that takes connections and never says anything."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -1,0 +1,301 @@
+"""The claim job, through the wire to the emulator: every row ends in one outcome, nothing is sent twice."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import stat
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_nrfprov.api import operations
+from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.contract import base_urls
+from airflow_provider_nrfprov.api.errors import NrfProvError, UnauthorizedError, UnreachableError
+from airflow_provider_nrfprov.claiming.claim_file import ClaimFileError, read_rows
+from airflow_provider_nrfprov.claiming.job import ClaimJob
+from airflow_provider_nrfprov.claiming.ledger import Ledger
+from airflow_provider_nrfprov.claiming.report import Outcome, Summary, write_report
+from airflow_provider_nrfprov.claiming.storage import Folder
+from airflow_provider_nrfprov.claiming.token import decode
+from airflow_provider_nrfprov.emulator.server import running_emulator
+from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+
+LOG = logging.getLogger(__name__)
+
+
+class LosingHook(NrfProvHook):
+    """Loses the answers of some bulk claims after they were carried out."""
+
+    lost = 0
+    answers_to_lose = 0
+
+    def bulk_claim(self, csv):
+        answer = super().bulk_claim(csv)
+        if self.lost < self.answers_to_lose:
+            self.lost += 1
+            raise UnreachableError("the connection was dropped", maybe_sent=True)
+        return answer
+
+
+class Desk:
+    """A claim file, its report folder, and what a person does with them."""
+
+    def __init__(self, folder: Path, hook: NrfProvHook) -> None:
+        self.claim_file = folder / "shift.csv"
+        self.folder = Folder(folder / "report")
+        self.hook = hook
+
+    def plan(self, **arguments) -> ClaimJob:
+        return ClaimJob.plan(self.claim_file, self.folder, self.hook, LOG, **arguments)
+
+    def run(self, **arguments) -> Summary:
+        job = self.plan(**arguments)
+        job.send()
+        return write_report(self.folder, job.settle())
+
+    def report(self) -> list[dict[str, str]]:
+        with Path(self.folder.path_of("report.csv")).open(newline="") as stream:
+            return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def desk(tmp_path, emulator, connect) -> Desk:
+    connect(emulator.url)
+    return Desk(tmp_path, NrfProvHook())
+
+
+def claim_for_the_other_team(url: str, *tokens: str) -> ProvisioningClient:
+    client = ProvisioningClient("other-team-key", urls=base_urls(url))
+    for token in tokens:
+        client.send(operations.claim_device(token))
+    return client
+
+
+def counts(summary: Summary) -> dict[str, int]:
+    return {outcome.value: number for outcome, number in summary.counts.items() if number}
+
+
+def test_a_file_of_2500_rows_goes_in_three_chunks_and_every_row_is_accounted_for(desk, emulator):
+    devices = list(mint_devices(2500, seed="job"))
+    desk.claim_file.write_text("\n".join(device.token for device in devices))
+    assert counts(desk.run(tags=["line=1"])) == {"claimed": 2500}
+    assert emulator.service.claimed_ids() == {device.device_id for device in devices}
+    assert {tuple(device.tags) for device in emulator.service.claimed_devices()} == {("line=1",)}
+    assert [row["device_id"] for row in desk.report()] == [device.device_id for device in devices]
+    assert sorted(emulator.service.claims_per_operation().values()) == [500, 1000, 1000]
+
+
+@pytest.mark.parametrize("contract", ["async", "sync"])
+def test_each_kind_of_row_ends_in_its_own_outcome_under_either_contract(tmp_path, connect, contract):
+    ours, theirs, new, tagged = mint_devices(4, seed="kinds")
+    with running_emulator(contract=contract, bulk_seconds=0.0) as emulator:
+        connect(emulator.url)
+        desk = Desk(tmp_path, NrfProvHook())
+        desk.hook.claim_device(ours.token)
+        claim_for_the_other_team(emulator.url, theirs.token).close()
+        desk.claim_file.write_text(
+            f'token,tags\n{ours.token}\n{theirs.token}\n{new.token}\n{tagged.token},"own, line=1"\n'
+            f"{new.token}\n{new.token[:80]}\n"
+        )
+        summary = desk.run(tags=["line=1"])
+        assert counts(summary) == {"claimed": 2, "already_claimed": 1, "failed": 1, "rejected": 2}
+        report = {int(row["line"]): row for row in desk.report()}
+        assert [report[line]["outcome"] for line in range(2, 8)] == [
+            "already_claimed", "failed", "claimed", "claimed", "rejected", "rejected",
+        ]  # fmt: skip
+        assert "claimed" in report[3]["message"]  # the service's words
+        assert report[6]["status"] == "duplicate_device"
+        assert {device.id: tuple(device.tags) for device in emulator.service.claimed_devices()} == {
+            ours.device_id: (),
+            theirs.device_id: (),
+            new.device_id: ("line=1",),
+            tagged.device_id: ("own", "line=1"),
+        }
+
+
+@pytest.mark.parametrize("status", [200, 207, 400, 422])
+@pytest.mark.parametrize("shape", ["object", "string"])
+def test_a_partial_failure_is_read_row_by_row_whatever_its_form(tmp_path, connect, status, shape):
+    devices = list(mint_devices(5, seed="partial"))
+    with running_emulator(contract="sync", partial_failure_status=status, failed_shape=shape) as emulator:
+        claim_for_the_other_team(emulator.url, devices[1].token).close()
+        connect(emulator.url)
+        desk = Desk(tmp_path, NrfProvHook())
+        desk.claim_file.write_text("\n".join(device.token for device in devices))
+        assert counts(desk.run()) == {"claimed": 4, "failed": 1}
+        assert desk.report()[1]["outcome"] == "failed"
+        assert "claimed" in desk.report()[1]["message"]
+
+
+@pytest.mark.parametrize("form", ["list", "legacy"])
+def test_a_failed_operation_blames_the_right_rows_in_both_forms_of_its_error_summary(tmp_path, connect, form):
+    devices = list(mint_devices(5, seed="summary"))
+    with running_emulator(contract="async", bulk_seconds=0.0, error_summary=form) as emulator:
+        claim_for_the_other_team(emulator.url, devices[0].token, devices[3].token).close()
+        connect(emulator.url)
+        desk = Desk(tmp_path, NrfProvHook())
+        desk.claim_file.write_text("\n".join(device.token for device in devices))
+        assert counts(desk.run()) == {"claimed": 3, "failed": 2}
+        assert [row["outcome"] for row in desk.report()] == [
+            "failed",
+            "claimed",
+            "claimed",
+            "failed",
+            "claimed",
+        ]
+        assert all("claimed" in row["message"] for row in desk.report() if row["outcome"] == "failed")
+
+
+def test_an_operation_that_has_not_ended_leaves_its_rows_unknown_until_it_has(tmp_path, connect, tokens):
+    with running_emulator(contract="async", bulk_seconds=0.6) as emulator:
+        connect(emulator.url)
+        desk = Desk(tmp_path, NrfProvHook())
+        desk.claim_file.write_text("\n".join(tokens))
+        job = desk.plan()
+        (operation,) = job.send()
+        summary = write_report(desk.folder, job.settle())
+        assert counts(summary) == {"unknown": 5}
+        assert operation in desk.report()[0]["message"]
+        while not desk.hook.fetch_bulk_ops_request(operation).is_finished:
+            pass
+        assert counts(write_report(desk.folder, job.settle())) == {"claimed": 5}
+
+
+@pytest.mark.parametrize("contract", ["async", "sync"])
+def test_a_lost_answer_is_settled_by_asking_and_nothing_is_claimed_twice(tmp_path, connect, contract):
+    devices = list(mint_devices(1500, seed="lost"))
+    with running_emulator(contract=contract, bulk_seconds=0.0) as emulator:
+        connect(emulator.url)
+        hook = LosingHook()
+        hook.answers_to_lose = 1
+        desk = Desk(tmp_path, hook)
+        desk.claim_file.write_text("\n".join(device.token for device in devices))
+        assert counts(desk.run()) == {"claimed": 1500}
+        assert set(emulator.service.claim_counts().values()) == {1}
+        assert len(emulator.service.claimed_ids()) == 1500
+
+
+def test_a_second_try_sends_nothing_that_was_answered(desk, emulator, tokens):
+    desk.claim_file.write_text("\n".join(tokens))
+    first = desk.run()
+    requests = emulator.service.request_counts()
+    assert counts(desk.run()) == counts(first)
+    since = Counter(emulator.service.request_counts()) - Counter(requests)
+    assert not [name for name in since if "Claim" in name and "Bulk" in name]
+    assert len(emulator.service.bulk_operations()) == 1
+
+
+def test_a_revoked_key_stops_the_job_and_a_later_try_goes_on_where_it_stopped(desk, emulator):
+    devices = list(mint_devices(1001, seed="revoked"))
+    desk.claim_file.write_text("\n".join(device.token for device in devices))
+    emulator.service.keys.revoke("emulator-key")
+    job = desk.plan()
+    with pytest.raises(UnauthorizedError):
+        job.send()
+    summary = write_report(desk.folder, job.settle())
+    assert counts(summary) == {"failed": 1001}
+    assert {row["status"] for row in desk.report()} == {"not_sent"}
+    emulator.service.keys.restore("emulator-key")
+    assert counts(desk.run()) == {"claimed": 1001}
+    assert len(emulator.service.bulk_operations()) == 2
+
+
+def test_a_changed_file_is_a_new_job_and_finds_what_is_ours(desk, emulator, tokens, caplog):
+    desk.claim_file.write_text("\n".join(tokens[:3]))
+    desk.run()
+    desk.claim_file.write_text("\n".join(tokens))
+    with caplog.at_level("INFO"):
+        summary = desk.run()
+    assert "changed" in caplog.text
+    assert counts(summary) == {"already_claimed": 3, "claimed": 2}
+    assert set(emulator.service.claim_counts().values()) == {1}
+
+
+def test_failed_rows_can_be_run_again_by_themselves(desk, emulator, tokens):
+    stolen = decode(tokens[1]).device_id
+    desk.claim_file.write_text(f'{tokens[0]}\n{tokens[1]},"own"\n{tokens[2][:60]}\n{tokens[0]}\n')
+    with claim_for_the_other_team(emulator.url, tokens[1]) as other:
+        summary = desk.run(tags=["line=1"])
+        other.send(operations.unclaim_device(stolen))
+    assert counts(summary) == {"claimed": 1, "failed": 1, "rejected": 2}
+    failed_rows = Path(str(summary.failed_rows))
+    with failed_rows.open("rb") as stream:
+        assert [row.verdict.value for row in read_rows(stream, "failed_rows.csv")] == [
+            "ok",
+            "malformed_token",
+        ]
+    again = Desk(failed_rows.parent, desk.hook)
+    again.claim_file = failed_rows
+    assert counts(again.run(tags=["line=1"])) == {"claimed": 1, "rejected": 1}
+    (device,) = [device for device in emulator.service.claimed_devices() if device.id == stolen]
+    assert tuple(device.tags) == ("own", "line=1")
+
+
+def test_only_failed_rows_csv_holds_tokens_and_only_its_owner_may_read_it(desk, tokens, emulator):
+    claim_for_the_other_team(emulator.url, tokens[0]).close()
+    desk.claim_file.write_text("\n".join(tokens))
+    summary = desk.run()
+    folder = Path(str(desk.folder))
+    holding = [
+        path.name for path in folder.rglob("*") if path.is_file() and tokens[0][:40] in path.read_text()
+    ]
+    assert holding == ["failed_rows.csv"]
+    assert stat.S_IMODE(Path(str(summary.failed_rows)).stat().st_mode) == 0o600
+    assert not [path for path in folder.rglob("*") if path.is_file() and tokens[1][:40] in path.read_text()]
+
+
+def test_the_summary_says_the_same_as_the_report(desk, tokens):
+    desk.claim_file.write_text("\n".join([*tokens, "rubbish"]))
+    summary = desk.run()
+    assert json.loads(Path(desk.folder.path_of("summary.json")).read_text()) == summary.as_dict()
+    assert summary.rows == len(desk.report()) == 6
+    assert sum(summary.counts.values()) == 6
+    assert summary.counts[Outcome.REJECTED] == 1
+
+
+def test_a_file_that_changed_between_sending_and_reporting_is_an_error_that_says_so(desk, tokens):
+    desk.claim_file.write_text("\n".join(tokens))
+    job = desk.plan()
+    job.send()
+    desk.claim_file.write_text("\n".join(tokens[:2]))
+    with pytest.raises(ClaimFileError, match="has changed since"):
+        list(job.settle())
+
+
+def test_a_file_that_is_not_there_is_an_error_that_names_it(desk):
+    with pytest.raises(ClaimFileError, match=r"there is no claim file .*shift\.csv"):
+        desk.plan()
+
+
+def test_a_ledger_that_is_not_there_is_an_error_that_says_what_is_missing(desk):
+    with pytest.raises(FileNotFoundError, match="no ledger"):
+        Ledger.reopen(desk.folder)
+
+
+def test_1001_rows_are_two_requests(desk, emulator):
+    devices = list(mint_devices(1001, seed="1001"))
+    desk.claim_file.write_text("\n".join(device.token for device in devices))
+    assert counts(desk.run()) == {"claimed": 1001}
+    assert len(emulator.service.bulk_operations()) == 2
+
+
+def test_a_service_that_cannot_be_asked_afterwards_leaves_rows_unknown(desk, emulator, tokens):
+    class Gone(LosingHook):
+        def find_claimed_devices(self, device_ids):
+            raise UnreachableError("gone", maybe_sent=False)
+
+    desk.hook = Gone()
+    desk.hook.answers_to_lose = 1
+    desk.claim_file.write_text("\n".join(tokens))
+    job = desk.plan()
+    with pytest.raises(NrfProvError, match="gone"):
+        job.send()
+    assert counts(write_report(desk.folder, job.settle())) == {"unknown": 5}
+    desk.hook = NrfProvHook()
+    assert counts(desk.run()) == {"claimed": 5}
+    assert set(emulator.service.claim_counts().values()) == {1}

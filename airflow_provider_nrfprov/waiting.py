@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nrfprov.api.errors import NrfProvError
+from airflow_provider_nrfprov.claiming.storage import lines
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.paths import to_path
 
@@ -38,7 +39,7 @@ def operation_ids(value: str | Iterable[str] | None) -> list[str]:
         return [str(item) for item in ast.literal_eval(text)]
     if "/" in text:
         with to_path(text).open("r") as stream:
-            return [line.strip() for line in stream if line.strip()]
+            return [line.strip() for line in lines(stream) if line.strip()]
     return [text] if text and text != "None" else []
 
 

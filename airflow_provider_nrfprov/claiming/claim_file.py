@@ -22,6 +22,7 @@ from enum import Enum
 from typing import BinaryIO
 
 from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST, MAX_TAG_CHARACTERS
+from airflow_provider_nrfprov.claiming.storage import lines
 from airflow_provider_nrfprov.claiming.token import (
     MalformedTokenError,
     WrongTokenKindError,
@@ -219,7 +220,7 @@ def _as_text(stream: BinaryIO, name: str) -> Iterator[str]:
 
 
 def _lines(stream: BinaryIO) -> Iterator[str]:
-    for number, raw in enumerate(stream):
+    for number, raw in enumerate(lines(stream)):
         # Bytes that are no UTF-8 become surrogates, so that only their own row is refused.
         text = raw.removeprefix(codecs.BOM_UTF8 if number == 0 else b"").decode("utf-8", "surrogateescape")
         # Old systems end a line with a carriage return alone.

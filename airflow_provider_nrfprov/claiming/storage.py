@@ -11,9 +11,15 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Protocol, TextIO, cast
+from typing import IO, Any, AnyStr, Protocol, TextIO, cast
 
 _OWNER_ONLY = 0o600
+
+
+def lines(stream: IO[AnyStr]) -> Iterator[AnyStr]:
+    """Yield the lines of an open file; what Airflow 2 opens on an object store cannot be iterated itself."""
+    while line := stream.readline():
+        yield line
 
 
 class PathLike(Protocol):
@@ -82,7 +88,8 @@ class Folder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         target = self.path / name
-        if not isinstance(target, Path):
+        # Not Path itself: before Airflow 3 an ObjectStoragePath is one, too.
+        if not isinstance(target, type(Path())):
             with target.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
                 yield cast("TextIO", stream)
             return

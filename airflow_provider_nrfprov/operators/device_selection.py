@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 
 from airflow_provider_nrfprov.claiming.report import Outcome, read_device_ids
+from airflow_provider_nrfprov.claiming.storage import lines
 from airflow_provider_nrfprov.paths import to_path
 
 
@@ -21,7 +22,7 @@ def select_devices(device_ids: Sequence[str] | str | None, report: str | None) -
         raise ValueError("give either device_ids or report: the devices have to be named one way")
     if report is not None:
         with to_path(report).open("r", encoding="utf-8", newline="") as stream:
-            ours = read_device_ids(stream, (Outcome.CLAIMED, Outcome.ALREADY_CLAIMED))
+            ours = read_device_ids(lines(stream), (Outcome.CLAIMED, Outcome.ALREADY_CLAIMED))
             return list(dict.fromkeys(ours))
     return list(dict.fromkeys(_uuid(text) for text in _listed(device_ids or [])))
 

@@ -266,9 +266,12 @@ def test_a_token_or_key_that_the_service_sends_back_is_not_shown(tokens):
 
 @pytest.mark.parametrize("status", [500, 502, 504])
 def test_a_5xx_with_a_page_instead_of_json_is_an_error_of_the_service(status):
-    with answering(status, b"<html>Bad gateway</html>") as url, client_of(url) as client:
-        with pytest.raises(UnavailableError, match="Bad gateway"):
-            client.send(operations.list_claimed_devices())
+    with (
+        answering(status, b"<html>Bad gateway</html>") as url,
+        client_of(url) as client,
+        pytest.raises(UnavailableError, match="Bad gateway"),
+    ):
+        client.send(operations.list_claimed_devices())
 
 
 @pytest.mark.parametrize(
@@ -280,16 +283,22 @@ def test_a_200_that_cannot_be_read_is_an_error_of_its_own(body):
 
 
 def test_a_truncated_answer_may_have_been_carried_out():
-    with answering(200, b'{"id": "', headers={"Content-Length": "500"}) as url, client_of(url) as client:
-        with pytest.raises(UnreachableError) as caught:
-            client.send(operations.unclaim_device("x"))
+    with (
+        answering(200, b'{"id": "', headers={"Content-Length": "500"}) as url,
+        client_of(url) as client,
+        pytest.raises(UnreachableError) as caught,
+    ):
+        client.send(operations.unclaim_device("x"))
     assert caught.value.maybe_sent
 
 
 def test_an_answer_that_takes_too_long_may_have_been_carried_out(tokens):
-    with running_silent() as url, client_of(url, read_timeout=0.2) as client:
-        with pytest.raises(UnreachableError, match="may have been carried out") as caught:
-            client.send(operations.claim_device(tokens[0]))
+    with (
+        running_silent() as url,
+        client_of(url, read_timeout=0.2) as client,
+        pytest.raises(UnreachableError, match="may have been carried out") as caught,
+    ):
+        client.send(operations.claim_device(tokens[0]))
     assert caught.value.maybe_sent
     assert tokens[0] not in str(caught.value)
 

@@ -1,0 +1,109 @@
+"""The example DAGs: they parse without a connection, and run to their end against the emulator."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_nrfprov.emulator.server import running_emulator
+from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+
+DAGS = sorted((Path(__file__).parents[2] / "dags").glob("*.py"))
+# dag.test() runs Airflow's own code, whose warnings are not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def run(dag, conf: dict) -> tuple[str, dict[str, str]]:
+    """Run a DAG in this process, triggers in line; give the state of the run and of each task."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = dag.test(run_conf=conf)
+    return str(result.state), {ti.task_id: str(ti.state) for ti in result.get_task_instances()}
+
+
+@pytest.mark.parametrize("file", DAGS, ids=lambda file: file.stem)
+def test_an_example_is_parsed_without_connection_network_or_warning(file, tmp_path):
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path),
+        "no_proxy": "*",
+        "https_proxy": "http://127.0.0.1:9",
+    }
+    code = (
+        "import runpy, warnings;"
+        "warnings.filterwarnings('error', category=DeprecationWarning, module='<run_path>|airflow_provider_nrfprov');"
+        f"names = runpy.run_path({str(file)!r}); dag = names['dag']; assert type(dag.timetable).__name__ == 'NullTimetable';"
+        "assert not dag.catchup"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_every_example_is_named_after_its_file(load_dag):
+    for file in DAGS:
+        assert load_dag(file.stem).dag_id == file.stem
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("contract", ["async", "sync"])
+def test_claims_a_file_from_check_to_tags(load_dag, connect, tmp_path, contract):
+    devices = list(mint_devices(1200, seed="dag"))
+    claim_file = tmp_path / "shift.csv"
+    rows = [device.token for device in devices]
+    claim_file.write_text("\n".join([*rows[:600], rows[0], "rubbish", *rows[600:]]))
+    with running_emulator(contract=contract, bulk_seconds=1) as emulator:
+        connect(emulator.url)
+        NrfProvHook().claim_device(devices[7].token)  # ours before, without the tag
+        conf = {"claim_file": str(claim_file), "tags": ["line=1"], "report_dir": str(tmp_path / "out")}
+        state, tasks = run(load_dag("nrfprov_claim_from_csv"), conf)
+        assert state == "success", tasks
+        assert emulator.service.claimed_ids() == {device.device_id for device in devices}
+        assert {tuple(device.tags) for device in emulator.service.claimed_devices()} == {("line=1",)}
+        assert set(emulator.service.claim_counts().values()) == {1}
+    with (tmp_path / "out" / "report.csv").open(newline="") as stream:
+        outcomes = Counter(row["outcome"] for row in csv.DictReader(stream))
+    assert outcomes == {"claimed": 1199, "already_claimed": 1, "rejected": 2}
+
+
+@pytest.mark.slow
+def test_a_row_that_fails_fails_the_run_after_the_others_are_claimed_tagged_and_reported(
+    load_dag, connect, tmp_path, tokens
+):
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(tokens))
+    with running_emulator(bulk_seconds=0) as emulator:
+        connect(emulator.url, "other-team-key")
+        NrfProvHook().claim_device(tokens[0])
+        connect(emulator.url)
+        conf = {"claim_file": str(claim_file), "tags": ["line=1"]}
+        state, tasks = run(load_dag("nrfprov_claim_from_csv"), conf)
+        assert (state, tasks["tag_devices"], tasks["judge_outcome"]) == ("failed", "success", "failed")
+        assert len(emulator.service.claimed_ids()) == 5
+        state, _ = run(load_dag("nrfprov_claim_from_csv"), {**conf, "max_failed_rows": 1})
+        assert state == "success"
+
+
+@pytest.mark.slow
+def test_claims_one_device_and_gives_it_up(load_dag, connect, emulator, tokens):
+    connect(emulator.url)
+    state, _ = run(load_dag("nrfprov_claim_one_device"), {"claim_token": tokens[0], "tags": ["a", "b"]})
+    assert state == "success"
+    (device,) = emulator.service.claimed_devices()
+    assert device.tags == ["a", "b"]
+    state, _ = run(load_dag("nrfprov_unclaim"), {"device_ids": [device.id]})
+    assert state == "success"
+    assert not emulator.service.claimed_devices()

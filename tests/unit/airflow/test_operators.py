@@ -1,0 +1,397 @@
+"""The operators through the wire to the emulator, as Airflow calls them."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import importlib
+import json
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+
+from airflow_provider_nrfprov.api.errors import (
+    ConfigurationError,
+    ConflictError,
+    NrfProvError,
+    UnauthorizedError,
+    UnreachableError,
+)
+from airflow_provider_nrfprov.claiming.claim_file import ClaimFileError
+from airflow_provider_nrfprov.claiming.token import MalformedTokenError, decode
+from airflow_provider_nrfprov.emulator.server import running_emulator
+from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsUnknownError, UnclaimRefusedError
+from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+from airflow_provider_nrfprov.operators.bulk_claim import (
+    NrfProvBulkClaimOperator,
+    NrfProvBulkClaimReportOperator,
+)
+from airflow_provider_nrfprov.operators.claim_device import NrfProvClaimDeviceOperator
+from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOperator
+from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
+
+
+class TaskInstance:
+    """Keeps what an operator pushes."""
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    return {"ti": TaskInstance(), "run_id": "manual__2026-11-23T06:00:00+00:00", "params": {}}
+
+
+def finish(operator: Any, context: dict[str, Any]) -> Any:
+    """Run an operator to its end, deferred or not, as Airflow does."""
+    try:
+        return operator.execute(context)
+    except TaskDeferred as deferred:
+        path, kwargs = deferred.trigger.serialize()
+        module, name = path.rsplit(".", 1)
+        trigger = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(kwargs)))
+
+        async def event() -> Any:
+            events = [event async for event in trigger.run()]
+            assert len(events) == 1
+            return events[0].payload
+
+        return operator.resume_execution(
+            deferred.method_name, {**deferred.kwargs, "event": asyncio.run(event())}, context
+        )
+
+
+def bulk(claim_file: Path | str, **arguments: Any) -> NrfProvBulkClaimOperator:
+    return NrfProvBulkClaimOperator(
+        **{"task_id": "claim", "claim_file": str(claim_file), "poll_interval": 0.1, **arguments}
+    )
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
+@pytest.mark.parametrize("contract", ["async", "sync"])
+def test_claims_a_file_and_leaves_a_receipt(tmp_path, connect, context, tokens, contract, deferrable):
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join([*tokens, tokens[0]]))
+    with running_emulator(contract=contract, bulk_seconds=0.3) as emulator:
+        connect(emulator.url)
+        receipt = finish(bulk(claim_file, deferrable=deferrable, tags=["line=1"]), context)
+        assert len(emulator.service.claimed_ids()) == 5
+    report = tmp_path / "shift-reports" / "manual__2026-11-23T06_00_00_00_00" / "report.csv"
+    assert receipt == {
+        "rows": 6, "claimed": 5, "already_claimed": 0, "rejected": 1, "failed": 0, "unknown": 0,
+        "report": str(report), "failed_rows": str(report.with_name("failed_rows.csv")),
+    }  # fmt: skip
+    assert context["ti"].pushed["report"] == str(report)
+    assert len(context["ti"].pushed["bulk_ops_request_ids"]) == (0 if contract == "sync" else 1)
+
+
+def test_the_receipt_stays_small_whatever_the_size_of_the_file(
+    tmp_path, connect, context, emulator, monkeypatch
+):
+    connect(emulator.url)
+    # Chunks of 10 rows stand for 50,000 rows: what grows is the number of operations.
+    monkeypatch.setattr("airflow_provider_nrfprov.claiming.claim_file.chunks.__defaults__", (10,))
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(device.token for device in mint_devices(500, seed="many")))
+    receipt = finish(bulk(claim_file, wait_for_completion=False), context)
+    pushed = context["ti"].pushed["bulk_ops_request_ids"]
+    assert receipt["bulk_operations"] == 50
+    assert isinstance(pushed, str)
+    assert len(Path(pushed).read_text().split()) == 50
+    assert len(json.dumps([receipt, context["ti"].pushed])) < 2048
+
+
+def test_without_waiting_the_report_is_written_by_its_own_operator(
+    tmp_path, connect, context, tokens, emulator
+):
+    connect(emulator.url)
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(tokens))
+    receipt = finish(bulk(claim_file, wait_for_completion=False), context)
+    assert not (Path(receipt["report_dir"]) / "report.csv").exists()
+    report = NrfProvBulkClaimReportOperator(task_id="report", report_dir=receipt["report_dir"])
+    assert report.execute(context)["claimed"] == 5
+
+
+def test_more_failed_rows_than_allowed_fail_the_task_after_the_report_is_written(
+    tmp_path, connect, context, tokens, emulator
+):
+    connect(emulator.url, "other-team-key")
+    NrfProvHook().claim_device(tokens[2])
+    connect(emulator.url)
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(tokens))
+    with pytest.raises(RowsFailedError) as caught:
+        finish(bulk(claim_file, report_dir=str(tmp_path / "out")), context)
+    assert isinstance(caught.value, AirflowFailException)  # a retry would be refused again
+    for words in ("1 row(s)", "line 3", decode(tokens[2]).device_id, str(tmp_path / "out" / "report.csv")):
+        assert words in str(caught.value)
+    with (tmp_path / "out" / "report.csv").open() as stream:
+        assert Counter(row["outcome"] for row in csv.DictReader(stream)) == {"claimed": 4, "failed": 1}
+    assert (
+        finish(bulk(claim_file, report_dir=str(tmp_path / "out"), max_failed_rows="1"), context)["failed"]
+        == 1
+    )
+
+
+def test_operations_that_do_not_end_in_time_leave_unknown_rows_and_a_task_that_may_be_retried(
+    tmp_path, connect, context, tokens
+):
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(tokens))
+    with running_emulator(contract="async", bulk_seconds=60) as emulator:
+        connect(emulator.url)
+        for deferrable in (False, True):
+            with pytest.raises(RowsUnknownError, match="5 unknown"):
+                finish(bulk(claim_file, wait_timeout=0.2, deferrable=deferrable), context)
+        assert len(emulator.service.bulk_operations()) == 1
+
+
+def test_a_revoked_key_fails_the_task_and_leaves_a_report(tmp_path, connect, context, tokens, emulator):
+    connect(emulator.url, "no-such-key")
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(tokens))
+    with pytest.raises(UnauthorizedError, match="legacy"):
+        finish(bulk(claim_file, report_dir=str(tmp_path / "out")), context)
+    assert (tmp_path / "out" / "report.csv").read_text().count("not_sent") == 5
+
+
+def test_a_file_as_gather_attestation_tokens_writes_it_is_taken_unchanged(
+    tmp_path, connect, context, emulator, monkeypatch
+):
+    """Written by Nordic's own function."""
+    from nrfcloud_utils import gather_attestation_tokens
+
+    connect(emulator.url)
+    claim_file = tmp_path / "attestation_tokens.csv"
+    devices = list(mint_devices(3, seed="gathered"))
+    for number, device in enumerate(devices):
+        gather_attestation_tokens.save_attestation_csv(
+            str(claim_file), True, True, f"35135881534051{number}", device.device_id, device.token
+        )
+    assert claim_file.read_text().count("\n") == 3
+    assert finish(bulk(claim_file), context)["claimed"] == 3
+    assert emulator.service.claimed_ids() == {device.device_id for device in devices}
+
+
+@pytest.fixture
+def object_store() -> str:
+    """A folder on an object store of fsspec's that lives in memory."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:  # Airflow 2
+        from airflow.io.store import attach
+
+    attach("memory", fs=MemoryFileSystem())
+    return f"memory://factory/{uuid.uuid4()}"
+
+
+def test_files_and_reports_on_an_object_store(connect, context, tokens, emulator, object_store):
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    connect(emulator.url)
+    folder = object_store
+    with ObjectStoragePath(f"{folder}/shift.csv").open("w") as stream:
+        stream.write("\n".join([*tokens, "rubbish"]))
+    receipt = finish(bulk(f"{folder}/shift.csv"), context)
+    assert (receipt["claimed"], receipt["rejected"]) == (5, 1)
+    with ObjectStoragePath(receipt["report"]).open("r") as stream:
+        assert len(stream.readlines()) == 7
+    with ObjectStoragePath(receipt["failed_rows"]).open("r") as stream:
+        assert stream.read() == "rubbish\n"
+    assert finish(bulk(f"{folder}/shift.csv"), context) == receipt
+    assert len(emulator.service.bulk_operations()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "there is no claim file"),
+        (b"", "empty"),
+        (b"imei,uuid,token,time\n", "no rows"),
+        (b"\x00\x01", "not a text file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_an_error_that_names_it(
+    tmp_path, connect, context, emulator, content, words
+):
+    connect(emulator.url)
+    claim_file = tmp_path / "shift.csv"
+    if content is not None:
+        claim_file.write_bytes(content)
+    with pytest.raises(ClaimFileError, match=words) as caught:
+        finish(bulk(claim_file), context)
+    assert "shift.csv" in str(caught.value)
+
+
+def test_a_file_of_bad_rows_only_claims_nothing_and_says_why_of_each(tmp_path, connect, context, emulator):
+    connect(emulator.url)
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("one\ntwo\n")
+    assert finish(bulk(claim_file), context)["rejected"] == 2
+    assert not emulator.service.bulk_operations()
+
+
+@pytest.mark.parametrize(
+    ("host", "password", "error", "words"),
+    [
+        ("http://127.0.0.1:9", "key", UnreachableError, "could not be reached"),
+        ("https://a b", "key", ConfigurationError, "base URL"),
+        ("http://127.0.0.1:9", "", ConfigurationError, "no API key"),
+    ],
+)
+def test_a_connection_that_cannot_work_fails_in_words(
+    tmp_path, connect, context, tokens, host, password, error, words
+):
+    connect(host, password)
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(tokens))
+    with pytest.raises(error, match=words):
+        finish(bulk(claim_file), context)
+
+
+def test_claims_one_device_and_returns_its_attributes_without_the_token(connect, context, tokens, emulator):
+    connect(emulator.url)
+    operator = NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0], tags=["a"])
+    device = operator.execute(context)
+    assert device["id"] == decode(tokens[0]).device_id
+    assert device["tags"] == ["a"]
+    assert tokens[0] not in json.dumps(device)
+    assert operator.execute(context) == device  # repeated: it is ours
+
+
+def test_a_token_in_a_template_is_rendered_but_is_no_template_field(connect, context, tokens, emulator):
+    connect(emulator.url)
+    operator = NrfProvClaimDeviceOperator(task_id="one", claim_token="{{ params.claim_token }}")
+    assert "claim_token" not in operator.template_fields
+    context["params"] = {"claim_token": tokens[0]}
+    assert operator.execute(context)["id"] == decode(tokens[0]).device_id
+
+
+def test_a_device_of_another_team_is_a_conflict_in_the_services_words(connect, context, tokens, emulator):
+    connect(emulator.url, "other-team-key")
+    NrfProvHook().claim_device(tokens[0])
+    connect(emulator.url)
+    with pytest.raises(ConflictError, match="409"):
+        NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0]).execute(context)
+
+
+def test_a_damaged_token_is_refused_before_anything_is_sent(connect, context, tokens, emulator):
+    connect(emulator.url)
+    with pytest.raises(MalformedTokenError, match="cut short"):
+        NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0][:90]).execute(context)
+    assert not emulator.service.request_counts()
+
+
+def test_a_dry_run_claims_nothing(connect, context, tokens, emulator):
+    connect(emulator.url)
+    operator = NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0], dry_run_only=True)
+    assert operator.execute(context) == {
+        "device_id": decode(tokens[0]).device_id,
+        "claimable": True,
+        "reason": None,
+    }
+    assert not emulator.service.claimed_ids()
+
+
+@pytest.mark.parametrize(
+    ("mode", "tags", "result"),
+    [
+        ("add", ["b", "c"], ("a", "b", "c")),
+        ("remove", ["a", "x"], ("b",)),
+        ("replace", ["z"], ("z",)),
+        ("replace", [], ()),
+    ],
+)
+def test_tags_devices_in_each_mode_and_a_second_time_without_a_change(
+    connect, context, tokens, emulator, mode, tags, result
+):
+    connect(emulator.url)
+    ids = [NrfProvHook().claim_device(token, ["a", "b"]).id for token in tokens]
+    operator = NrfProvTagDevicesOperator(task_id="tag", device_ids=ids, tags=tags, mode=mode)
+    assert operator.execute(context) == {"changed": 5, "unchanged": 0, "failed": 0}
+    assert {tuple(device.tags) for device in emulator.service.claimed_devices()} == {result}
+    assert operator.execute(context) == {"changed": 0, "unchanged": 5, "failed": 0}
+
+
+def test_tags_are_created_first_where_the_service_wants_that(connect, context, tokens):
+    with running_emulator(unknown_tags="refused") as emulator:
+        connect(emulator.url)
+        ids = [NrfProvHook().claim_device(token).id for token in tokens]
+        NrfProvTagDevicesOperator(task_id="tag", device_ids=ids, tags=["new"]).execute(context)
+        assert {tuple(device.tags) for device in emulator.service.claimed_devices()} == {("new",)}
+
+
+def test_tags_the_devices_of_a_report(tmp_path, connect, context, tokens, emulator):
+    connect(emulator.url)
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join([*tokens, "rubbish"]))
+    report = finish(bulk(claim_file), context)["report"]
+    assert (
+        NrfProvTagDevicesOperator(task_id="tag", report=report, tags=["x"]).execute(context)["changed"] == 5
+    )
+
+
+def test_a_device_that_is_not_ours_fails_the_task_after_the_others_are_tagged(
+    connect, context, tokens, emulator
+):
+    connect(emulator.url)
+    ours = NrfProvHook().claim_device(tokens[0]).id
+    theirs = decode(tokens[1]).device_id
+    with pytest.raises(NrfProvError, match=f"1 of 2 devices.*\n{theirs}"):
+        NrfProvTagDevicesOperator(task_id="tag", device_ids=[theirs, ours], tags=["x"]).execute(context)
+    assert emulator.service.claimed_devices()[0].tags == ["x"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"device_ids": ["*"], "tags": ["x"]},
+        {"device_ids": [], "report": "x", "tags": ["x"]},
+        {"tags": ["x"]},
+        {"device_ids": [], "tags": ["x" * 101]},
+        {"device_ids": [], "tags": ["x"], "mode": "toggle"},
+    ],
+)
+def test_a_selection_tag_or_mode_that_cannot_be_one_is_refused(arguments, context):
+    with pytest.raises(ValueError, match=r"give either|no device UUID|100 are allowed|TagMode"):
+        NrfProvTagDevicesOperator(task_id="tag", **arguments).execute(context)
+
+
+def test_unclaims_devices_and_a_device_that_is_not_ours_is_done(connect, context, tokens, emulator):
+    connect(emulator.url)
+    ids = [NrfProvHook().claim_device(token).id for token in tokens[:2]]
+    operator = NrfProvUnclaimDevicesOperator(task_id="unclaim", device_ids=str(ids))
+    assert operator.execute(context) == {"unclaimed": 2, "were_not_ours": 0}
+    assert not emulator.service.claimed_ids()
+    assert operator.execute(context) == {"unclaimed": 0, "were_not_ours": 2}
+
+
+@pytest.mark.parametrize(
+    ("device_ids", "max_devices"),
+    [([], 10), ("", 10), ("[]", 10), (["*"], 10), ("None", 10), ([str(uuid.uuid4()) for _ in range(3)], 2)],
+)
+def test_unclaiming_is_guarded(connect, context, emulator, device_ids, max_devices):
+    connect(emulator.url)
+    with pytest.raises(UnclaimRefusedError, match="nothing is unclaimed"):
+        NrfProvUnclaimDevicesOperator(
+            task_id="unclaim", device_ids=device_ids, max_devices=max_devices
+        ).execute(context)
+    assert not emulator.service.request_counts()
+
+
+def test_an_operators_arguments_are_only_assigned_when_a_dag_is_parsed():
+    operator = bulk("{{ params.nothing }}", tags="{{ params.tags }}", max_failed_rows="{{ params.m }}")
+    assert operator.tags == "{{ params.tags }}"
+    assert set(operator.template_fields) <= set(vars(operator))

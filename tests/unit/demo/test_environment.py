@@ -1,0 +1,94 @@
+"""Whoever starts from the wrong Python, or the wrong place, is told so in one sentence."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo import environment
+from demo.environment import Problem, check_airflow, check_python, install
+
+
+@pytest.mark.parametrize(
+    ("version", "airflow", "sentence"),
+    [
+        (
+            (3, 9),
+            "3.3.2",
+            "Python 3.9 is too old for Airflow 3.3.2, which takes 3.10 to 3.14; "
+            "choose another with PYTHON=, for example make PYTHON=python3.10.",
+        ),
+        (
+            (3, 13),
+            "2.11.2",
+            "Python 3.13 is too new for Airflow 2.11.2, which takes 3.10 to 3.12; "
+            "choose another with PYTHON=, for example make PYTHON=python3.10.",
+        ),
+    ],
+)
+def test_a_python_that_will_not_do_is_named_with_what_to_do(version, airflow, sentence):
+    with pytest.raises(Problem) as problem:
+        check_python(version, airflow)
+    assert str(problem.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("version", "airflow"), [((3, 10), "3.3.2"), ((3, 14), "3.3.2"), ((3, 12), "2.11.2")]
+)
+def test_a_python_that_will_do_is_taken(version, airflow):
+    check_python(version, airflow)
+
+
+def test_an_airflow_without_constraints_is_refused():
+    with pytest.raises(
+        Problem, match=re.escape("Airflow 3.1.0 is none of those tested here: 3.3.2 and 2.11.2.")
+    ):
+        check_airflow("3.1.0")
+
+
+def test_a_python_too_old_can_at_least_parse_the_check():
+    source = Path(environment.__file__).read_text(encoding="utf-8")
+    ast.parse(source, feature_version=(3, 7))
+    # The future import, which every other module has, is a SyntaxError before 3.7.
+    assert "from __future__" not in source
+
+
+def test_an_environment_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / "pyvenv.cfg").write_text("home = elsewhere\n")
+    with pytest.raises(Problem, match="was not made by this Makefile"):
+        install("3.3.2", tmp_path)
+    assert (tmp_path / "pyvenv.cfg").exists()
+
+
+class TestCommands:
+    def test_the_last_lines_of_a_command_that_fails_are_shown(self):
+        lines = "print('WARNING: of no use'); print('no such package'); raise SystemExit(3)"
+        with pytest.raises(Problem) as problem:
+            environment._run([sys.executable, "-c", lines], "pip could not install everything")
+        assert str(problem.value) == (
+            "pip could not install everything (exit code 3); its last lines:\n  no such package"
+        )
+
+    def test_a_half_made_environment_is_not_taken_for_complete(self, tmp_path, monkeypatch):
+        venv = tmp_path / "venv"
+        installed = []
+        monkeypatch.setattr(environment, "_pip_install", lambda airflow, venv: installed.append(airflow))
+        monkeypatch.setattr(environment, "_run", lambda command, failure: None)
+        install("3.3.2", venv)
+        install("3.3.2", venv)
+        assert installed == ["3.3.2"], "a complete one is taken as it is"
+
+        def interrupted(airflow, venv):
+            raise environment.Interrupted(2)
+
+        monkeypatch.setattr(environment, "_digest", lambda *_: "of other constraints")
+        monkeypatch.setattr(environment, "_pip_install", interrupted)
+        with pytest.raises(environment.Interrupted):
+            install("3.3.2", venv)
+        monkeypatch.setattr(environment, "_pip_install", lambda airflow, venv: installed.append(airflow))
+        install("3.3.2", venv)
+        assert installed == ["3.3.2", "3.3.2"]

@@ -83,6 +83,11 @@ def get_provider_info() -> dict[str, Any]:
                         "label": "Read timeout (s)",
                         "schema": {"type": ["number", "null"], "default": 60, "minimum": 1},
                     },
+                    "retry_deadline": {
+                        "label": "Retry for (s)",
+                        "description": "How long a call is tried that may be sent again; 0 for one attempt",
+                        "schema": {"type": ["number", "null"], "default": 120, "minimum": 0},
+                    },
                     "endpoints": {
                         "label": "Endpoints",
                         "description": 'Where your service differs: {"UpdateClaimedDevice": "PUT /claimed-devices/{device_id}"}',

@@ -50,10 +50,15 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
-    """Define the connection ``nrfprov_default``."""
+    """Define the connection ``nrfprov_default``; nothing is asked twice unless a test says so."""
 
     def define(host: str | None, password: str | None = "emulator-key", **extra: object) -> str:
-        connection = {"conn_type": "nrfprov", "host": host, "password": password, "extra": extra}
+        connection = {
+            "conn_type": "nrfprov",
+            "host": host,
+            "password": password,
+            "extra": {"retry_deadline": 0, **extra},
+        }
         monkeypatch.setenv("AIRFLOW_CONN_NRFPROV_DEFAULT", json.dumps(connection))
         return "nrfprov_default"
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TypeVar
@@ -23,9 +26,12 @@ from airflow_provider_nrfprov.api.errors import (
 from airflow_provider_nrfprov.api.models import Page
 from airflow_provider_nrfprov.api.operations import Answer, Operation
 from airflow_provider_nrfprov.api.redaction import redact
+from airflow_provider_nrfprov.api.retry import Retry
 
 ResultT = TypeVar("ResultT")
 ItemT = TypeVar("ItemT")
+
+_log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
@@ -50,6 +56,7 @@ class ProvisioningClient:
     :param endpoint_candidates: see :func:`~airflow_provider_nrfprov.api.contract.endpoints`.
     :param connect_timeout: seconds until a connection must stand.
     :param read_timeout: seconds between two bytes of an answer.
+    :param retry: how long an operation is tried that may be sent again.
     :raises ConfigurationError: if the API key is missing or cannot be one.
     """
 
@@ -61,6 +68,7 @@ class ProvisioningClient:
         endpoint_candidates: Mapping[str, tuple[Endpoint, ...]] | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
+        retry: Retry | None = None,
     ) -> None:
         api_key = (api_key or "").strip()
         if not api_key:
@@ -75,6 +83,7 @@ class ProvisioningClient:
         self._urls = urls or base_urls(None)
         self._candidates = dict(endpoint_candidates or endpoints())
         self._timeout = (connect_timeout, read_timeout)
+        self._retry = retry or Retry()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"airflow-provider-nrfprov/{__version__}"
 
@@ -93,10 +102,17 @@ class ProvisioningClient:
     def send(self, operation: Operation[ResultT]) -> ResultT:
         """Send an operation, on the first of its paths that the service has, and read the answer.
 
+        What may be sent again is, for as long as the client's ``retry`` says.
+
         :raises ServiceError: if the service refused or failed.
         :raises UnreachableError: if there was no whole answer.
         :raises UnreadableAnswerError: if the answer could not be read.
         """
+        return self._repeatedly(
+            lambda: self._send_once(operation), operation.name, repeatable=operation.repeatable
+        )
+
+    def _send_once(self, operation: Operation[ResultT]) -> ResultT:
         candidates = self._candidates[operation.name]
         refusals: list[Answer] = []
         for endpoint in candidates:
@@ -138,10 +154,28 @@ class ProvisioningClient:
         :raises ServiceError: if it cannot be had.
         :raises UnreachableError: if there was no whole answer.
         """
+        return self._repeatedly(lambda: self._download_once(url), "download", repeatable=True)
+
+    def _download_once(self, url: str) -> str:
         answer = self._answer("GET", url, authorized=False)
         if answer.status != 200:
             raise service_error("download", answer)
         return answer.body
+
+    def _repeatedly(self, send: Callable[[], ResultT], name: str, *, repeatable: bool) -> ResultT:
+        started = time.monotonic()
+        for attempt in itertools.count(1):
+            try:
+                return send()
+            except NrfProvError as error:
+                wait = self._retry.wait(
+                    error, repeatable=repeatable, attempt=attempt, elapsed=time.monotonic() - started
+                )
+                if wait is None:
+                    raise
+                _log.info("%s: %s; asking again in %.1f s", name, str(error).splitlines()[0], wait)
+                time.sleep(wait)
+        raise AssertionError("unreachable")
 
     def _exchange(self, operation: Operation[ResultT], endpoint: Endpoint) -> Answer:
         parts = {name: quote(part, safe="") for name, part in operation.path_parts.items()}

@@ -95,6 +95,8 @@ class Operation(Generic[ResultT]):
     csv: str | None = field(default=None, repr=False)
     is_result: Callable[[Answer], bool] = _is_success
     """Whether an answer is one to be read rather than an error."""
+    repeatable: bool = True
+    """Whether sending it twice does no harm."""
 
 
 def claim_device(claim_token: str, tags: Iterable[str] = ()) -> Operation[ClaimedDevice]:
@@ -102,7 +104,9 @@ def claim_device(claim_token: str, tags: Iterable[str] = ()) -> Operation[Claime
     body: dict[str, Any] = {"claimToken": claim_token}
     if tags := list(tags):
         body["tags"] = tags
-    return Operation("ClaimDeviceOwnership", _read_object(ClaimedDevice.from_json), json=body)
+    return Operation(
+        "ClaimDeviceOwnership", _read_object(ClaimedDevice.from_json), json=body, repeatable=False
+    )
 
 
 def dry_run_claim(claim_token: str) -> Operation[DryRun]:
@@ -123,7 +127,13 @@ def bulk_claim(csv: str) -> Operation[BulkClaim]:
     Which of the two contracts answers is read from the answer. A synchronous answer with an error
     status that still holds ``claimedIds`` or ``failed`` is a result: some of the rows are claimed.
     """
-    return Operation("BulkClaimDeviceOwnership", _read_bulk_claim, csv=csv, is_result=_is_bulk_claim_result)
+    return Operation(
+        "BulkClaimDeviceOwnership",
+        _read_bulk_claim,
+        csv=csv,
+        is_result=_is_bulk_claim_result,
+        repeatable=False,
+    )
 
 
 def fetch_bulk_ops_request(bulk_ops_request_id: str) -> Operation[BulkOpsRequest]:
@@ -196,7 +206,9 @@ def list_tags(page_token: str | None = None, *, page_limit: int = 100) -> Operat
 
 def create_tag(tag: str, description: str = "") -> Operation[None]:
     """Create a tag; one that exists is a conflict (409, inferred)."""
-    return Operation("CreateTag", _read_nothing, json={"tag": tag, "description": description})
+    return Operation(
+        "CreateTag", _read_nothing, json={"tag": tag, "description": description}, repeatable=False
+    )
 
 
 def update_tag(tag_id: str, tag: str, description: str = "") -> Operation[None]:

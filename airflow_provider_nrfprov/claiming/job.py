@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import BinaryIO, cast
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError, UnreachableError
+from airflow_provider_nrfprov.api.retry import nothing_was_done
 from airflow_provider_nrfprov.claiming.claim_file import (
     Chunk,
     ClaimFileError,
@@ -131,7 +132,7 @@ class ClaimJob:
         try:
             return self._post(chunk, tuple(range(len(chunk.sendable))))
         except NrfProvError as error:
-            if _nothing_done(error):
+            if nothing_was_done(error):
                 raise
             self._log.warning("chunk %d: no usable answer (%s)", chunk.number, error)
             return self._send_missing(chunk)
@@ -159,11 +160,11 @@ class ClaimJob:
                 return self._ledger.write(
                     chunk.number, replace(entry, status=error.status, not_claimed=words)
                 )
-            if _nothing_done(error) and entry.sent is None:
+            if nothing_was_done(error) and entry.sent is None:
                 self._ledger.write(chunk.number, replace(entry, nothing_done=True))
             raise
         except UnreachableError as error:
-            if _nothing_done(error) and entry.sent is None:
+            if nothing_was_done(error) and entry.sent is None:
                 self._ledger.write(chunk.number, replace(entry, nothing_done=True))
             raise
         return self._ledger.write(
@@ -200,13 +201,6 @@ def digest_of(claim_file: PathLike, tags: Iterable[str] = ()) -> str:
 
 def _device_id(row: Row) -> str:
     return cast("str", row.device_id)
-
-
-def _nothing_done(error: NrfProvError) -> bool:
-    """Whether the service provably did nothing, so that a claim may be sent again."""
-    if isinstance(error, UnreachableError):
-        return not error.maybe_sent
-    return isinstance(error, ServiceError) and (error.status < 500 or error.status == 503)
 
 
 def _in_words(entry: Entry) -> str:

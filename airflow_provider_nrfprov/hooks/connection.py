@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_nrfprov.api.client import CONNECT_TIMEOUT, READ_TIMEOUT, ProvisioningClient
 from airflow_provider_nrfprov.api.contract import BulkContract, base_urls, endpoints
 from airflow_provider_nrfprov.api.errors import ConfigurationError
+from airflow_provider_nrfprov.api.retry import Retry
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
 
-def client_from(connection: Connection) -> ProvisioningClient:
+def client_from(connection: Connection, retry: Retry | None = None) -> ProvisioningClient:
     """Build the client that a connection describes.
 
     ``password`` is the API key, ``host`` the base URL (default: Nordic's). Extra, all optional:
     ``cloud_url``, ``bulk_contract`` (``auto``, ``async``, ``sync``), ``connect_timeout`` and
-    ``read_timeout`` (seconds), ``endpoints`` (operation name to ``"METHOD /path"``).
+    ``read_timeout`` (seconds), ``retry_deadline`` (seconds, 0 for one attempt), ``endpoints`` (operation name to ``"METHOD /path"``).
 
+    :param retry: how long an operation is tried that may be sent again, instead of what the connection says.
     :raises ConfigurationError: naming the connection and the field that is wrong.
     """
     try:
@@ -36,6 +38,7 @@ def client_from(connection: Connection) -> ProvisioningClient:
             endpoint_candidates=endpoints(_bulk_contract(extra), _object(extra, "endpoints")),
             connect_timeout=_seconds(extra, "connect_timeout", CONNECT_TIMEOUT),
             read_timeout=_seconds(extra, "read_timeout", READ_TIMEOUT),
+            retry=retry or Retry(deadline=_seconds(extra, "retry_deadline", Retry().deadline, least=0.0)),
         )
     except ConfigurationError as error:
         raise ConfigurationError(f"Airflow connection {connection.conn_id!r}: {error}") from None
@@ -75,14 +78,16 @@ def _object(extra: Mapping[str, Any], name: str) -> Mapping[str, str]:
     return value
 
 
-def _seconds(extra: Mapping[str, Any], name: str, default: float) -> float:
+def _seconds(extra: Mapping[str, Any], name: str, default: float, least: float = 0.001) -> float:
     value = extra.get(name)
     if value is None or value == "":
         return default
     try:
         seconds = float(value)
     except (TypeError, ValueError):
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ConfigurationError(f"extra {name!r} is {value!r}; it has to be a number of seconds above 0")
+        seconds = -1.0
+    if not least <= seconds < float("inf"):
+        raise ConfigurationError(
+            f"extra {name!r} is {value!r}; it has to be a number of seconds, {least} or more"
+        )
     return seconds

@@ -13,6 +13,7 @@ from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary, parse_error_summary
 from airflow_provider_nrfprov.api.errors import ConflictError, NrfProvError
 from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest, ClaimedDevice, DryRun, Tag
+from airflow_provider_nrfprov.api.retry import NEVER, Retry
 from airflow_provider_nrfprov.hooks.connection import client_from
 
 
@@ -24,6 +25,7 @@ class NrfProvHook(BaseHook):
     ``UnreadableAnswerError`` with one that cannot be read.
 
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``; its password is the API key.
+    :param retry: how long a call is tried that may be sent again: by default six times within two minutes.
     """
 
     conn_name_attr = "nrfprov_conn_id"
@@ -31,8 +33,9 @@ class NrfProvHook(BaseHook):
     conn_type = "nrfprov"
     hook_name = "nRF Cloud Provisioning"
 
-    def __init__(self, nrfprov_conn_id: str = default_conn_name) -> None:
+    def __init__(self, nrfprov_conn_id: str = default_conn_name, retry: Retry | None = None) -> None:
         super().__init__()
+        self._retry = retry
         self.nrfprov_conn_id = nrfprov_conn_id
         self._client: ProvisioningClient | None = None
 
@@ -52,7 +55,7 @@ class NrfProvHook(BaseHook):
         :raises ConfigurationError: if the connection cannot be used as it is.
         """
         if self._client is None:
-            self._client = client_from(self.get_connection(self.nrfprov_conn_id))
+            self._client = client_from(self.get_connection(self.nrfprov_conn_id), self._retry)
         return self._client
 
     def test_connection(self) -> tuple[bool, str]:
@@ -60,7 +63,8 @@ class NrfProvHook(BaseHook):
         from airflow_provider_nrfprov.api import operations
 
         try:
-            client = self.get_conn()
+            # Whoever pressed the button waits for the first answer, whatever it is.
+            client = client_from(self.get_connection(self.nrfprov_conn_id), NEVER)
             client.send(operations.list_claimed_devices(page_limit=1))
         except NrfProvError as error:
             return False, str(error)

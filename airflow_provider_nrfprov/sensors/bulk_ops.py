@@ -86,6 +86,7 @@ class NrfProvBulkOpsSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool:
         """Ask once about the operations that have not ended."""
+        from airflow_provider_nrfprov.api.retry import NEVER
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
         if self._watch is None:
@@ -93,7 +94,7 @@ class NrfProvBulkOpsSensor(BaseSensorOperator):
             if self._watch.is_done:
                 self.log.info("no bulk operation to wait for: the service answered at once")
         if not self._watch.is_done:
-            self._watch.ask(NrfProvHook(self.nrfprov_conn_id).fetch_bulk_ops_request)
+            self._watch.ask(NrfProvHook(self.nrfprov_conn_id, NEVER).fetch_bulk_ops_request)
         for note in self._watch.notes:
             self.log.info("%s", note)
         if self._watch.is_done:

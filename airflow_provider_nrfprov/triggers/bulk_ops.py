@@ -75,9 +75,10 @@ class NrfProvBulkOpsTrigger(BaseTrigger):
         from airflow.providers.common.compat.connection import get_async_connection
 
         from airflow_provider_nrfprov.api.operations import fetch_bulk_ops_request
+        from airflow_provider_nrfprov.api.retry import NEVER
         from airflow_provider_nrfprov.hooks.connection import client_from
 
-        client = client_from(await get_async_connection(self.nrfprov_conn_id))
+        client = client_from(await get_async_connection(self.nrfprov_conn_id), NEVER)
         with client:
             while True:
                 left = self.end_time - time.time()

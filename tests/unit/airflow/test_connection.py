@@ -39,7 +39,7 @@ def test_host_port_and_schema_of_a_connection_uri_are_taken(fields, url):
         ({"extra": "[1]"}, "not a JSON object"),
         ({"extra": '{"bulk_contract": "both"}'}, "auto, async, sync"),
         ({"extra": '{"read_timeout": "soon"}'}, "read_timeout"),
-        ({"extra": '{"read_timeout": -1}'}, "above 0"),
+        ({"extra": '{"read_timeout": -1}'}, "0.001 or more"),
         ({"extra": '{"endpoints": "nonsense"}'}, "endpoints"),
         ({"extra": '{"endpoints": {"X": "GET /y"}}'}, "known are"),
         ({"host": "ftp://x"}, "base URL"),

@@ -27,6 +27,7 @@ from airflow_provider_nrfprov.api.errors import (
     UnreadableAnswerError,
 )
 from airflow_provider_nrfprov.api.lookup import find_claimed_devices
+from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.emulator.signing import mint_devices
@@ -35,7 +36,7 @@ KEY = "emulator-key"
 
 
 def client_of(url: str, key: str = KEY, **settings) -> ProvisioningClient:
-    return ProvisioningClient(key, urls=base_urls(url), **settings)
+    return ProvisioningClient(key, urls=base_urls(url), **{"retry": NEVER, **settings})
 
 
 @contextmanager

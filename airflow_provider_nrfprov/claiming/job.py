@@ -26,6 +26,7 @@ from airflow_provider_nrfprov.claiming.claim_file import (
 )
 from airflow_provider_nrfprov.claiming.ledger import Entry, Ledger, Plan
 from airflow_provider_nrfprov.claiming.logger import Logger
+from airflow_provider_nrfprov.claiming.recovery import find_lost_operation
 from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome
 from airflow_provider_nrfprov.claiming.service import Service
 from airflow_provider_nrfprov.claiming.settlement import not_claimed, settle_chunk
@@ -127,18 +128,24 @@ class ClaimJob:
             return entry
         if entry is not None and not entry.nothing_done:
             self._log.info("chunk %d was sent before and its answer is not known", chunk.number)
-            return self._send_missing(chunk)
-        self._ledger.about_to_send(chunk.number)
+            return self._send_missing(chunk, entry)
+        entry = self._ledger.about_to_send(chunk.number)
         try:
             return self._post(chunk, tuple(range(len(chunk.sendable))))
         except NrfProvError as error:
             if nothing_was_done(error):
                 raise
             self._log.warning("chunk %d: no usable answer (%s)", chunk.number, error)
-            return self._send_missing(chunk)
+            return self._send_missing(chunk, entry)
 
-    def _send_missing(self, chunk: Chunk) -> Entry:
-        """Send those rows again whose devices are not ours, after a lost answer."""
+    def _send_missing(self, chunk: Chunk, entry: Entry) -> Entry:
+        """After a lost answer: find the operation that it told of, or send again what is not ours."""
+        adopted = find_lost_operation(chunk.sendable, entry, self._service)
+        if adopted is not None:
+            self._log.info(
+                "chunk %d: its answer told of bulk operation %s", chunk.number, adopted.bulk_ops_request_id
+            )
+            return self._ledger.write(chunk.number, adopted)
         rows = chunk.sendable
         ours = self._service.find_claimed_devices([_device_id(row) for row in rows])
         missing = tuple(position for position, row in enumerate(rows) if row.device_id not in ours)

@@ -54,7 +54,7 @@ class Entry:
 
     @property
     def was_repeated(self) -> bool:
-        """Whether an answer was lost and what was missing was sent again."""
+        """Whether an answer was lost: a refusal of a later request says nothing of who claimed a device."""
         return self.sent is not None
 
 

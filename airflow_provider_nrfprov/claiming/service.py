@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Protocol
+
+import pendulum
 
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary
 from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest, ClaimedDevice
@@ -26,4 +28,12 @@ class Service(Protocol):
 
     def find_claimed_devices(self, device_ids: Collection[str]) -> dict[str, ClaimedDevice]:
         """Find which of these devices are ours."""
+        ...
+
+    def list_bulk_ops_requests(self, *, requested_from: pendulum.DateTime) -> Iterator[BulkOpsRequest]:
+        """Yield the operations since a time."""
+        ...
+
+    def fetch_uploaded_data(self, operation: BulkOpsRequest) -> str:
+        """Fetch the CSV text that an operation was started with."""
         ...

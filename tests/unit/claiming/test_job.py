@@ -178,6 +178,18 @@ def test_a_lost_answer_is_settled_by_asking_and_nothing_is_claimed_twice(tmp_pat
         assert counts(desk.run()) == {"claimed": 1500}
         assert set(emulator.service.claim_counts().values()) == {1}
         assert len(emulator.service.claimed_ids()) == 1500
+        assert len(emulator.service.bulk_operations()) == (2 if contract == "async" else 0)
+
+
+def test_an_operation_whose_answer_was_lost_is_waited_for_while_it_runs(tmp_path, connect, tokens):
+    with running_emulator(contract="async", bulk_seconds=0.5) as emulator:
+        connect(emulator.url)
+        hook = LosingHook()
+        hook.answers_to_lose = 1
+        desk = Desk(tmp_path, hook)
+        desk.claim_file.write_text("\n".join(tokens))
+        (operation,) = desk.plan().send()
+        assert [started.id for started in emulator.service.bulk_operations()] == [operation]
 
 
 def test_a_second_try_sends_nothing_that_was_answered(desk, emulator, tokens):
@@ -287,6 +299,9 @@ def test_1001_rows_are_two_requests(desk, emulator):
 def test_a_service_that_cannot_be_asked_afterwards_leaves_rows_unknown(desk, emulator, tokens):
     class Gone(LosingHook):
         def find_claimed_devices(self, device_ids):
+            raise UnreachableError("gone", maybe_sent=False)
+
+        def list_bulk_ops_requests(self, **filters):
             raise UnreachableError("gone", maybe_sent=False)
 
     desk.hook = Gone()

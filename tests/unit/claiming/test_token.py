@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import uuid
 
 import cbor2
 import pytest
@@ -107,6 +108,14 @@ def test_a_device_type_that_is_not_known_yet_is_no_error():
 
 def test_the_token_is_not_in_its_repr():
     assert SEED_TOKEN[:20] not in repr(decode(SEED_TOKEN))
+
+
+@given(st.binary(min_size=16, max_size=16), st.integers(0, 400), st.binary(min_size=16, max_size=16))
+def test_the_short_way_of_reading_gives_what_cbor_gives(device_id, device_type, nonce):
+    device_id = str(uuid.UUID(bytes=device_id))
+    text = mint_token(device_id, device_type=device_type, nonce=nonce)
+    message = cbor2.loads(base64.urlsafe_b64decode(text.split(".")[0] + "=="))
+    assert decode(text) == ClaimToken(text, device_id, device_type, str(uuid.UUID(bytes=message[3])))
 
 
 def _encode(raw: bytes) -> str:

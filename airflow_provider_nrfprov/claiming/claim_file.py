@@ -32,6 +32,7 @@ from airflow_provider_nrfprov.claiming.token import (
 
 _DELIMITER = re.compile(r'^\s*(?:"[^"]*"\s*|[^",;\t]*)([,;\t])')
 """The first separator after the first field. A token, an IMEI and a UUID hold none of the three."""
+_UNDECODED = re.compile("[\udc80-\udcff]")
 _HEADER_NAMES = {"token", "claimtoken", "attestationtoken", "imei", "uuid", "deviceid", "tags", "tag"}
 _CLAIM_COLUMNS = 2
 _ATTESTATION_COLUMNS = 4
@@ -174,7 +175,7 @@ class _RowReader:
             cells = _split(line)
         except csv.Error as error:
             return Row(line_number, Verdict.UNREADABLE_ROW, f"{error}; mend or remove the row", text=line)
-        if any("\udc80" <= character <= "\udcff" for character in line):
+        if not line.isascii() and _UNDECODED.search(line):
             return Row(
                 line_number, Verdict.UNREADABLE_ROW, "the row is not UTF-8; save the file as UTF-8", text=line
             )

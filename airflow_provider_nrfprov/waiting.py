@@ -6,7 +6,6 @@ everything else is an error of the service.
 
 from __future__ import annotations
 
-import ast
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -16,6 +15,7 @@ from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.claiming.storage import lines
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.paths import to_path
+from airflow_provider_nrfprov.rendered import listed
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
@@ -30,17 +30,10 @@ def operation_ids(value: str | Iterable[str] | None) -> list[str]:
     A list of ids, one id, the text of a list (what a rendered template gives), or the path of a file
     with one id a line (what the bulk claim pushes if there are many).
     """
-    if value is None:
-        return []
-    if not isinstance(value, str):
-        return [str(item) for item in value]
-    text = value.strip()
-    if text.startswith("["):
-        return [str(item) for item in ast.literal_eval(text)]
-    if "/" in text:
-        with to_path(text).open("r") as stream:
+    if isinstance(value, str) and "/" in value:
+        with to_path(value.strip()).open("r") as stream:
             return [line.strip() for line in lines(stream) if line.strip()]
-    return [text] if text and text != "None" else []
+    return listed(value)
 
 
 def deferral(

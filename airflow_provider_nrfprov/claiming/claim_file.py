@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import BinaryIO
 
-from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST, MAX_TAG_CHARACTERS
+from airflow_provider_nrfprov.api.contract import MAX_TAG_CHARACTERS
 from airflow_provider_nrfprov.claiming.storage import lines
 from airflow_provider_nrfprov.claiming.token import (
     MalformedTokenError,
@@ -80,7 +80,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Consecutive rows of a file, of which at most 1,000 can be sent: one request of a bulk claim."""
+    """Consecutive rows of a file, of which so many can be sent as one request of a bulk claim takes."""
 
     number: int
     """From 1."""
@@ -117,7 +117,7 @@ def read_rows(stream: BinaryIO, name: str) -> Iterator[Row]:
         )
 
 
-def chunks(rows: Iterable[Row], size: int = MAX_ROWS_PER_REQUEST) -> Iterator[Chunk]:
+def chunks(rows: Iterable[Row], size: int) -> Iterator[Chunk]:
     """Cut rows into chunks of at most ``size`` rows that can be sent; the others stay in their place."""
     gathered: list[Row] = []
     number, sendable = 1, 0

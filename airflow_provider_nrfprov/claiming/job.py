@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import BinaryIO, cast
 
+from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
 from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError, UnreachableError
 from airflow_provider_nrfprov.api.retry import nothing_was_done
 from airflow_provider_nrfprov.claiming.claim_file import (
@@ -56,17 +57,23 @@ class ClaimJob:
         folder: Folder,
         service: Service,
         log: Logger,
+        *,
         tags: Iterable[str] = (),
+        rows_per_request: int = MAX_ROWS_PER_REQUEST,
     ) -> ClaimJob:
         """Plan a job for the file as it is now.
 
         :param folder: where ledger and report go.
         :param tags: added to the tags of each row.
+        :param rows_per_request: so many rows are claimed by one request, from 1 to 1,000.
         :raises ClaimFileError: if the file is not there.
-        :raises ValueError: if a tag cannot be one.
+        :raises ValueError: if a tag cannot be one, or the number of rows is out of its bounds.
         """
+        if not 1 <= rows_per_request <= MAX_ROWS_PER_REQUEST:
+            raise ValueError(f"rows_per_request is {rows_per_request}; it can be 1 to {MAX_ROWS_PER_REQUEST}")
         checked = check_tags(tags)
-        ledger = Ledger(folder, Plan(str(claim_file), digest_of(claim_file, checked), checked))
+        digest = digest_of(claim_file, checked, rows_per_request)
+        ledger = Ledger(folder, Plan(str(claim_file), digest, checked, rows_per_request))
         job = cls(claim_file, ledger, service, log)
         log.info("%s: %s", claim_file, ledger.begin())
         return job
@@ -104,7 +111,8 @@ class ClaimJob:
 
         :raises ClaimFileError: if the file is not the one any more that was sent.
         """
-        if digest_of(self._claim_file, self._ledger.plan.tags) != self._ledger.plan.digest:
+        plan = self._ledger.plan
+        if digest_of(self._claim_file, plan.tags, plan.rows_per_request) != plan.digest:
             raise ClaimFileError(
                 f"{self._claim_file} has changed since its rows were sent; put the sent file back to get its "
                 "report, or run the claim again to send the changed one"
@@ -120,7 +128,8 @@ class ClaimJob:
 
     def _chunks(self) -> Iterator[Chunk]:
         with self._claim_file.open("rb") as stream:
-            yield from chunks(read_rows(cast("BinaryIO", stream), str(self._claim_file)))
+            rows = read_rows(cast("BinaryIO", stream), str(self._claim_file))
+            yield from chunks(rows, self._ledger.plan.rows_per_request)
 
     def _send(self, chunk: Chunk) -> Entry:
         entry = self._ledger.entry(chunk.number)
@@ -185,12 +194,12 @@ class ClaimJob:
         )
 
 
-def digest_of(claim_file: PathLike, tags: Iterable[str] = ()) -> str:
-    """Give the SHA-256 of a claim file and of the tags that are added to its rows, as hex.
+def digest_of(claim_file: PathLike, tags: Iterable[str], rows_per_request: int) -> str:
+    """Give the SHA-256 of a claim file and of what else decides which requests are sent, as hex.
 
     :raises ClaimFileError: if the file is not there or cannot be read.
     """
-    digest = hashlib.sha256(("\n".join(tags) + "\0").encode())
+    digest = hashlib.sha256("\n".join([str(rows_per_request), *tags, ""]).encode())
     try:
         with claim_file.open("rb") as stream:
             while block := stream.read(1 << 20):

@@ -14,6 +14,7 @@ from datetime import datetime
 
 import pendulum
 
+from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
 from airflow_provider_nrfprov.claiming.storage import Folder
 
 _PLAN = "plan.json"
@@ -25,8 +26,9 @@ class Plan:
 
     claim_file: str
     digest: str
-    """SHA-256 over the tags that are added to each row and the file's bytes."""
+    """SHA-256 over the file's bytes and over all that decides what is sent of it."""
     tags: tuple[str, ...] = ()
+    rows_per_request: int = MAX_ROWS_PER_REQUEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,10 @@ class Ledger:
                 f"{folder} holds no ledger: no bulk claim was sent with this report folder"
             )
         body = json.loads(text)
-        return cls(folder, Plan(body["claim_file"], body["digest"], tuple(body["tags"])))
+        return cls(
+            folder,
+            Plan(body["claim_file"], body["digest"], tuple(body["tags"]), body["rows_per_request"]),
+        )
 
     def begin(self) -> str:
         """Write the plan, and say in words whether this is a new job, a resumed one or a changed file."""

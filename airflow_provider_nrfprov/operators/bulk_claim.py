@@ -88,6 +88,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     :param wait_timeout: seconds until the wait is given up; the operations go on in nRF Cloud.
     :param max_failed_rows: so many rows may fail or be unknown before the task fails, after the report is
         written; ``None`` for any number. Rejected rows do not count.
+    :param rows_per_request: so many rows are claimed by one request; 1,000 is the most (inferred).
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: counts by outcome, ``rows``, and the paths ``report`` and ``failed_rows``: under 2 KB. Without
         waiting: ``claim_file``, ``report_dir`` and the number of ``bulk_operations``. Also pushed, by key:
@@ -113,16 +114,18 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         *,
         claim_file: str,
         report_dir: str | None = None,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] | str = (),
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float = 10,
         wait_timeout: float = 24 * 60 * 60,
         max_failed_rows: int | str | None = 0,
+        rows_per_request: int = 1000,
         nrfprov_conn_id: str = "nrfprov_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.rows_per_request = rows_per_request
         self.claim_file = claim_file
         self.report_dir = report_dir
         self.tags = tags
@@ -138,10 +141,18 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         from airflow_provider_nrfprov.claiming.job import ClaimJob
         from airflow_provider_nrfprov.claiming.storage import Folder
         from airflow_provider_nrfprov.paths import to_path
+        from airflow_provider_nrfprov.rendered import listed
 
         report_dir = self._report_dir(context)
         folder = Folder(to_path(report_dir))
-        job = ClaimJob.plan(to_path(self.claim_file), folder, self._hook(), self.log, tuple(self.tags))
+        job = ClaimJob.plan(
+            to_path(self.claim_file),
+            folder,
+            self._hook(),
+            self.log,
+            tags=listed(self.tags),
+            rows_per_request=self.rows_per_request,
+        )
         _push(context, report_dir=report_dir)
         operations = self._send(job, report_dir, context)
         _push(context, bulk_ops_request_ids=_in_xcom(operations, folder))

@@ -35,7 +35,7 @@ class NrfProvClaimDeviceOperator(BaseOperator):
         self,
         *,
         claim_token: str,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] | str = (),
         dry_run_only: bool | str = False,
         nrfprov_conn_id: str = "nrfprov_default",
         **kwargs: Any,
@@ -52,6 +52,7 @@ class NrfProvClaimDeviceOperator(BaseOperator):
         from airflow_provider_nrfprov.claiming.single import claim_once
         from airflow_provider_nrfprov.claiming.token import decode
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+        from airflow_provider_nrfprov.rendered import listed
 
         claim_token = str(self.render_template(self.claim_token, context))
         hook = NrfProvHook(self.nrfprov_conn_id)
@@ -60,7 +61,7 @@ class NrfProvClaimDeviceOperator(BaseOperator):
             answer = hook.dry_run_claim(token.text)
             self.log.info("device %s: %s", token.device_id, answer)
             return {"device_id": token.device_id, "claimable": answer.claimable, "reason": answer.reason}
-        device = claim_once(hook, claim_token, check_tags(self.tags), self.log)
+        device = claim_once(hook, claim_token, check_tags(listed(self.tags)), self.log)
         self.log.info("claimed device %s (%s, IMEI %s)", device.id, device.device_type, device.imei)
         attributes = asdict(device)
         attributes.pop("extra")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from airflow_provider_nrfprov.claiming.report import Outcome, read_device_ids
 from airflow_provider_nrfprov.claiming.storage import lines
 from airflow_provider_nrfprov.paths import to_path
+from airflow_provider_nrfprov.rendered import listed
 
 
 def select_devices(device_ids: Sequence[str] | str | None, report: str | None) -> list[str]:
@@ -24,16 +24,7 @@ def select_devices(device_ids: Sequence[str] | str | None, report: str | None) -
         with to_path(report).open("r", encoding="utf-8", newline="") as stream:
             ours = read_device_ids(lines(stream), (Outcome.CLAIMED, Outcome.ALREADY_CLAIMED))
             return list(dict.fromkeys(ours))
-    return list(dict.fromkeys(_uuid(text) for text in _listed(device_ids or [])))
-
-
-def _listed(device_ids: Sequence[str] | str) -> Iterable[str]:
-    if not isinstance(device_ids, str):
-        return device_ids
-    text = device_ids.strip()
-    if text.startswith(("[", "(")):
-        return [str(item) for item in ast.literal_eval(text)]
-    return [item for item in text.replace(",", " ").split() if item]
+    return list(dict.fromkeys(_uuid(text) for text in listed(device_ids)))
 
 
 def _uuid(text: str) -> str:

@@ -35,7 +35,7 @@ class NrfProvTagDevicesOperator(BaseOperator):
     def __init__(
         self,
         *,
-        tags: Sequence[str],
+        tags: Sequence[str] | str,
         device_ids: Sequence[str] | str | None = None,
         report: str | None = None,
         mode: str = "add",
@@ -58,8 +58,9 @@ class NrfProvTagDevicesOperator(BaseOperator):
         from airflow_provider_nrfprov.claiming.tagging import TagMode, tag_devices
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
         from airflow_provider_nrfprov.operators.device_selection import select_devices
+        from airflow_provider_nrfprov.rendered import listed
 
-        tags, mode = check_tags(self.tags), TagMode(self.mode)
+        tags, mode = check_tags(listed(self.tags)), TagMode(self.mode)
         devices = select_devices(self.device_ids, self.report)
         if not tags and mode is not TagMode.REPLACE:
             self.log.info("no tags to %s", mode.value)

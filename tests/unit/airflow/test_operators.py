@@ -102,7 +102,8 @@ def test_the_receipt_stays_small_whatever_the_size_of_the_file(
     monkeypatch.setattr("airflow_provider_nrfprov.claiming.claim_file.chunks.__defaults__", (10,))
     claim_file = tmp_path / "shift.csv"
     claim_file.write_text("\n".join(device.token for device in mint_devices(500, seed="many")))
-    receipt = finish(bulk(claim_file, wait_for_completion=False), context)
+    # 50 requests stand for 50,000 rows: what grows is the number of operations.
+    receipt = finish(bulk(claim_file, wait_for_completion=False, rows_per_request=10), context)
     pushed = context["ti"].pushed["bulk_ops_request_ids"]
     assert receipt["bulk_operations"] == 50
     assert isinstance(pushed, str)

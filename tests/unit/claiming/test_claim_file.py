@@ -142,10 +142,10 @@ def test_a_file_without_any_row_is_an_error_that_names_it_and_the_remedy(content
         read(content)
 
 
-def test_chunks_hold_at_most_a_thousand_rows_that_can_be_sent():
+def test_chunks_hold_so_many_rows_that_can_be_sent_and_the_others_between_them():
     tokens = [device.token for device in mint_devices(1001, seed="chunks")]
     content = "\n".join([*tokens[:500], "rubbish", *tokens[500:]])
-    cut = list(chunks(read(content)))
+    cut = list(chunks(read(content), 1000))
     assert [(chunk.number, len(chunk.rows), len(chunk.sendable)) for chunk in cut] == [
         (1, 1001, 1000),
         (2, 1, 1),

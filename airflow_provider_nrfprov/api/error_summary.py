@@ -47,7 +47,10 @@ def parse_error_summary(text: str) -> ErrorSummary:
 
 
 def _entries(body: Any) -> Iterator[tuple[int | None, str]]:
-    errors = body.get("errors", body) if isinstance(body, dict) else body
+    errors = body
+    if isinstance(body, dict):
+        # Under which key the old string stood is not known.
+        errors = body.get("errors", list(body.values()))
     for entry in errors if isinstance(errors, list) else [errors]:
         if not isinstance(entry, str):
             yield None, json.dumps(entry, ensure_ascii=False)

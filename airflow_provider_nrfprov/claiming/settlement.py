@@ -64,7 +64,8 @@ def settle_chunk(rows: Sequence[Row], entry: Entry | None, service: Service, log
         if doubt is None:
             outcome, words = Outcome.CLAIMED, ""
         elif device := devices.get(str(row.device_id)):
-            outcome, words = _whose_claim(device, doubt, entry), doubt.words
+            # Words of the whole operation would only alarm where the row itself came to a good end.
+            outcome, words = _whose_claim(device, doubt, entry), doubt.words if doubt.named else ""
         else:
             outcome, words = _without_device(doubt, why_not)
         outcomes.append(RowOutcome(row, outcome, findings.status, words, entry.bulk_ops_request_id))
@@ -171,9 +172,8 @@ def _ours(
 def _without_device(doubt: _Doubt, why_not: str) -> tuple[Outcome, str]:
     """Judge a doubtful row whose device is not ours, or could not be asked about (``why_not``)."""
     if why_not:
-        return (Outcome.FAILED if doubt.named else Outcome.UNKNOWN), "; ".join(
-            filter(None, (doubt.words, why_not))
-        )
+        # Even one that was refused: if it is ours already, nothing failed.
+        return Outcome.UNKNOWN, "; ".join(filter(None, (doubt.words, why_not)))
     words = doubt.words or "the service did not list it as claimed, and it is not among our devices"
     return (Outcome.FAILED if doubt.final else Outcome.UNKNOWN), words
 

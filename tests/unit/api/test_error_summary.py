@@ -17,8 +17,9 @@ def test_reads_todays_format_with_rows_from_0():
 @pytest.mark.parametrize("quote", ['"', '\\"'])
 def test_reads_the_old_format_with_rows_from_1(quote):
     rows = json.dumps({"bad token": [1, 4]}).replace('"', quote)
-    text = json.dumps(f"2 errors, rows (1-based)]: {rows}.")
-    assert parse_error_summary(text).rows == {0: "bad token", 3: "bad token"}
+    told = f"2 errors, rows (1-based)]: {rows}."
+    for text in (json.dumps(told), json.dumps({"message": told}), told):
+        assert parse_error_summary(text) == ErrorSummary({0: "bad token", 3: "bad token"})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+# Needs a Python 3.10 or newer with its venv module, and a package index that pip can reach; nothing else.
+
+PYTHON ?= python3
+# 3.3.2 or 2.11.2: those that constraints*.txt are for.
+AIRFLOW ?= 3.3.2
+DEMO_AIRFLOW := 3.3.2
+VENV := $(if $(filter $(DEMO_AIRFLOW),$(AIRFLOW)),.venv,.venv-$(AIRFLOW))
+
+ROWS ?= 2500
+CONTRACT ?= both
+KEEP ?=
+# Not taken from the environment, where a PORT is often that of something else.
+PORT = 8080
+ARGS ?=
+# By name: outside of a git checkout, ruff does not know that .venv-2.11.2 is none of ours.
+SOURCES = $(wildcard airflow_provider_nrfprov benchmarks dags demo tests)
+
+# $(call environment,AIRFLOW,VENV): the virtual environment, complete and up to date. `exec`, here and below:
+# a signal to make must reach the program itself, not a shell around it.
+define environment
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+	  echo "There is no $(PYTHON); install Python 3.10 or newer, or name one with PYTHON=/path/to/python3." >&2; exit 1; }
+	@exec "$(PYTHON)" demo/environment.py --airflow "$(1)" --venv "$(2)"
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo    a file of devices through a real Airflow, against the emulator of nRF Cloud"
+	@echo "             [ROWS=$(ROWS)] [CONTRACT=both|async|sync] [PORT=$(PORT)] [KEEP=1: leave it running]"
+	@echo "make test    all tests, on Airflow 3.3.2 or AIRFLOW=2.11.2 [ARGS=\"-k token\"]"
+	@echo "make lint    ruff and mypy"
+	@echo "make clean   remove what these made"
+	@echo "PYTHON=...   the Python to start from (now: $(PYTHON))"
+
+demo:
+	$(call environment,$(DEMO_AIRFLOW),.venv)
+	@exec .venv/bin/python -m demo.main --rows "$(ROWS)" --contract "$(CONTRACT)" --port "$(PORT)" \
+	  $(if $(filter-out 0 no false,$(KEEP)),--keep)
+
+test:
+	$(call environment,$(AIRFLOW),$(VENV))
+	@exec $(VENV)/bin/python -m pytest $(ARGS)
+
+lint:
+	$(call environment,$(DEMO_AIRFLOW),.venv)
+	.venv/bin/python -m ruff check $(SOURCES)
+	.venv/bin/python -m ruff format --check $(SOURCES)
+	.venv/bin/python -m mypy -p airflow_provider_nrfprov -p demo
+
+clean:
+	rm -rf .venv .venv-* .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

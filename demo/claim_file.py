@@ -1,0 +1,121 @@
+"""The claim file of the demo: good rows, bad rows among them, and what must become of each."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices, mint_token
+
+RUN_TAG = "line=demo"
+"""The tag that the DAG run gives to every device, besides those of its row."""
+
+_OWN_TAGS = "shift=early,lot=42"
+_ROWS_WITHOUT_OWN_TAGS = 10
+"""One row of so many has tags of its own."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the report must say of a line, and the service of its device."""
+
+    line: int
+    why: str
+    """What is special about the line, in words."""
+    outcome: str
+    device_id: str = ""
+    """Empty where the token does not tell, or the report need not."""
+    status: str = ""
+    """The verdict of a rejected row; empty where any will do."""
+    tags: frozenset[str] = frozenset()
+    """Of the device in the end, if it is ours."""
+
+
+@dataclass(frozen=True)
+class DemoFile:
+    """The text of a claim file, what must come of it, and what has to be so before."""
+
+    text: str
+    expected: tuple[Expected, ...]
+    """One for each row, in the order of lines; a blank line is no row."""
+    ours_before: MintedDevice
+    """To be claimed by our team first."""
+    theirs_before: MintedDevice
+    """To be claimed by the other team first."""
+
+    def count(self, outcome: str) -> int:
+        """How many rows must end so."""
+        return sum(row.outcome == outcome for row in self.expected)
+
+
+@dataclass(frozen=True)
+class _Line:
+    text: str
+    expected: Expected | None
+
+
+def make_claim_file(rows: int, seed: str) -> DemoFile:
+    """Make a claim file of so many good rows and seven other lines, spread among them.
+
+    The same seed gives the same devices.
+    """
+    good, first, ours, theirs = _good_and_known(rows, seed)
+    special = list(_special_lines(seed, first, ours, theirs))
+    lines = [_good_line(number, device) for number, device in enumerate(good)]
+    for place, line in reversed(list(enumerate(special, start=1))):
+        # Never first: a repeated device has to be met before.
+        lines.insert(max(1, place * rows // (len(special) + 1)), line)
+    expected = tuple(
+        replace(line.expected, line=number) for number, line in enumerate(lines, start=1) if line.expected
+    )
+    return DemoFile("".join(f"{line.text}\n" for line in lines), expected, ours, theirs)
+
+
+def _good_and_known(
+    rows: int, seed: str
+) -> tuple[list[MintedDevice], MintedDevice, MintedDevice, MintedDevice]:
+    *good, ours, theirs = mint_devices(rows + 2, seed=f"demo {seed}")
+    return good, good[0], ours, theirs
+
+
+def _good_line(number: int, device: MintedDevice) -> _Line:
+    own_tags = "" if number % _ROWS_WITHOUT_OWN_TAGS else _OWN_TAGS
+    tags = frozenset([RUN_TAG, *filter(None, own_tags.split(","))])
+    text = _row(device.token, own_tags) if own_tags else _row(device.token)
+    return _Line(text, Expected(0, "a good row", "claimed", device.device_id, tags=tags))
+
+
+def _special_lines(
+    seed: str, first: MintedDevice, ours: MintedDevice, theirs: MintedDevice
+) -> Iterator[_Line]:
+    cut, long_tag, many_columns = mint_devices(3, seed=f"bad rows of demo {seed}")
+    yield _Line("", None)
+    yield _rejected(_row(cut.token[:100]), "a token cut short", "malformed_token")
+    yield _rejected(
+        # Another token of the same device: nothing of their texts tells it.
+        _row(mint_token(first.device_id)),
+        "a device twice",
+        "duplicate_device",
+        first.device_id,
+    )
+    yield _rejected(_row(long_tag.token, "x" * 101), "a tag too long", "tag_too_long", long_tag.device_id)
+    yield _rejected(
+        _row(many_columns.token, "shift=early", "lot=42"), "a column too many", "too_many_columns"
+    )
+    yield _Line(_row(theirs.token), Expected(0, "another team's device", "failed", theirs.device_id))
+    yield _Line(
+        _row(ours.token),
+        Expected(0, "ours before", "already_claimed", ours.device_id, tags=frozenset([RUN_TAG])),
+    )
+
+
+def _rejected(text: str, why: str, verdict: str, device_id: str = "") -> _Line:
+    return _Line(text, Expected(0, why, "rejected", device_id, verdict))
+
+
+def _row(*cells: str) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(cells)
+    return out.getvalue()

@@ -1,0 +1,99 @@
+"""The emulator of nRF Cloud as a program beside this one."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from airflow_provider_nrfprov.emulator.accounts import OTHER_TEAM_KEY, TEAM_A
+from demo import processes
+from demo.processes import Program
+
+_LISTENING = re.compile(r"nRF Cloud emulator on (http://\S+)")
+_SECONDS_TO_START = 60
+
+
+class EmulatorError(Exception):
+    """The emulator did not start, or does not answer as it should."""
+
+
+class LocalEmulator:
+    """One emulator with an API key of its own, on any free port.
+
+    :param log: the file that its output is added to.
+    :param contract: which generation of the service it is: ``async``, ``sync`` or ``both``.
+    :param bulk_seconds: how long a bulk operation takes.
+    """
+
+    team = TEAM_A
+    """The id of the team that the API key belongs to."""
+
+    def __init__(self, log: Path, *, contract: str = "both", bulk_seconds: float = 3) -> None:
+        self.api_key = secrets.token_hex(16)
+        self.url = ""
+        self._log = log
+        self._options = ["--contract", contract, "--bulk-seconds", str(bulk_seconds)]
+        self._program: Program | None = None
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def start(self) -> None:
+        """Start it and wait until it listens; ``url`` is where."""
+        self._log.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "airflow_provider_nrfprov.emulator", "--port", "0"]
+        self._program = processes.start(
+            "emulator",
+            [*command, "--api-key", self.api_key, *self._options],
+            env=os.environ,
+            folder=Path.cwd(),
+            log=self._log,
+        )
+        end = time.monotonic() + _SECONDS_TO_START
+        while not (found := _LISTENING.search(self._program.last_lines())):
+            if not self._program.is_running or time.monotonic() > end:
+                raise EmulatorError(f"The emulator did not start:\n{self._program.last_lines()}")
+            time.sleep(0.05)
+        self.url = found[1]
+
+    def stop(self) -> list[int]:
+        """End it; give the ids of its processes that nothing could end."""
+        self._session.close()
+        return processes.stop([self._program]) if self._program else []
+
+    def claim(self, claim_token: str) -> None:
+        """Claim a device for our team."""
+        self._claim(claim_token, self.api_key)
+
+    def claim_for_other_team(self, claim_token: str) -> None:
+        """Claim a device for the other team."""
+        self._claim(claim_token, OTHER_TEAM_KEY)
+
+    def devices(self) -> list[dict[str, Any]]:
+        """Give all claimed devices of all teams, with ``id``, ``team``, ``tags`` and ``claimCount``."""
+        try:
+            answer = self._session.get(f"{self.url}/emulator/devices", timeout=30)
+            answer.raise_for_status()
+            return list(answer.json()["items"])
+        except requests.RequestException as error:
+            raise EmulatorError(f"The emulator does not answer: {error}") from error
+
+    def count_ours(self) -> int:
+        """Count the devices of our team."""
+        return sum(device["team"] == self.team for device in self.devices())
+
+    def _claim(self, claim_token: str, api_key: str) -> None:
+        answer = self._session.post(
+            f"{self.url}/v1/claimed-devices",
+            json={"claimToken": claim_token},
+            headers={"Authorization": f"Bearer {api_key}"},
+            timeout=30,
+        )
+        if answer.status_code != requests.codes.created:
+            raise EmulatorError(f"The emulator answers {answer.status_code} to a claim: {answer.text[:500]}")

@@ -1,0 +1,275 @@
+"""`make demo`: a shift's claim file through a real Airflow, against the emulator, every row checked.
+
+Exits with 0 only if the DAG run ended well, the report says of each row what must have become of it, and the
+emulator's own list of devices says the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import fcntl
+import json
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.agreement import differences
+from demo.airflow_api import AirflowApiError
+from demo.claim_file import RUN_TAG, DemoFile, make_claim_file
+from demo.interruption import Interrupted, ignore_signals, raise_on_signals
+from demo.local_airflow import USER, AirflowDiedError, LocalAirflow
+from demo.local_emulator import EmulatorError, LocalEmulator
+from demo.ports import PortInUseError, require_free
+from demo.progress import Progress
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".demo"
+DAG_ID = "nrfprov_claim_from_csv"
+
+_ENDED = {"success", "failed"}
+_SHOWN_DIFFERENCES = 10
+_LINE_WIDTH = 110
+
+
+class DemoError(Exception):
+    """The demo cannot go on; holds a sentence."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for."""
+
+    rows: int
+    contract: str
+    port: int
+    keep: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """A DAG run that has ended."""
+
+    id: str
+    state: str
+    seconds: float
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; 0 if everything agrees."""
+    options = _parse(arguments)
+    stack = ExitStack()
+    raise_on_signals()
+    try:
+        try:
+            return _demo(options, stack)
+        finally:
+            # From here on everything is being ended; a second Ctrl-C must not leave half of it.
+            ignore_signals()
+    except (PortInUseError, DemoError, EmulatorError, AirflowDiedError, AirflowApiError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except Interrupted as interrupted:
+        print(f"\n{interrupted}: ending everything …", flush=True)
+        return interrupted.exit_code
+    finally:
+        stack.close()
+
+
+def _parse(arguments: Sequence[str] | None) -> Options:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--rows", type=_positive, default=2500, help="good rows of the claim file (ROWS=)")
+    parser.add_argument("--contract", choices=("both", "async", "sync"), default="both", help="(CONTRACT=)")
+    parser.add_argument("--port", type=_positive, default=8080, help="of Airflow (PORT=)")
+    parser.add_argument("--keep", action="store_true", help="leave everything running (KEEP=1)")
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _demo(options: Options, stack: ExitStack) -> int:
+    started = time.monotonic()
+    require_free(options.port, "Airflow", "PORT")
+    _take_folder(stack)
+    emulator = LocalEmulator(FOLDER / "emulator.log", contract=options.contract)
+    stack.callback(_stop_emulator, emulator)
+    emulator.start()
+    print(f"Emulator of nRF Cloud on {emulator.url} (contract: {options.contract}).", flush=True)
+    claim_file = _prepare(options.rows, emulator)
+    airflow = LocalAirflow(FOLDER / "airflow", ROOT / "dags", port=options.port, env=_connection_to(emulator))
+    stack.callback(_stop_airflow, airflow)
+    _start(airflow)
+    run = _run(airflow, emulator, claim_file)
+    report = _read_report(FOLDER / "reports" / "report.csv")
+    wrong = _judge(run, claim_file, report, emulator)
+    _print_outcome(claim_file, report)
+    _print_verdict(wrong, emulator, airflow, run)
+    print(
+        f"{time.monotonic() - started:.0f} s in total, {run.seconds:.0f} s of them the DAG run.", flush=True
+    )
+    if options.keep:
+        _wait_for_ctrl_c(airflow, emulator)
+    return 1 if wrong else 0
+
+
+def _take_folder(stack: ExitStack) -> None:
+    """Start in an empty folder, which no other demo may be using."""
+    FOLDER.mkdir(exist_ok=True)
+    lock = stack.enter_context((FOLDER / "lock").open("w"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise DemoError("Another make demo is running in this folder; end it first.") from None
+    for entry in FOLDER.iterdir():
+        if entry.name != "lock":
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _prepare(rows: int, emulator: LocalEmulator) -> DemoFile:
+    claim_file = make_claim_file(rows, seed=str(time.time()))
+    path = FOLDER / "shift.csv"
+    path.write_text(claim_file.text)
+    emulator.claim(claim_file.ours_before.token)
+    emulator.claim_for_other_team(claim_file.theirs_before.token)
+    special = [row for row in claim_file.expected if row.outcome != "claimed"]
+    print(
+        f"Claim file {_shown(path)}: {len(claim_file.expected):,} rows, {len(special)} of them not as they should be "
+        f"({', '.join(row.why for row in special)}).",
+        flush=True,
+    )
+    return claim_file
+
+
+def _connection_to(emulator: LocalEmulator) -> dict[str, str]:
+    connection = {"conn_type": "nrfprov", "host": emulator.url, "password": emulator.api_key}
+    return {"AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection)}
+
+
+def _start(airflow: LocalAirflow) -> None:
+    started = time.monotonic()
+    print(f"Starting Airflow in {_shown(airflow.home)} …", flush=True)
+    airflow.start()
+    airflow.wait_until_healthy()
+    airflow.wait_for_dag(DAG_ID)
+    print(f"Airflow on {airflow.url}, ready after {time.monotonic() - started:.0f} s.", flush=True)
+
+
+def _run(airflow: LocalAirflow, emulator: LocalEmulator, claim_file: DemoFile) -> Run:
+    conf = {
+        "claim_file": str(FOLDER / "shift.csv"),
+        "tags": [RUN_TAG],
+        "report_dir": str(FOLDER / "reports"),
+        "max_failed_rows": claim_file.count("failed"),
+    }
+    run_id = airflow.api.trigger(DAG_ID, conf)
+    print(f"DAG run {run_id} of {DAG_ID}:", flush=True)
+    progress = Progress(claim_file.count("claimed") + claim_file.count("already_claimed"))
+    # Far more than it takes; a scheduler that hangs must not hang the demo.
+    end = time.monotonic() + 600 + len(claim_file.expected) / 20
+    try:
+        while (state := airflow.api.run_state(DAG_ID, run_id)) not in _ENDED:
+            progress.show(_task_states(airflow, run_id), emulator.count_ours())
+            airflow.require_running()
+            if time.monotonic() > end:
+                raise DemoError(f"The DAG run has not ended in time; it is {state}.")
+            time.sleep(0.5)
+        progress.show(_task_states(airflow, run_id), emulator.count_ours())
+    finally:
+        progress.end()
+    return Run(run_id, state, float(airflow.api.dag_run(DAG_ID, run_id)["duration"] or 0))
+
+
+def _task_states(airflow: LocalAirflow, run_id: str) -> dict[str, str | None]:
+    tasks = airflow.api.task_instances(DAG_ID, run_id)
+    # The API sorts by nothing that means anything; those that started first stand first.
+    tasks.sort(key=lambda task: task["start_date"] or "~")
+    return {task["task_id"]: task["state"] for task in tasks}
+
+
+def _read_report(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _judge(
+    run: Run, claim_file: DemoFile, report: Sequence[Mapping[str, str]], emulator: LocalEmulator
+) -> list[str]:
+    """Give everything that is not as it must be."""
+    wrong = differences(claim_file.expected, report, emulator.devices(), emulator.team)
+    if run.state != "success":
+        wrong.insert(0, f"the DAG run ended as {run.state}")
+    return wrong
+
+
+def _print_outcome(claim_file: DemoFile, report: Sequence[Mapping[str, str]]) -> None:
+    counts = Counter(row["outcome"] for row in report)
+    listed = ", ".join(f"{count:,} {outcome.replace('_', ' ')}" for outcome, count in counts.most_common())
+    print(f"\n{len(report):,} rows: {listed or 'no report'}.")
+    special = {row.line for row in claim_file.expected if row.outcome != "claimed"}
+    for row in report:
+        if int(row["line"]) in special:
+            line = f"  line {row['line']}: {row['outcome']}: {row['message'] or row['status']}"
+            print(line if len(line) <= _LINE_WIDTH else f"{line[: _LINE_WIDTH - 1]}…")
+    for path in sorted((FOLDER / "reports").glob("*.csv")):
+        print(f"  {_shown(path)}")
+
+
+def _print_verdict(wrong: Sequence[str], emulator: LocalEmulator, airflow: LocalAirflow, run: Run) -> None:
+    if not wrong:
+        print(f"agreed row for row with the emulator's own list: {emulator.count_ours():,} devices")
+        return
+    print(f"NOT AGREED, {len(wrong):,} differences:")
+    for sentence in wrong[:_SHOWN_DIFFERENCES]:
+        print(f"  {sentence}")
+    if len(wrong) > _SHOWN_DIFFERENCES:
+        print(f"  and {len(wrong) - _SHOWN_DIFFERENCES:,} more")
+    for task in airflow.api.task_instances(DAG_ID, run.id):
+        if task["state"] == "failed":
+            print(f"The end of the log of {task['task_id']}:")
+            tail = airflow.api.log_tail(DAG_ID, run.id, task["task_id"], try_number=task["try_number"])
+            print("\n".join(f"  {line}" for line in tail))
+
+
+def _wait_for_ctrl_c(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
+    print(
+        f"\nAirflow:  {airflow.url}  user {USER}, password {airflow.password}\n"
+        f"Emulator: {emulator.url}/emulator/devices\n"
+        "Ctrl-C ends both.",
+        flush=True,
+    )
+    while True:
+        airflow.require_running()
+        time.sleep(0.5)
+
+
+def _stop_airflow(airflow: LocalAirflow) -> None:
+    _complain_about(airflow.stop(), "Airflow")
+
+
+def _stop_emulator(emulator: LocalEmulator) -> None:
+    _complain_about(emulator.stop(), "the emulator")
+
+
+def _complain_about(left: Sequence[int], what: str) -> None:
+    if left:
+        print(f"Processes of {what} that would not end: {', '.join(map(str, left))}.", file=sys.stderr)
+
+
+def _shown(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Programs that run beside this one: each in a session of its own, its output in a file, ended without a trace.
+
+A session of its own, because a terminal sends Ctrl-C to every process of its foreground group, and the order
+of ending would be nobody's. And because whatever such a program starts stays in its session, so that
+everything that belongs to it can be found, even after it has died itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped,unused-ignore]
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LAST_LINES_BYTES = 16_384
+
+
+@dataclass(frozen=True)
+class Program:
+    """A running program. ``pid`` is that of its session, too."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        """The process id, and the id of the session."""
+        return self.process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the program itself runs, whatever became of what it started."""
+        return self.process.poll() is None
+
+    def last_lines(self, count: int = 20) -> str:
+        """Give the end of its output."""
+        with suppress(OSError), self.log.open("rb") as stream:
+            stream.seek(max(0, self.log.stat().st_size - _LAST_LINES_BYTES))
+            return "\n".join(stream.read().decode(errors="replace").splitlines()[-count:])
+        return ""
+
+
+def start(name: str, command: Sequence[str], *, env: Mapping[str, str], folder: Path, log: Path) -> Program:
+    """Start a program in a folder, in a session of its own; its output is added to ``log``."""
+    # The signals wait until the program is known: one that came in between would leave it running.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                env=dict(env),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_default_signals,  # noqa: PLW1509 - it makes system calls only
+            )
+        return Program(name, process, log)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def stop(programs: Sequence[Program], seconds: float = 10) -> list[int]:
+    """Ask programs to end, all at once; kill what is left of their sessions after some seconds.
+
+    Gives the ids of processes that are there even then: none, as far as anybody knows.
+    """
+    for program in programs:
+        if program.is_running:
+            with suppress(ProcessLookupError):
+                program.process.send_signal(signal.SIGTERM)
+    sessions = {program.pid for program in programs}
+    _wait_until_gone(programs, sessions, seconds)
+    return kill(pids_of_sessions(sessions), programs)
+
+
+def kill(pids: Iterable[int], programs: Sequence[Program] = (), seconds: float = 5) -> list[int]:
+    """Kill processes and, as long as they have any, what their sessions start meanwhile; give survivors."""
+    sessions = {program.pid for program in programs}
+    left = list(pids)
+    end = time.monotonic() + seconds
+    while left and time.monotonic() < end:
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+        for program in programs:
+            program.process.poll()  # else it stays as a zombie
+        left = sorted({*filter(_is_alive, left), *pids_of_sessions(sessions)})
+    return left
+
+
+def pids_of_sessions(sessions: set[int]) -> list[int]:
+    """Give the living processes of sessions, also those whose parents are gone."""
+    return [pid for pid in psutil.pids() if _session_of(pid) in sessions and _is_alive(pid)]
+
+
+def pids_with_variable(name: str, value: str) -> list[int]:
+    """Give the living processes that were started with an environment variable of this value."""
+    found = []
+    for process in psutil.process_iter():
+        # Other users' processes keep theirs to themselves.
+        with suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and process.environ().get(name) == value:
+                found.append(process.pid)
+    return [pid for pid in found if _is_alive(pid)]
+
+
+def _wait_until_gone(programs: Sequence[Program], sessions: set[int], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not any(program.is_running for program in programs) and not pids_of_sessions(sessions):
+            return
+        time.sleep(0.05)
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _default_signals() -> None:
+    # A background job of a shell ignores SIGINT, and would hand that down.
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)

@@ -25,12 +25,16 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(
             f"The emulator needs {error.name}: pip install 'airflow-provider-nrfprov[emulator]'."
         )
+    fault_seed, fault_rate = options.pop("fault_seed"), options.pop("fault_rate")
+    fault_limit = options.pop("fault_limit")
     logging.basicConfig(level=options["log_level"].upper())
     stop: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: stop.append(received))
     try:
         with running_emulator(**options) as emulator:
+            if fault_rate:
+                emulator.service.faults.schedule(seed=fault_seed, rate=fault_rate, limit=fault_limit)
             sys.stdout.write(f"nRF Cloud emulator on {emulator.url}\n")
             sys.stdout.flush()
             while not stop:  # an Event may deadlock if a handler sets it while this thread waits
@@ -69,6 +73,15 @@ def _parser() -> argparse.ArgumentParser:
         default=defaults.token_check,
         help="whether claim tokens must be well-formed only, or signed too",
     )
+    parser.add_argument(
+        "--fault-rate", type=_share, default=0.0, help="share of requests that meet a fault, from 0 to 1"
+    )
+    parser.add_argument(
+        "--fault-seed", type=int, default=0, help="the same seed gives the same requests the same faults"
+    )
+    parser.add_argument(
+        "--fault-limit", type=_count, default=20, help="after so many faults there are no more"
+    )
     parser.add_argument("--log-level", choices=_LOG_LEVELS, default="warning", help="of the server's log")
     return parser
 
@@ -76,6 +89,19 @@ def _parser() -> argparse.ArgumentParser:
 def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    share = float(text)  # argparse says what is wrong with a text that is no number
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError("a share is from 0 to 1")
+    return share
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError("a count is a whole number")
     return int(text)
 
 

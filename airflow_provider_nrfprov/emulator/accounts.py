@@ -51,10 +51,6 @@ class KeyRing:
         """Make a revoked key valid again."""
         self._revoked.discard(api_key)
 
-    def restore_all(self) -> None:
-        """Make every revoked key valid again."""
-        self._revoked.clear()
-
     def caller(self, authorization: str | None) -> Caller:
         """Return who sent an ``Authorization`` header; raise ``Unauthenticated`` if nobody did."""
         scheme, _, key = (authorization or "").partition(" ")

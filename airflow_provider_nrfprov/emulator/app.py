@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from airflow_provider_nrfprov.emulator import fault_answers, lies
 from airflow_provider_nrfprov.emulator.errors import ServiceError
 from airflow_provider_nrfprov.emulator.routes import ROUTES, Operation, Route
 from airflow_provider_nrfprov.emulator.service import Service
@@ -44,17 +46,12 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
 
 
 def _mount(app: FastAPI, route: Route, service: Service) -> None:
-    served = [each for each in route.operations if each.served_under(service.settings.contract)]
-    endpoint = _endpoint(served, service) if served else _hidden
-    app.add_api_route(route.path, endpoint, methods=[route.method], response_model=None)
+    # Mounted even if the contract hides it: another may be set later, and without its route
+    # "/claimed-devices/tags" would be taken for a device called "tags".
+    app.add_api_route(route.path, _endpoint(route, service), methods=[route.method], response_model=None)
 
 
-async def _hidden(_: Request) -> Response:
-    # Mounted all the same, else "/claimed-devices/tags" would be taken for a device called "tags".
-    raise HTTPException(404)
-
-
-def _endpoint(operations: list[Operation], service: Service) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(route: Route, service: Service) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         incoming = Incoming(
             method=request.method,
@@ -65,14 +62,33 @@ def _endpoint(operations: list[Operation], service: Service) -> Callable[[Reques
             base_url=str(request.base_url).rstrip("/"),
             authorization=request.headers.get("authorization"),
         )
-        operation = next(each for each in operations if each.when(incoming))
-        if operation.counted:
-            service.count_request(operation.name)
-        # Every request passes through here: the one place where a fault can step in before the
-        # operation is carried out, or between that and the response.
-        return _response(_carry_out(operation, incoming, service))
+        operation = _meant(route, incoming, service)
+        if not operation.counted:  # a side door: never faulted
+            return _response(_carry_out(operation, incoming, service))
+        number = service.count_request(operation.name)
+        fault = service.faults.take(operation.name, number)
+        carry_out = partial(_carry_out_and_tell, operation, incoming, service)
+        if fault is None:
+            return _response(carry_out())
+        return await fault_answers.answer(fault, carry_out, _response, service)
 
     return answer
+
+
+def _meant(route: Route, incoming: Incoming, service: Service) -> Operation:
+    contract = service.settings.contract
+    for operation in route.operations:
+        if operation.served_under(contract) and operation.when(incoming):
+            return operation
+    raise HTTPException(404)
+
+
+def _carry_out_and_tell(operation: Operation, incoming: Incoming, service: Service) -> Reply:
+    reply = _carry_out(operation, incoming, service)
+    if not service.faults.lies:
+        return reply
+    with service.turn():
+        return lies.tell(reply, operation.name, incoming, service)
 
 
 def _carry_out(operation: Operation, incoming: Incoming, service: Service) -> Reply:

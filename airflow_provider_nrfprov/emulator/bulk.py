@@ -46,7 +46,7 @@ class Outcome:
 
 @dataclass(slots=True, eq=False)
 class BulkOperation:
-    """An asynchronous bulk claim. ``outcome`` is None until it is terminal."""
+    """An asynchronous bulk claim. ``outcome`` is None until it is terminal; while ``held`` it does not end."""
 
     id: str
     team: str
@@ -55,6 +55,7 @@ class BulkOperation:
     text: str = field(repr=False)
     rows: list[Row] = field(repr=False)
     outcome: Outcome | None = field(default=None, repr=False)
+    held: bool = False
 
     def status(self, now: datetime) -> str:
         """PENDING for the first third of its time, IN_PROGRESS, at the end FAILED or SUCCEEDED."""
@@ -119,7 +120,22 @@ class BulkOperations:
         """Carry out every operation whose time is over by now, in the order in which they end."""
         while self._open and self._open[0][0] <= now:
             ended_at, _, operation = heapq.heappop(self._open)
+            if operation.held or operation.outcome is not None:
+                continue  # one that was held comes here again when it is released, perhaps twice
             operation.outcome = claim_rows(self._devices, operation.team, operation.rows, ended_at)
+
+    def hold(self, operation_id: str) -> None:
+        """Keep an operation from ending, if there is one of that id and it has not ended."""
+        operation = self._shelf.get(operation_id)
+        if operation is not None and operation.outcome is None:
+            operation.held = True
+
+    def release(self, operation: BulkOperation, now: datetime) -> None:
+        """Let a held operation end: at its usual time, or now if that is over."""
+        if operation.held:
+            operation.held = False
+            operation.completes_at = max(operation.completes_at, now)
+            heapq.heappush(self._open, (operation.completes_at, operation.id, operation))
 
     def get(self, team: str, operation_id: str) -> BulkOperation:
         """Return a team's operation; raise ``NotFound``."""

@@ -16,6 +16,7 @@ STATUSES = ("PENDING", "IN_PROGRESS", "FAILED", "SUCCEEDED")
 def start_bulk_claim(call: Call) -> Reply:
     """Take CSV; answer 202 and ``{"bulkOpsRequestId"}``."""
     operation = call.service.operations.submit(call.team, call.csv_text(), call.now)
+    call.service.submissions.add(operation.id, operation.rows, call.now)
     return Reply(202, {"bulkOpsRequestId": operation.id})
 
 

@@ -31,6 +31,7 @@ def claim_csv(call: Call) -> Reply:
     """Take CSV; answer ``{"claimedIds", "failed"}`` with 201, or the chosen status if a row failed."""
     settings = call.service.settings
     rows = read_rows(call.csv_text(), settings.max_rows)
+    call.service.submissions.add(None, rows, call.now)
     outcome = claim_rows(call.service.devices, call.team, rows, call.now)
     body: dict[str, Any] = {
         "claimedIds": outcome.claimed_ids,

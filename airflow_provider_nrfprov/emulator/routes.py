@@ -9,6 +9,7 @@ from typing import Literal
 from airflow_provider_nrfprov.emulator import (
     bulk_handlers,
     device_handlers,
+    fault_doors,
     provisioning_handlers,
     side_doors,
     tag_handlers,
@@ -142,5 +143,15 @@ ROUTES: tuple[Route, ...] = (
     _side_door("GET", "/emulator/devices", side_doors.all_devices),
     _side_door("GET", "/emulator/operations", side_doors.all_operations),
     _side_door("GET", "/emulator/requests", side_doors.request_counts),
+    _side_door("GET", "/emulator/submissions", side_doors.all_submissions),
+    _side_door("GET", "/emulator/faults", fault_doors.show),
+    _side_door("POST", "/emulator/faults", fault_doors.plan_or_schedule),
+    _side_door("DELETE", "/emulator/faults", fault_doors.clear),
+    _side_door("POST", "/emulator/faults/release", fault_doors.release),
     _side_door("POST", "/emulator/reset", side_doors.reset),
 )
+
+OPERATION_NAMES = frozenset(
+    operation.name for route in ROUTES for operation in route.operations if operation.counted
+)
+"""Of everything but the side doors."""

@@ -2,39 +2,63 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
-
-import uvicorn
 
 from airflow_provider_nrfprov.emulator.app import create_app
 from airflow_provider_nrfprov.emulator.ids import Clock, utc_now
+from airflow_provider_nrfprov.emulator.listening import HOST, Server
 from airflow_provider_nrfprov.emulator.service import Service
 from airflow_provider_nrfprov.emulator.settings import Settings
 
-HOST = "127.0.0.1"
-"""The only address served: API keys and tokens go over plain HTTP."""
+__all__ = ["HOST", "Emulator", "running_emulator"]
 
 
-@dataclass(frozen=True, slots=True)
 class Emulator:
     """A running emulator.
 
-    ``url`` is ``http://127.0.0.1:PORT`` (the API lies below ``/v1``), ``service`` its state, to assert on.
+    ``url`` is ``http://127.0.0.1:PORT`` (the API lies below ``/v1``), ``service`` its state, to assert on, and
+    ``service.faults`` what goes wrong. All three stay the same objects whatever is done here.
     """
 
-    url: str
-    service: Service
+    def __init__(self, service: Service, server: Server) -> None:
+        self.url = f"http://{HOST}:{server.port}"
+        self.service = service
+        self._started_with = service.settings
+        self._server = server
 
     @property
     def settings(self) -> Settings:
-        """How it behaves."""
+        """How it behaves now."""
         return self.service.settings
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it takes connections."""
+        return self._server.is_up
+
+    def reset(self, **settings: Any) -> None:
+        """Begin a new world, in much less than a millisecond: nothing claimed, no faults, nothing counted.
+
+        It is up afterwards. A request of before that still waits to be carried out never is.
+
+        :param settings: fields of ``Settings`` that differ from those it was started with, until the next reset.
+        :raises TypeError: for a setting that does not exist.
+        :raises ValueError: for a value that a setting does not have.
+        """
+        self.service.reset(replace(self._started_with, **settings))
+        self.up()
+
+    def down(self) -> None:
+        """Refuse connections until ``up``, and drop those that are open; the state and the port are kept."""
+        self.service.faults.interrupt()
+        self._server.down()
+
+    def up(self) -> None:
+        """Take connections again."""
+        self._server.up()
 
 
 @contextmanager
@@ -44,7 +68,7 @@ def running_emulator(
     """Run an emulator while the ``with`` block runs; afterwards its thread and port are free.
 
     :param port: where it listens; 0 takes any free port.
-    :param clock: tells it the time (aware, UTC).
+    :param clock: tells it the time (aware, UTC), for example a ``clock.ManualClock``.
     :param log_level: of uvicorn's log: critical, error, warning, info, debug.
     :param settings: fields of ``Settings``.
     :raises OSError: if the port cannot be had.
@@ -52,50 +76,10 @@ def running_emulator(
     :raises ValueError: for a value that a setting does not have.
     """
     service = Service(Settings(**settings), clock)
-    listener = _listen(port)
+    server = Server(create_app(service=service), port, log_level)
     try:
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(service=service),
-                log_config=None,  # logging belongs to the program around us
-                log_level=log_level,
-                access_log=False,
-                loop="asyncio",  # uvloop would become the event loop of the whole process
-                ws="none",
-                lifespan="off",
-                timeout_graceful_shutdown=1,  # a client that never reads must not keep a test from ending
-            )
-        )
-        thread = threading.Thread(
-            target=server.run, kwargs={"sockets": [listener]}, name="nrfprov-emulator", daemon=True
-        )
-        thread.start()
-        try:
-            _await_start(server, thread)
-            yield Emulator(f"http://{HOST}:{listener.getsockname()[1]}", service)
-        finally:
-            server.should_exit = True
-            thread.join()
+        server.start()
+        yield Emulator(service, server)
     finally:
-        listener.close()
-
-
-def _listen(port: int) -> socket.socket:
-    # With the protocol named, else asyncio sets no TCP_NODELAY and every answer waits 40 ms.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        # Else a port that was just given up cannot be had again for a minute.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
-        listener.listen(128)  # so that nobody is refused, however soon they come
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def _await_start(server: uvicorn.Server, thread: threading.Thread) -> None:
-    while not server.started:
-        if not thread.is_alive():
-            raise RuntimeError("the emulator's server ended before it had started")
-        time.sleep(0.002)
+        service.faults.interrupt()  # else a slow answer would keep the block from ending
+        server.stop()

@@ -11,9 +11,11 @@ from datetime import datetime
 from airflow_provider_nrfprov.emulator.accounts import KeyRing
 from airflow_provider_nrfprov.emulator.bulk import BulkOperation, BulkOperations, claims_per_operation
 from airflow_provider_nrfprov.emulator.devices import READY, Device, Devices
+from airflow_provider_nrfprov.emulator.fault_plans import Faults
 from airflow_provider_nrfprov.emulator.ids import Clock, to_milliseconds, utc_now
 from airflow_provider_nrfprov.emulator.provisioning import Commands, Rules
 from airflow_provider_nrfprov.emulator.settings import Settings
+from airflow_provider_nrfprov.emulator.submissions import BulkSubmission, Submissions
 from airflow_provider_nrfprov.emulator.tags import Tag, Tags
 from airflow_provider_nrfprov.emulator.token_check import TokenCheck
 
@@ -26,20 +28,22 @@ class Service:
     what a test asserts on.
     """
 
+    settings: Settings
+    keys: KeyRing
+    tokens: TokenCheck
     devices: Devices
     tags: Tags
     operations: BulkOperations
     commands: Commands
     rules: Rules
+    submissions: Submissions
 
     def __init__(self, settings: Settings | None = None, clock: Clock = utc_now) -> None:
-        self.settings = settings or Settings()
-        self.keys = KeyRing(self.settings.api_key)
-        self.tokens = TokenCheck(self.settings.token_check)
         self.requests: Counter[str] = Counter()
+        self.faults = Faults()
         self._clock = clock
         self._lock = threading.RLock()
-        self._begin()
+        self._begin(settings or Settings())
 
     def now(self) -> datetime:
         """Return the time of the service's clock, in whole milliseconds."""
@@ -53,12 +57,15 @@ class Service:
             self.operations.settle(now)
             yield now
 
-    def reset(self) -> None:
-        """Forget every device, tag, operation, command, rule, revoked key and count."""
+    def reset(self, settings: Settings | None = None) -> None:
+        """Forget everything, also faults, revoked keys, trusted keys and counts; takes microseconds.
+
+        :param settings: how it behaves from now on; as before by default.
+        """
         with self._lock:
-            self.keys.restore_all()
             self.requests.clear()
-            self._begin()
+            self.faults.reset()
+            self._begin(settings or self.settings)
 
     def block(self, device: Device) -> None:
         """Block a device: its pending commands stay pending."""
@@ -79,10 +86,19 @@ class Service:
             self.devices.unclaim(device)
             self.commands.forget(device)
 
-    def count_request(self, operation: str) -> None:
-        """Count a request that arrived, by the name of its operation."""
+    def release_operations(self, operation_id: str | None = None) -> None:
+        """Let bulk operations end that a ``StuckOperation`` keeps from it: one, or all."""
+        with self.turn() as now:
+            for operation in self.operations.all():
+                if operation_id in {None, operation.id}:
+                    self.operations.release(operation, now)
+                    self.faults.forget_stuck(operation.id)
+
+    def count_request(self, operation: str) -> int:
+        """Count a request that arrived, by the name of its operation; return which one it is, from 1."""
         with self._lock:
             self.requests[operation] += 1
+            return self.requests[operation]
 
     def request_counts(self) -> dict[str, int]:
         """Return how many requests arrived since the start or the last reset, by operation."""
@@ -113,14 +129,31 @@ class Service:
         with self.turn():
             return list(self.operations.all())
 
+    def bulk_submissions(self) -> list[BulkSubmission]:
+        """Return every CSV of claims that was accepted, in both contracts, in order of arrival.
+
+        Of each: the id of its bulk operation (None for a synchronous claim), the UUIDs of all devices
+        it names, whatever became of them, and when it came.
+        """
+        with self.turn():
+            return self.submissions.all()
+
+    def submission_counts(self) -> dict[str, int]:
+        """Return in how many of the ``bulk_submissions`` each device was. Above 1: it was sent again."""
+        return dict(Counter(device for each in self.bulk_submissions() for device in each.device_ids))
+
     def team_tags(self, team: str) -> list[Tag]:
         """Return the tags of a team, oldest first."""
         with self.turn():
             return self.tags.of_team(team)
 
-    def _begin(self) -> None:
+    def _begin(self, settings: Settings) -> None:
+        self.settings = settings
+        self.keys = KeyRing(settings.api_key)
+        self.tokens = TokenCheck(settings.token_check)
         self.tags = Tags(self.settings.unknown_tags)
         self.devices = Devices(self.settings, self.tags, self.tokens)
         self.operations = BulkOperations(self.settings, self.devices)
         self.commands = Commands(self.settings.command_seconds)
         self.rules = Rules()
+        self.submissions = Submissions()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Literal, get_args, get_type_hints
 
 _A_YEAR = 365 * 24 * 3600
@@ -60,14 +61,19 @@ class Settings:
     gateway does, or 404 (405 for a method)."""
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for setting in fields(self):
-            allowed = get_args(hints[setting.name])
-            value = getattr(self, setting.name)
-            if allowed and value not in allowed:
+        for name, allowed in _choices().items():
+            value = getattr(self, name)
+            if value not in allowed:
                 choices = ", ".join(str(choice) for choice in allowed)
-                raise ValueError(f"{setting.name} is one of {choices}, not {value!r}")
+                raise ValueError(f"{name} is one of {choices}, not {value!r}")
         if not all(0 <= seconds <= _A_YEAR for seconds in (self.bulk_seconds, self.command_seconds)):
             raise ValueError("bulk_seconds and command_seconds are from 0 to a year")
         if self.max_rows < 1:
             raise ValueError("max_rows is at least 1")
+
+
+@cache
+def _choices() -> dict[str, tuple[object, ...]]:
+    # Reading type hints takes a millisecond, and a test may want thousands of settings.
+    hints = get_type_hints(Settings)
+    return {each.name: get_args(hints[each.name]) for each in fields(Settings) if get_args(hints[each.name])}

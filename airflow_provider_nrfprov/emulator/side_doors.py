@@ -37,11 +37,21 @@ def all_operations(call: Call) -> Reply:
             "status": operation.status(call.now),
             "requestedAt": iso(operation.requested_at),
             "completesAt": iso(operation.completes_at),
+            "stuck": operation.held,
             "rows": len(operation.rows),
             "claimed": len(operation.outcome.claimed_ids) if operation.outcome else 0,
             "failed": len(operation.outcome.failures) if operation.outcome else 0,
         }
         for operation in call.service.operations.all()
+    ]
+    return Reply(200, {"items": items, "total": len(items)})
+
+
+def all_submissions(call: Call) -> Reply:
+    """Answer every accepted CSV of claims, of both contracts and all teams, with the devices it named."""
+    items = [
+        {"operation": each.operation_id, "devices": sorted(each.device_ids), "at": iso(each.at)}
+        for each in call.service.bulk_submissions()
     ]
     return Reply(200, {"items": items, "total": len(items)})
 
@@ -52,6 +62,6 @@ def request_counts(call: Call) -> Reply:
 
 
 def reset(call: Call) -> Reply:
-    """Forget everything; answer 204."""
+    """Forget everything, also faults; answer 204."""
     call.service.reset()
     return Reply(204)

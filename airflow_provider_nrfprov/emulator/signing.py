@@ -63,6 +63,7 @@ def identity_key(device_id: str) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(int.from_bytes(digest, "big") % (_CURVE_ORDER - 1) + 1, ec.SECP256R1())
 
 
+@cache
 def documented_key() -> ec.EllipticCurvePublicKey:
     """Return the public key of the device ``DOCUMENTED_DEVICE_ID``."""
     return ec.EllipticCurvePublicNumbers(*_DOCUMENTED_KEY, ec.SECP256R1()).public_key()

@@ -1,14 +1,15 @@
-"""What the emulator's tests share: a running emulator, one who asks it, and a clock that is ours."""
+"""What the emulator's tests share: a running emulator, one who asks it, and a clock moved by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 import pytest
 import requests
 
+from airflow_provider_nrfprov.emulator.clock import ManualClock
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 
 
@@ -59,24 +60,9 @@ class Asker:
         return self.get(f"/v1/claimed-devices/{device_id}").json()["tags"]
 
 
-class HandClock:
-    """A clock that moves only when told."""
-
-    START = datetime(2026, 3, 4, 5, 6, 7, 891234, tzinfo=timezone.utc)
-
-    def __init__(self) -> None:
-        self.now = self.START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-
 @pytest.fixture(scope="session")
-def shared_clock() -> HandClock:
-    return HandClock()
+def shared_clock() -> ManualClock:
+    return ManualClock(datetime(2026, 3, 4, 5, 6, 7, 891234, tzinfo=timezone.utc))
 
 
 @pytest.fixture(scope="session")
@@ -86,17 +72,28 @@ def shared_asker(shared_clock) -> Iterator[Asker]:
 
 
 @pytest.fixture
-def clock(shared_clock) -> HandClock:
+def clock(shared_clock) -> ManualClock:
     """A clock that shows the same time at the beginning of every test."""
-    shared_clock.now = HandClock.START
+    shared_clock.restart()
     return shared_clock
 
 
 @pytest.fixture
 def api(shared_asker, clock) -> Asker:
     """One who asks an emulator with default settings that has nothing in it yet."""
-    shared_asker.service.reset()
+    shared_asker.emulator.reset()
     return shared_asker
+
+
+@pytest.fixture
+def world(api) -> Callable[..., Asker]:
+    """Begin a world with settings of its own in the emulator that all tests share."""
+
+    def begin(**settings) -> Asker:
+        api.emulator.reset(**settings)
+        return api.with_key(api.emulator.settings.api_key)
+
+    return begin
 
 
 @pytest.fixture

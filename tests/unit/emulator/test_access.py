@@ -50,8 +50,8 @@ def test_an_editor_may_write_for_the_same_team(api):
     assert api.get(f"{CLAIMS}/{DEVICE}").status_code == 200
 
 
-def test_the_owners_key_can_be_chosen(start):
-    api = start(api_key="0a1b2c")
+def test_the_owners_key_can_be_chosen(world):
+    api = world(api_key="0a1b2c")
     assert api.get(CLAIMS).status_code == 200
     assert api.with_key("emulator-key").get(CLAIMS).status_code == 401
 
@@ -96,13 +96,13 @@ def test_an_unknown_path_or_method_answers_as_an_api_gateway_even_without_a_key(
         assert (answer.status_code, answer.json()) == (403, {"message": "Missing Authentication Token"})
 
 
-def test_an_unknown_path_or_method_can_answer_404_or_405_instead(start):
-    api = start(unknown_path="not_found")
+def test_an_unknown_path_or_method_can_answer_404_or_405_instead(world):
+    api = world(unknown_path="not_found")
     assert [api.ask(method, path).status_code for method, path in UNKNOWN] == [404, 404, 405, 404]
 
 
-def test_the_contract_of_today_hides_what_the_old_one_had(start):
-    api = start(contract="sync", unknown_path="not_found")
+def test_the_contract_of_today_hides_what_the_old_one_had(world):
+    api = world(contract="sync", unknown_path="not_found")
     device = next(mint_devices(1))
     assert api.post_csv(f"{CLAIMS}/bulk", device.token).status_code == 404
     assert api.get(f"{CLAIMS}/tags").status_code == 404
@@ -112,8 +112,8 @@ def test_the_contract_of_today_hides_what_the_old_one_had(start):
     assert api.post(CLAIMS, json={"claimToken": mint_token(DEVICE)}).status_code == 201
 
 
-def test_the_old_contract_hides_what_today_has(start):
-    api = start(contract="async")
+def test_the_old_contract_hides_what_today_has(world):
+    api = world(contract="async")
     device = next(mint_devices(1))
     assert api.get("/v1/provisioning/tags").json() == {"message": "Missing Authentication Token"}
     assert api.post_csv(CLAIMS, device.token).status_code == 415

@@ -83,8 +83,8 @@ def test_one_bad_row_makes_it_fail_and_the_good_ones_are_claimed(api, clock):
     assert [error.partition(":")[0] for error in errors] == ["[1]", "[3]"]
 
 
-def test_the_old_error_summary_counts_rows_from_one_in_a_single_string(start, clock):
-    api = start(clock=clock, error_summary="legacy")
+def test_the_old_error_summary_counts_rows_from_one_in_a_single_string(world, clock):
+    api = world(error_summary="legacy")
     device = next(mint_devices(1))
     operation_id = api.start_bulk(f"{device.token}\nbad\n{device.token}\nbad\n")
     clock.advance(2)
@@ -170,6 +170,6 @@ def test_on_the_real_clock_an_operation_ends_by_itself(start):
     assert len(api.service.claimed_ids()) == 2
 
 
-def test_an_operation_of_no_duration_has_ended_at_the_first_look(start):
-    api = start(bulk_seconds=0)
+def test_an_operation_of_no_duration_has_ended_at_the_first_look(world):
+    api = world(bulk_seconds=0)
     assert api.operation(api.start_bulk(tokens(mint_devices(2))))["status"] == "SUCCEEDED"

@@ -117,24 +117,24 @@ def test_a_claimed_device_cannot_be_claimed_again_by_anyone(api):
     assert api.service.claim_counts() == {DEVICE: 1}
 
 
-def test_a_conflict_names_the_owner_only_if_told_to(start):
-    api = start(conflict_names_owner=True)
+def test_a_conflict_names_the_owner_only_if_told_to(world):
+    api = world(conflict_names_owner=True)
     api.claim(mint_token(DEVICE))
     assert api.claim(mint_token(DEVICE)).json()["message"].endswith("by your team")
     other = api.with_key(OTHER_TEAM_KEY).claim(mint_token(DEVICE))
     assert other.json()["message"].endswith("by another team")
 
 
-def test_in_signature_mode_only_a_token_signed_by_its_device_claims(start):
-    api = start(token_check="signature")
+def test_in_signature_mode_only_a_token_signed_by_its_device_claims(world):
+    api = world(token_check="signature")
     forged = mint_token(DEVICE, key=ec.generate_private_key(ec.SECP256R1()))
     assert api.claim(forged).status_code == 422
     assert api.claim(GUIDE_TOKEN).status_code == 422
     assert api.claim(mint_token(DEVICE)).status_code == 201
 
 
-def test_in_signature_mode_the_key_of_a_foreign_device_can_be_registered(start):
-    api = start(token_check="signature")
+def test_in_signature_mode_the_key_of_a_foreign_device_can_be_registered(world):
+    api = world(token_check="signature")
     key = ec.generate_private_key(ec.SECP256R1())
     api.service.tokens.trust(DEVICE, key.public_key())
     assert api.claim(mint_token(DEVICE)).status_code == 422
@@ -192,8 +192,8 @@ def test_bad_rows_of_a_csv_are_named_and_the_good_ones_are_claimed(api):
 
 
 @pytest.mark.parametrize("status", [200, 201, 207, 400, 422])
-def test_the_status_of_a_partial_failure_is_a_choice(start, status):
-    api = start(partial_failure_status=status)
+def test_the_status_of_a_partial_failure_is_a_choice(world, status):
+    api = world(partial_failure_status=status)
     device = next(mint_devices(1))
     answer = api.post_csv(CLAIMS, csv_of((device.token,), ("bad",)))
     assert answer.status_code == status
@@ -202,8 +202,8 @@ def test_the_status_of_a_partial_failure_is_a_choice(start, status):
     assert ("message" in answer.json()) == (status >= 400)
 
 
-def test_failed_rows_can_be_strings(start):
-    api = start(failed_shape="string")
+def test_failed_rows_can_be_strings(world):
+    api = world(failed_shape="string")
     (failed,) = api.post_csv(CLAIMS, "bad\n").json()["failed"]
     assert failed.startswith("[0]: ")
 
@@ -235,8 +235,8 @@ def test_a_body_that_is_not_utf8_is_refused_with_400(api):
     assert answer.status_code == 400
 
 
-def test_an_unknown_tag_can_be_refused_instead_of_created(start):
-    api = start(unknown_tags="refused")
+def test_an_unknown_tag_can_be_refused_instead_of_created(world):
+    api = world(unknown_tags="refused")
     assert api.claim(mint_token(DEVICE), "new").status_code == 422
     api.post("/v1/provisioning/tags", json={"tag": "new"})
     assert api.claim(mint_token(DEVICE), "new").status_code == 201

@@ -150,8 +150,8 @@ def test_an_update_that_makes_no_sense_changes_nothing(api, body):
     assert api.tags_of(DEVICE) == ["old"]
 
 
-def test_an_update_can_refuse_unknown_tags(start):
-    api = start(unknown_tags="refused")
+def test_an_update_can_refuse_unknown_tags(world):
+    api = world(unknown_tags="refused")
     api.claim(mint_token(DEVICE))
     assert api.ask("PATCH", ONE, json={"tags": ["new"]}).status_code == 422
 

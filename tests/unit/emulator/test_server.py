@@ -141,6 +141,23 @@ def test_the_command_serves_until_a_signal_and_ends_cleanly(number):
     assert (process.returncode, out, err) == (0, "", "")
 
 
+def test_the_command_gives_faults_at_random_until_its_limit():
+    process, url = started("--port", "0", "--fault-rate", "1", "--fault-seed", "7", "--fault-limit", "3")
+    with process:
+        outcomes = []
+        for _ in range(5):
+            try:
+                outcomes.append(requests.get(f"{url}/v1/claimed-devices", timeout=5).status_code)
+            except requests.RequestException as error:
+                outcomes.append(type(error).__name__)
+        faults = requests.get(f"{url}/emulator/faults", timeout=5).json()
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=10) == ("", "")
+    assert outcomes[3:] == [401, 401]
+    assert faults["schedule"].items() >= {"seed": 7, "rate": 1.0, "left": 0}.items()
+    assert len(faults["injected"]) == 3
+
+
 def test_the_command_says_in_one_sentence_that_its_port_is_in_use():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -151,7 +168,7 @@ def test_the_command_says_in_one_sentence_that_its_port_is_in_use():
     assert ended.stderr == f"Port {port} of 127.0.0.1 is in use; choose another with --port (0 takes any).\n"
 
 
-@pytest.mark.parametrize("wrong", [["--port", "99999"], ["--contract", "none"], ["--bulk-seconds", "soon"]])
+@pytest.mark.parametrize("wrong", [["--port", "99999"], ["--contract", "none"], ["--fault-rate", "2"]])
 def test_the_command_refuses_a_wrong_argument_with_its_usage(wrong):
     ended = subprocess.run([*EMULATOR, *wrong], capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 2

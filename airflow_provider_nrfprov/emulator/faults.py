@@ -1,0 +1,251 @@
+"""What can go wrong with a request, as data: each kind of fault is a small frozen dataclass.
+
+None of these is a fact about Nordic's service. They are what any service behind a network may do.
+``Faults.plan`` and ``Faults.schedule`` (module ``fault_plans``) choose which requests meet them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+ANY = "*"
+"""In a plan, in place of the name of an operation: requests for any of them."""
+
+Page = Literal["json", "html", "empty"]
+"""The body of an answer that is an error: a JSON object, an HTML page as of a proxy, or nothing."""
+
+_REFUSALS = frozenset({401, 403, 404, 429, 500, 502, 503, 504})
+_FAILURES = frozenset({500, 502, 504})
+_PAGES = frozenset({"json", "html", "empty"})
+_MOST_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault. ``only_on`` names the operations that it makes sense for; empty for all."""
+
+    only_on: ClassVar[frozenset[str]] = frozenset()
+
+    def fits(self, operation: str) -> bool:
+        """Whether a request for this operation can meet the fault."""
+        return not self.only_on or operation in self.only_on
+
+    def as_json(self) -> dict[str, Any]:
+        """Return ``{"kind": …}`` and the fields, as the side door takes and shows them."""
+        return {"kind": type(self).__name__, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Refuse(Fault):
+    """Nothing is done, and the answer is an error.
+
+    :param status: 401, 403, 404, 429, 500, 502, 503 or 504.
+    :param body: ``json``, ``html`` or ``empty``.
+    :param retry_after: whole seconds for a ``Retry-After`` header, or None for no header.
+    :param retry_after_form: ``seconds``, or ``date`` for the HTTP date so many seconds ahead of the real
+        time (below 0: a date that is over).
+    :raises ValueError: for any other value, here and in every other fault.
+    """
+
+    status: int = 503
+    body: Page = "json"
+    retry_after: int | None = None
+    retry_after_form: Literal["seconds", "date"] = "seconds"
+
+    def __post_init__(self) -> None:
+        _require(self.status in _REFUSALS, f"a refusal's status is one of {sorted(_REFUSALS)}")
+        _require(self.body in _PAGES, "body is json, html or empty")
+        _require(self.retry_after_form in {"seconds", "date"}, "retry_after_form is seconds or date")
+        wanted = self.retry_after is None or type(self.retry_after) is int
+        _require(wanted, "retry_after is a whole number of seconds")
+        past = self.retry_after is not None and self.retry_after < 0
+        _require(not past or self.retry_after_form == "date", "retry_after in seconds is not below 0")
+
+
+@dataclass(frozen=True)
+class DropBefore(Fault):
+    """Nothing is done, and the connection closes without a byte of an answer."""
+
+
+@dataclass(frozen=True)
+class DropAfter(Fault):
+    """All is done, and the connection closes without a byte of an answer.
+
+    The decisive fault: to a client it looks just as ``DropBefore``.
+    """
+
+
+@dataclass(frozen=True)
+class FailAfter(Fault):
+    """All is done, and the answer is 500, 502 or 504 all the same."""
+
+    status: int = 500
+    body: Page = "json"
+
+    def __post_init__(self) -> None:
+        _require(self.status in _FAILURES, f"the status of a failure is one of {sorted(_FAILURES)}")
+        _require(self.body in _PAGES, "body is json, html or empty")
+
+
+@dataclass(frozen=True)
+class TruncateAfter(Fault):
+    """All is done, and the connection closes in the middle of the body, short of its Content-Length.
+
+    An answer that has no body breaks off before its first byte.
+
+    :param keep: which part of the body is sent, from 0 to below 1.
+    """
+
+    keep: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require(_is_number(self.keep) and 0 <= self.keep < 1, "keep is from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class HtmlAfter(Fault):
+    """All is done, and the answer is 200 with an HTML page, as of a login page in between."""
+
+
+@dataclass(frozen=True)
+class Slow(Fault):
+    """The answer takes its time: so many (real) seconds before anything is done, and after it.
+
+    It is done even if the client has given up by then, as a real service would; not if the
+    emulator was reset or taken down meanwhile.
+    """
+
+    before: float = 0.0
+    after: float = 0.0
+
+    def __post_init__(self) -> None:
+        for seconds in (self.before, self.after):
+            wanted = _is_number(seconds) and 0 <= seconds <= _MOST_SECONDS
+            _require(wanted, f"before and after are from 0 to {_MOST_SECONDS} seconds")
+
+
+@dataclass(frozen=True)
+class ExtraFields(Fault):
+    """Every JSON object of the answer has one field more, of a name that nobody knows."""
+
+
+@dataclass(frozen=True)
+class OddStatus(Fault):
+    """A bulk operation is shown with a status that nobody knows; for a while, if planned for several requests."""
+
+    only_on = frozenset({"FetchBulkOpsRequest", "ListBulkOpsRequests"})
+    word: str = "QUEUED"
+
+    def __post_init__(self) -> None:
+        _require(isinstance(self.word, str) and bool(self.word), "word is a text")
+
+
+@dataclass(frozen=True)
+class WrongClaimedIds(Fault):
+    """A CSV claim is done, and its ``claimedIds`` are wrong.
+
+    :param omit: so many of the claimed devices are left out, the first ones (``failed`` stays as it is).
+    :param invent: so many UUIDs are added that nobody sent.
+    """
+
+    only_on = frozenset({"ClaimDeviceOwnershipCsv"})
+    omit: int = 1
+    invent: int = 0
+
+    def __post_init__(self) -> None:
+        for count in (self.omit, self.invent):
+            _require(type(count) is int and 0 <= count <= 1000, "omit and invent are from 0 to 1000")
+
+
+@dataclass(frozen=True)
+class StuckOperation(Fault):
+    """The bulk operation that the request starts does not end until ``Service.release_operations``.
+
+    :param rows_applied: whether its rows are applied at the usual time all the same, and it only goes
+        on to look unfinished; else they are applied when it is released.
+    """
+
+    only_on = frozenset({"BulkClaimDeviceOwnership"})
+    rows_applied: bool = False
+
+    def __post_init__(self) -> None:
+        _require(isinstance(self.rows_applied, bool), "rows_applied is true or false")
+
+
+@dataclass(frozen=True)
+class FalseFailure(Fault):
+    """The bulk operation that the request starts is said to have FAILED although all its rows were claimed.
+
+    An operation that really fails stays as it is.
+
+    :param summary: what lies behind its ``errorSummaryUrl``: ``empty``, a list of no errors; ``all``, an error
+        for every row; ``missing``, nothing: 404.
+    """
+
+    only_on = frozenset({"BulkClaimDeviceOwnership"})
+    summary: Literal["empty", "all", "missing"] = "empty"
+
+    def __post_init__(self) -> None:
+        _require(self.summary in {"empty", "all", "missing"}, "summary is empty, all or missing")
+
+
+def from_json(body: Any) -> Fault:
+    """Return the fault that ``as_json`` wrote; fields may miss. Raise ``ValueError`` for anything else."""
+    if not isinstance(body, dict) or not isinstance(body.get("kind"), str) or body["kind"] not in KINDS:
+        raise ValueError(f"a fault is an object whose kind is one of {', '.join(KINDS)}")
+    given = {name: value for name, value in body.items() if name != "kind"}
+    kind = KINDS[body["kind"]]
+    if unknown := given.keys() - kind.__dataclass_fields__.keys():
+        raise ValueError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
+    try:
+        return kind(**given)
+    except TypeError:  # a list where a number belongs
+        raise ValueError(f"a field of {kind.__name__} is of the wrong type") from None
+
+
+def _require(true: bool, sentence: str) -> None:
+    if not true:
+        raise ValueError(sentence)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+KINDS: dict[str, type[Fault]] = {
+    kind.__name__: kind
+    for kind in (
+        Refuse,
+        DropBefore,
+        DropAfter,
+        FailAfter,
+        TruncateAfter,
+        HtmlAfter,
+        Slow,
+        ExtraFields,
+        OddStatus,
+        WrongClaimedIds,
+        StuckOperation,
+        FalseFailure,
+    )
+}
+"""Every kind by its name."""
+
+RECOVERABLE: tuple[Fault, ...] = (
+    Refuse(429, retry_after=0),
+    Refuse(429, retry_after=0, retry_after_form="date"),
+    Refuse(500),
+    Refuse(502, body="html"),
+    Refuse(503, body="empty"),
+    DropBefore(),
+    DropAfter(),
+    FailAfter(500),
+    FailAfter(502, body="html"),
+    FailAfter(504, body="empty"),
+    TruncateAfter(),
+    HtmlAfter(),
+    Slow(before=0.01, after=0.01),
+    ExtraFields(),
+)
+"""Faults that a client can live through without a lie in any answer: what a schedule takes by default."""

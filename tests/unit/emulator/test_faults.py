@@ -1,0 +1,415 @@
+"""Faults on request: what the client sees of each, and what was done all the same."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+
+import pytest
+import requests
+
+from airflow_provider_nrfprov.emulator import faults
+from airflow_provider_nrfprov.emulator.faults import (
+    ANY,
+    DropAfter,
+    DropBefore,
+    ExtraFields,
+    FailAfter,
+    FalseFailure,
+    HtmlAfter,
+    OddStatus,
+    Refuse,
+    Slow,
+    StuckOperation,
+    TruncateAfter,
+    WrongClaimedIds,
+)
+from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_token
+
+CLAIM = "ClaimDeviceOwnership"
+CSV = "ClaimDeviceOwnershipCsv"
+BULK = "BulkClaimDeviceOwnership"
+FETCH = "FetchBulkOpsRequest"
+DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
+A_YEAR = 365 * 24 * 3600
+
+
+def tokens(devices) -> str:
+    return "".join(f"{device.token}\n" for device in devices)
+
+
+def sent_raw(api, request: bytes) -> bytes:
+    """Everything that comes back until the connection closes."""
+    port = int(api.emulator.url.rpartition(":")[2])
+    received = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(request)
+        while part := connection.recv(65536):
+            received += part
+    return received
+
+
+def raw_claim(token: str) -> bytes:
+    body = json.dumps({"claimToken": token})
+    return (
+        "POST /v1/claimed-devices HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer emulator-key\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 502, 503, 504])
+def test_a_refusal_does_nothing_and_answers_its_status(api, status):
+    api.service.faults.plan(CLAIM, Refuse(status))
+    answer = api.claim(mint_token(DEVICE))
+    assert (answer.status_code, answer.json()["code"]) == (status, status * 100)
+    assert "Retry-After" not in answer.headers
+    assert api.service.claimed_ids() == set()
+    assert api.claim(mint_token(DEVICE)).status_code == 201
+
+
+@pytest.mark.parametrize("fault", [Refuse(502, body="html"), FailAfter(502, body="html")])
+def test_an_error_can_be_an_html_page(api, fault):
+    api.service.faults.plan(CLAIM, fault)
+    answer = api.claim(mint_token(DEVICE))
+    assert answer.status_code == 502
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert "<html>" in answer.text
+
+
+@pytest.mark.parametrize("fault", [Refuse(503, body="empty"), FailAfter(504, body="empty")])
+def test_an_error_can_have_no_body(api, fault):
+    api.service.faults.plan(CLAIM, fault)
+    answer = api.claim(mint_token(DEVICE))
+    assert (answer.status_code, answer.content) == (fault.status, b"")
+
+
+def test_a_refusal_says_in_seconds_when_to_come_again(api):
+    api.service.faults.plan(CLAIM, Refuse(429, retry_after=7))
+    assert api.claim(mint_token(DEVICE)).headers["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize("ahead", [90, 0, -90])
+def test_a_refusal_says_as_a_real_date_when_to_come_again_whatever_the_emulators_clock_shows(api, ahead):
+    api.service.faults.plan(CLAIM, Refuse(503, retry_after=ahead, retry_after_form="date"))
+    before = datetime.now(timezone.utc)
+    said = parsedate_to_datetime(api.claim(mint_token(DEVICE)).headers["Retry-After"])
+    wanted = before + timedelta(seconds=ahead)
+    assert wanted <= said <= wanted + timedelta(seconds=3)
+
+
+def test_a_drop_before_has_done_nothing(api):
+    api.service.faults.plan(CLAIM, DropBefore())
+    with pytest.raises(requests.ConnectionError, match="without response"):
+        api.claim(mint_token(DEVICE))
+    assert api.service.claimed_ids() == set()
+    assert api.service.request_counts() == {CLAIM: 1}
+
+
+def test_a_drop_after_has_done_everything(api):
+    api.service.faults.plan(CLAIM, DropAfter())
+    with pytest.raises(requests.ConnectionError, match="without response"):
+        api.claim(mint_token(DEVICE))
+    assert api.service.claimed_ids() == {DEVICE}
+    assert api.claim(mint_token(DEVICE)).status_code == 409
+
+
+@pytest.mark.parametrize("fault", [DropBefore(), DropAfter()])
+def test_of_a_dropped_answer_not_a_byte_arrives(api, fault):
+    api.service.faults.plan(CLAIM, fault)
+    assert sent_raw(api, raw_claim(mint_token())) == b""
+
+
+def test_a_drop_takes_a_large_body_too(api, clock):
+    devices = list(mint_devices(1000))
+    api.service.faults.plan(BULK, DropAfter())
+    with pytest.raises(requests.ConnectionError):
+        api.start_bulk(tokens(devices))
+    clock.advance(2)
+    assert len(api.service.claimed_ids()) == 1000
+
+
+def test_a_bulk_claim_whose_answer_was_dropped_runs_on_unknown_to_its_client(api, clock):
+    api.service.faults.plan(BULK, DropAfter())
+    with pytest.raises(requests.ConnectionError):
+        api.start_bulk(mint_token(DEVICE))
+    (listed,) = api.get("/v1/bulk-ops-requests").json()["items"]
+    clock.advance(2)
+    assert api.operation(listed["bulkOpsRequestId"])["status"] == "SUCCEEDED"
+    assert api.service.claimed_ids() == {DEVICE}
+
+
+def test_nothing_is_logged_as_an_error_when_a_connection_is_dropped(api, caplog):
+    api.service.faults.plan(CLAIM, DropAfter())
+    api.service.faults.plan(CLAIM, TruncateAfter(), nth=2)
+    for _ in range(2):
+        sent_raw(api, raw_claim(mint_token()))
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_failure_after_has_done_everything(api, status):
+    api.service.faults.plan(CLAIM, FailAfter(status))
+    assert api.claim(mint_token(DEVICE)).status_code == status
+    assert api.service.claimed_ids() == {DEVICE}
+
+
+def test_a_truncated_answer_ends_short_of_its_length(api):
+    api.service.faults.plan(CLAIM, TruncateAfter(), times=2)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
+        api.claim(mint_token(DEVICE))
+    head, _, body = sent_raw(api, raw_claim(mint_token())).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 201")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+    assert len(body) == length // 2
+    assert len(api.service.claimed_ids()) == 2
+
+
+def test_an_answer_can_be_cut_right_after_its_headers(api):
+    api.service.faults.plan(CLAIM, TruncateAfter(keep=0))
+    assert sent_raw(api, raw_claim(mint_token())).endswith(b"\r\n\r\n")
+
+
+def test_an_answer_without_a_body_is_cut_before_its_first_byte(api):
+    api.claim(mint_token(DEVICE))
+    api.service.faults.plan("UnclaimDevice", TruncateAfter())
+    with pytest.raises(requests.ConnectionError, match="without response"):
+        api.delete(f"/v1/claimed-devices/{DEVICE}")
+    assert api.service.claimed_ids() == set()
+
+
+def test_a_page_of_html_comes_with_200_after_everything_is_done(api):
+    api.service.faults.plan(CLAIM, HtmlAfter())
+    answer = api.claim(mint_token(DEVICE))
+    assert answer.status_code == 200
+    with pytest.raises(requests.exceptions.JSONDecodeError):
+        answer.json()
+    assert api.service.claimed_ids() == {DEVICE}
+
+
+@pytest.mark.parametrize("fault", [Slow(before=0.1), Slow(after=0.1), Slow(before=0.05, after=0.05)])
+def test_a_slow_answer_takes_its_time_and_is_right(api, fault):
+    api.service.faults.plan(CLAIM, fault)
+    started = time.monotonic()
+    assert api.claim(mint_token(DEVICE)).status_code == 201
+    assert time.monotonic() - started >= 0.1
+
+
+def test_others_are_answered_while_one_waits(api):
+    api.service.faults.plan(CLAIM, Slow(before=0.3))
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(**claim_with_timeout(api, 0.05))
+    assert api.get("/v1/claimed-devices").elapsed.total_seconds() < 0.2
+
+
+def test_a_request_that_its_client_gave_up_is_carried_out_later(api):
+    api.service.faults.plan(CLAIM, Slow(before=0.3))
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(**claim_with_timeout(api, 0.05))
+    assert api.service.claimed_ids() == set()
+    deadline = time.monotonic() + 5
+    while not api.service.claimed_ids():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def claim_with_timeout(api, seconds: float) -> dict:
+    return {
+        "url": f"{api.emulator.url}/v1/claimed-devices",
+        "json": {"claimToken": mint_token(DEVICE)},
+        "headers": {"Authorization": "Bearer emulator-key"},
+        "timeout": seconds,
+    }
+
+
+def test_a_request_that_still_waits_at_a_reset_is_never_carried_out(api):
+    api.service.faults.plan(CLAIM, Slow(before=30))
+    port = int(api.emulator.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as waiting:
+        waiting.sendall(raw_claim(mint_token()))
+        deadline = time.monotonic() + 5
+        while not api.service.faults.injected:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        api.emulator.reset()
+        assert waiting.recv(1000) == b""
+    assert api.service.claim_counts() == {}
+
+
+def test_claimed_ids_can_miss_devices_that_were_claimed(api):
+    devices = list(mint_devices(3))
+    api.service.faults.plan(CSV, WrongClaimedIds(omit=2))
+    answer = api.post_csv("/v1/claimed-devices", tokens(devices))
+    assert answer.status_code == 201
+    assert answer.json() == {"claimedIds": [devices[2].device_id], "failed": []}
+    assert len(api.service.claimed_ids()) == 3
+
+
+def test_claimed_ids_can_name_devices_that_nobody_sent(api):
+    devices = list(mint_devices(2))
+    sent = [device.device_id for device in devices]
+    api.service.faults.plan(CSV, WrongClaimedIds(omit=0, invent=2))
+    named = api.post_csv("/v1/claimed-devices", tokens(devices)).json()["claimedIds"]
+    assert named[:2] == sent
+    assert len(set(named)) == 4
+    assert api.service.claimed_ids() == set(sent)
+
+
+def test_a_stuck_operation_does_not_end_until_it_is_released(api, clock):
+    api.service.faults.plan(BULK, StuckOperation())
+    stuck, other = api.start_bulk(mint_token(DEVICE)), api.start_bulk(mint_token())
+    clock.advance(A_YEAR)
+    assert api.operation(stuck)["status"] == "IN_PROGRESS"
+    assert api.operation(other)["status"] == "SUCCEEDED"
+    assert DEVICE not in api.service.claimed_ids()
+    shown = {each["id"]: each["stuck"] for each in api.get("/emulator/operations").json()["items"]}
+    assert shown == {stuck: True, other: False}
+    api.service.release_operations(stuck)
+    operation = api.operation(stuck)
+    assert operation["status"] == "SUCCEEDED"
+    assert operation["completedAt"] == "2027-03-04T05:06:07.891Z"
+    assert DEVICE in api.service.claimed_ids()
+
+
+def test_a_stuck_operation_that_is_released_early_ends_at_its_usual_time_and_once(api, clock):
+    api.service.faults.plan(BULK, StuckOperation())
+    operation_id = api.start_bulk(mint_token(DEVICE))
+    api.service.release_operations()
+    clock.advance(1)
+    assert api.operation(operation_id)["status"] == "IN_PROGRESS"
+    clock.advance(1)
+    assert api.operation(operation_id)["completedAt"] == "2026-03-04T05:06:09.891Z"
+    assert api.service.claim_counts() == {DEVICE: 1}
+
+
+def test_an_operation_can_look_stuck_although_its_rows_are_applied(api, clock):
+    api.service.faults.plan(BULK, StuckOperation(rows_applied=True))
+    operation_id = api.start_bulk(mint_token(DEVICE))
+    clock.advance(A_YEAR)
+    assert set(api.operation(operation_id)) == {
+        "bulkOpsRequestId",
+        "endpoint",
+        "status",
+        "requestedAt",
+        "uploadedDataUrl",
+    }
+    assert api.operation(operation_id)["status"] == "IN_PROGRESS"
+    assert api.service.claimed_ids() == {DEVICE}
+    api.post("/emulator/faults/release")
+    assert api.operation(operation_id)["completedAt"] == "2026-03-04T05:06:09.891Z"
+
+
+def test_an_operation_of_no_duration_can_be_stuck_too(api):
+    api.emulator.reset(bulk_seconds=0)
+    api.service.faults.plan(BULK, StuckOperation())
+    assert api.operation(api.start_bulk(mint_token()))["status"] != "SUCCEEDED"
+
+
+@pytest.mark.parametrize("summary", ["empty", "all", "missing"])
+def test_an_operation_can_be_said_to_have_failed_although_all_its_rows_were_claimed(api, clock, summary):
+    devices = list(mint_devices(2))
+    api.service.faults.plan(BULK, FalseFailure(summary))
+    operation_id = api.start_bulk(tokens(devices))
+    assert api.operation(operation_id)["status"] == "PENDING"
+    clock.advance(2)
+    operation = api.operation(operation_id)
+    assert operation["status"] == "FAILED"
+    assert api.get("/v1/bulk-ops-requests").json()["items"] == [operation]
+    assert api.service.claimed_ids() == {device.device_id for device in devices}
+    answer = requests.get(operation["errorSummaryUrl"], timeout=5)
+    if summary == "missing":
+        assert answer.status_code == 404
+    else:
+        rows = [error.partition(":")[0] for error in answer.json()["errors"]]
+        assert rows == ([] if summary == "empty" else ["[0]", "[1]"])
+
+
+def test_an_operation_that_really_failed_tells_the_truth(api, clock):
+    api.service.faults.plan(BULK, FalseFailure("missing"))
+    operation_id = api.start_bulk(f"{mint_token()}\nbad\n")
+    clock.advance(2)
+    summary = requests.get(api.operation(operation_id)["errorSummaryUrl"], timeout=5)
+    assert summary.json()["errors"][0].startswith("[1]")
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_the_error_summary_cannot_be_downloaded(api, clock, status):
+    operation_id = api.start_bulk("bad")
+    clock.advance(2)
+    url = api.operation(operation_id)["errorSummaryUrl"]
+    api.service.faults.plan("DownloadBulkOpsData", Refuse(status))
+    assert requests.get(url, timeout=5).status_code == status
+    assert requests.get(url, timeout=5).status_code == 200
+
+
+def test_an_operation_has_a_status_that_nobody_knows_for_a_while(api):
+    operation_id = api.start_bulk(mint_token())
+    api.service.faults.plan(FETCH, OddStatus(), times=2)
+    api.service.faults.plan("ListBulkOpsRequests", OddStatus("ON_HOLD"))
+    seen = [api.operation(operation_id)["status"] for _ in range(3)]
+    assert seen == ["QUEUED", "QUEUED", "PENDING"]
+    assert api.get("/v1/bulk-ops-requests").json()["items"][0]["status"] == "ON_HOLD"
+
+
+def test_every_object_has_one_more_field_and_all_that_are_known(api, clock):
+    operation_id = api.start_bulk(mint_token(DEVICE))
+    clock.advance(2)
+    paths = [
+        f"/v1/claimed-devices/{DEVICE}",
+        "/v1/claimed-devices",
+        f"/v1/bulk-ops-requests/{operation_id}",
+        "/v1/claimed-devices/none",
+    ]
+    plain = [api.get(path).json() for path in paths]
+    api.service.faults.plan(ANY, ExtraFields(), times=None)
+    more = [api.get(path).json() for path in paths]
+    assert all(len(after) == len(before) + 1 for before, after in zip(plain, more, strict=True))
+    assert more[0].items() >= plain[0].items()
+    assert more[1]["items"][0].items() >= plain[1]["items"][0].items()
+    assert len(more[1]["items"][0]) == 10
+
+
+@pytest.mark.parametrize("fault", [WrongClaimedIds(), ExtraFields(), DropAfter()])
+def test_a_fault_after_a_request_that_was_refused_anyway_changes_nothing(api, fault):
+    api.service.faults.plan(CSV, fault)
+    try:
+        assert api.post_csv("/v1/claimed-devices", "a,b\n\nc").status_code == 422
+    except requests.ConnectionError:
+        assert fault == DropAfter()
+    assert api.service.claimed_ids() == set()
+
+
+def test_every_kind_can_be_written_as_json_and_read_again():
+    assert {type(kind) for kind in faults.RECOVERABLE} <= set(faults.KINDS.values())
+    for kind in [*faults.RECOVERABLE, *[kind() for kind in faults.KINDS.values()]]:
+        assert faults.from_json(json.loads(json.dumps(kind.as_json()))) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (Refuse, {"status": 418}),
+        (Refuse, {"status": []}),
+        (Refuse, {"body": "xml"}),
+        (Refuse, {"retry_after": -1}),
+        (Refuse, {"retry_after": 1.5}),
+        (Refuse, {"retry_after": 1, "retry_after_form": "weeks"}),
+        (FailAfter, {"status": 503}),
+        (FailAfter, {"body": "xml"}),
+        (TruncateAfter, {"keep": 1}),
+        (TruncateAfter, {"keep": "half"}),
+        (Slow, {"before": -1}),
+        (Slow, {"after": True}),
+        (OddStatus, {"word": ""}),
+        (WrongClaimedIds, {"omit": -1}),
+        (WrongClaimedIds, {"invent": "many"}),
+        (StuckOperation, {"rows_applied": "yes"}),
+        (FalseFailure, {"summary": "long"}),
+        (DropAfter, {"when": "later"}),
+    ],
+)
+def test_a_value_that_a_kind_does_not_have_is_an_error(kind, wrong):
+    with pytest.raises(ValueError, match=r"\w"):
+        faults.from_json({"kind": kind.__name__, **wrong})

@@ -1,0 +1,80 @@
+"""A worker that dies: at any moment before or after it speaks to the service or writes to the ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+from airflow_provider_nrfprov.api.calls import ProvisioningCalls
+from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.claiming.storage import Folder
+
+
+class Killed(BaseException):
+    """The worker got SIGKILL: nothing of the program runs after it."""
+
+
+class Fate:
+    """Decides when the worker dies; at most ``limit`` times, so that a run comes to an end."""
+
+    def __init__(self, seed: int, rate: float, limit: int = 12) -> None:
+        self._chance = random.Random(seed)
+        self._rate = rate
+        self._left = limit
+        self.deaths = 0
+
+    def strike(self) -> None:
+        """Die, perhaps."""
+        if self._left and self._chance.random() < self._rate:
+            self._left -= 1
+            self.deaths += 1
+            raise Killed
+
+    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Make a call before and after which the worker may die."""
+
+        def fateful(*arguments: Any, **named: Any) -> Any:
+            self.strike()
+            answer = call(*arguments, **named)
+            self.strike()
+            return answer
+
+        return fateful
+
+
+class MortalFolder(Folder):
+    """A folder; before and after each file is written the worker may die."""
+
+    def __init__(self, path: Any, fate: Fate) -> None:
+        super().__init__(path)
+        self._fate = fate
+
+    def folder(self, name: str) -> Folder:
+        return MortalFolder(self.path / name, self._fate)
+
+    @contextlib.contextmanager
+    def writing(self, name: str, *, owner_only: bool = False) -> Iterator[TextIO]:
+        self._fate.strike()
+        with super().writing(name, owner_only=owner_only) as stream:
+            yield stream
+        self._fate.strike()
+
+
+class MortalService(ProvisioningCalls):
+    """The service's calls; before and after each the worker may die."""
+
+    def __init__(self, client: ProvisioningClient, fate: Fate) -> None:
+        self._client = client
+        for name in (
+            "bulk_claim",
+            "fetch_bulk_ops_request",
+            "fetch_error_summary",
+            "fetch_uploaded_data",
+            "find_claimed_devices",
+        ):
+            setattr(self, name, fate.around(getattr(self, name)))
+
+    def get_conn(self) -> ProvisioningClient:
+        return self._client

@@ -1,0 +1,69 @@
+"""Runs many seeds and counts: `python -m reliability.main --seeds 10000`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from reliability.ours import Verdict, run, world
+from reliability.scenario import scenario
+
+
+def run_seeds(seeds: Iterable[int]) -> list[Verdict]:
+    """Run seeds one after the other, in this process."""
+    logging.getLogger("reliability").setLevel(logging.CRITICAL)
+    folder = Path(tempfile.mkdtemp(prefix="nrfprov-reliability-"))
+    verdicts = []
+    try:
+        with world(folder) as here:
+            for seed in seeds:
+                verdicts.append(run(scenario(seed), here))
+                shutil.rmtree(folder / str(seed))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return verdicts
+
+
+def main() -> int:
+    """Run; print counts; 1 if anything was lost, done twice or said wrongly."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    batches = [
+        range(start, min(start + 50, arguments.first + arguments.seeds))
+        for start in range(arguments.first, arguments.first + arguments.seeds, 50)
+    ]
+    verdicts: list[Verdict] = []
+    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
+        for done in pool.imap_unordered(run_seeds, batches):
+            verdicts += done
+            wrong = sum(bool(verdict.wrong) for verdict in verdicts)
+            print(
+                f"{len(verdicts)}/{arguments.seeds} schedules, {wrong} wrong, {time.monotonic() - started:.0f} s",
+                flush=True,
+            )
+    for verdict in sorted(verdicts, key=lambda verdict: verdict.seed):
+        for sentence in verdict.wrong[:3]:
+            print(f"seed {verdict.seed}: {sentence}")
+    print(
+        f"{len(verdicts)} schedules, {sum(v.rows for v in verdicts)} rows, {sum(v.injected for v in verdicts)} faults, "
+        f"{sum(v.deaths for v in verdicts)} deaths, {sum(v.tries for v in verdicts)} tries, "
+        f"{sum(bool(v.wrong) for v in verdicts)} schedules with anything lost, doubled or wrong; "
+        f"{time.monotonic() - started:.0f} s, Python {platform.python_version()}, {multiprocessing.cpu_count()} cores"
+    )
+    return 1 if any(verdict.wrong for verdict in verdicts) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

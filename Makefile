@@ -12,8 +12,9 @@ KEEP ?=
 # Not taken from the environment, where a PORT is often that of something else.
 PORT = 8080
 ARGS ?=
+SEEDS ?= 10000
 # By name: outside of a git checkout, ruff does not know that .venv-2.11.2 is none of ours.
-SOURCES = $(wildcard airflow_provider_nrfprov benchmarks dags demo tests)
+SOURCES = $(wildcard airflow_provider_nrfprov benchmarks dags demo reliability tests)
 
 # $(call environment,AIRFLOW,VENV): the virtual environment, complete and up to date. `exec`, here and below:
 # a signal to make must reach the program itself, not a shell around it.
@@ -24,12 +25,13 @@ define environment
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test reliability lint clean
 
 help:
 	@echo "make demo    a file of devices through a real Airflow, against the emulator of nRF Cloud"
 	@echo "             [ROWS=$(ROWS)] [CONTRACT=both|async|sync] [PORT=$(PORT)] [KEEP=1: leave it running]"
 	@echo "make test    all tests, on Airflow 3.3.2 or AIRFLOW=2.11.2 [ARGS=\"-k token\"]"
+	@echo "make reliability  a claim file under so many seeded schedules of faults and crashes [SEEDS=$(SEEDS)]"
 	@echo "make lint    ruff and mypy"
 	@echo "make clean   remove what these made"
 	@echo "PYTHON=...   the Python to start from (now: $(PYTHON))"
@@ -43,11 +45,15 @@ test:
 	$(call environment,$(AIRFLOW),$(VENV))
 	@exec $(VENV)/bin/python -m pytest $(ARGS)
 
+reliability:
+	$(call environment,$(DEMO_AIRFLOW),.venv)
+	@exec .venv/bin/python -m reliability.main --seeds "$(SEEDS)"
+
 lint:
 	$(call environment,$(DEMO_AIRFLOW),.venv)
 	.venv/bin/python -m ruff check $(SOURCES)
 	.venv/bin/python -m ruff format --check $(SOURCES)
-	.venv/bin/python -m mypy -p airflow_provider_nrfprov -p demo
+	.venv/bin/python -m mypy
 
 clean:
 	rm -rf .venv .venv-* .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

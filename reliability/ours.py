@@ -19,8 +19,8 @@ from airflow_provider_nrfprov.api.retry import Retry
 from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.report import write_report
-from airflow_provider_nrfprov.claiming.storage import Folder
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from airflow_provider_nrfprov.paths import to_path
 from reliability.dying import Fate, Killed, MortalFolder, MortalService
 from reliability.judge import faults_of_end, faults_of_report, read_report
 from reliability.scenario import Scenario
@@ -122,7 +122,11 @@ def _try(scenario: Scenario, world: World, folder: Path, fate: Fate, verdict: Ve
         service, report_folder = MortalService(client, fate), MortalFolder(folder / "report", fate)
         try:
             job = ClaimJob.plan(
-                folder / "shift.csv", report_folder, service, _log, rows_per_request=scenario.rows_per_request
+                to_path(str(folder / "shift.csv")),
+                report_folder,
+                service,
+                _log,
+                rows_per_request=scenario.rows_per_request,
             )
             try:
                 operation_ids = job.send()
@@ -176,6 +180,3 @@ def _run_once_more(scenario: Scenario, world: World, folder: Path, verdict: Verd
 
 def _outcomes(folder: Path) -> list[tuple[str, str]]:
     return [(row["line"], row["outcome"]) for row in read_report(folder / "report")]
-
-
-__all__ = ["Folder", "Verdict", "World", "run", "world"]

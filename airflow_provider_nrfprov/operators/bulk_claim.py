@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_nrfprov.retries import set_default_retry_policy
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
@@ -125,6 +127,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        set_default_retry_policy(self)
         self.rows_per_request = rows_per_request
         self.claim_file = claim_file
         self.report_dir = report_dir
@@ -275,6 +278,7 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        set_default_retry_policy(self)
         self.report_dir = report_dir
         self.max_failed_rows = max_failed_rows
         self.nrfprov_conn_id = nrfprov_conn_id

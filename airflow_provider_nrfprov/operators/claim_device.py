@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_nrfprov.retries import set_default_retry_policy
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
@@ -41,6 +43,7 @@ class NrfProvClaimDeviceOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        set_default_retry_policy(self)
         self.claim_token = claim_token
         self.tags = tags
         self.dry_run_only = dry_run_only

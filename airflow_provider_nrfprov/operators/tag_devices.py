@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_nrfprov.retries import set_default_retry_policy
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
@@ -44,6 +46,7 @@ class NrfProvTagDevicesOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        set_default_retry_policy(self)
         self.tags = tags
         self.device_ids = device_ids
         self.report = report

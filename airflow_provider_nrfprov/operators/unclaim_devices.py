@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_nrfprov.retries import set_default_retry_policy
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
@@ -38,6 +40,7 @@ class NrfProvUnclaimDevicesOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        set_default_retry_policy(self)
         self.device_ids = device_ids
         self.max_devices = max_devices
         self.nrfprov_conn_id = nrfprov_conn_id

@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
+from airflow_provider_nrfprov.retries import set_default_retry_policy
 from airflow_provider_nrfprov.waiting import check_failed, deferral, operation_ids, read_event
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class NrfProvBulkOpsSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
+        set_default_retry_policy(self)
         self.bulk_ops_request_ids = bulk_ops_request_ids
         self.allow_failed = allow_failed
         self.nrfprov_conn_id = nrfprov_conn_id

@@ -15,6 +15,7 @@ import pytest
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
 
 DAGS = sorted((Path(__file__).parents[2] / "dags").glob("*.py"))
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.
@@ -22,11 +23,22 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def run(dag, conf: dict) -> tuple[str, dict[str, str]]:
-    """Run a DAG in this process, triggers in line; give the state of the run and of each task."""
+    """Run a DAG in this process, triggers in line; give the state of the run and of each task.
+
+    ``dag.test()`` leaves ``conf`` in the params of the DAG, so each test has to give all that it relies on.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = dag.test(run_conf=conf)
     return str(result.state), {ti.task_id: str(ti.state) for ti in result.get_task_instances()}
+
+
+def airflow_files() -> dict[str, str]:
+    """Give all that Airflow has written: its database (XCom, rendered templates, triggers, logs of events) and logs."""
+    home = Path(os.environ["AIRFLOW_HOME"])
+    files = {path.name: path.read_text("latin-1") for path in home.rglob("*") if path.is_file()}
+    assert any(name.startswith("airflow.db") for name in files)
+    return files
 
 
 @pytest.mark.parametrize("file", DAGS, ids=lambda file: file.stem)
@@ -60,7 +72,7 @@ def test_every_example_is_named_after_its_file(load_dag):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("contract", ["async", "sync"])
-def test_claims_a_file_from_check_to_tags(load_dag, connect, tmp_path, contract):
+def test_claims_a_file_from_check_to_tags(load_dag, connect, tmp_path, contract, capfd):
     devices = list(mint_devices(1200, seed="dag"))
     claim_file = tmp_path / "shift.csv"
     rows = [device.token for device in devices]
@@ -77,6 +89,15 @@ def test_claims_a_file_from_check_to_tags(load_dag, connect, tmp_path, contract)
     with (tmp_path / "out" / "report.csv").open(newline="") as stream:
         outcomes = Counter(row["outcome"] for row in csv.DictReader(stream))
     assert outcomes == {"claimed": 1199, "already_claimed": 1, "rejected": 2}
+    written = "".join(capfd.readouterr())
+    assert "1202 rows" in written.replace(",", "")  # the log was looked at, not missed
+    for place, text in {
+        "log": written,
+        **airflow_files(),
+        "report": (tmp_path / "out" / "report.csv").read_text(),
+    }.items():
+        assert not [token for token in rows if token[8:60] in text], f"a claim token is in the {place}"
+        assert "emulator-key" not in text, f"the API key is in the {place}"
 
 
 @pytest.mark.slow
@@ -89,7 +110,7 @@ def test_a_row_that_fails_fails_the_run_after_the_others_are_claimed_tagged_and_
         connect(emulator.url, "other-team-key")
         NrfProvHook().claim_device(tokens[0])
         connect(emulator.url)
-        conf = {"claim_file": str(claim_file), "tags": ["line=1"]}
+        conf = {"claim_file": str(claim_file), "tags": ["line=1"], "report_dir": str(tmp_path / "out")}
         state, tasks = run(load_dag("nrfprov_claim_from_csv"), conf)
         assert (state, tasks["tag_devices"], tasks["judge_outcome"]) == ("failed", "success", "failed")
         assert len(emulator.service.claimed_ids()) == 5
@@ -107,3 +128,18 @@ def test_claims_one_device_and_gives_it_up(load_dag, connect, emulator, tokens):
     state, _ = run(load_dag("nrfprov_unclaim"), {"device_ids": [device.id]})
     assert state == "success"
     assert not emulator.service.claimed_devices()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has retry policies since 3.3")
+def test_a_wrong_key_is_not_tried_again_though_the_task_has_retries(
+    load_dag, connect, emulator, tmp_path, tokens
+):
+    connect(emulator.url, "wrong-key")
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(tokens))
+    dag = load_dag("nrfprov_claim_from_csv")
+    assert dag.get_task("claim").retries == 2
+    state, tasks = run(dag, {"claim_file": str(claim_file), "report_dir": str(tmp_path / "out")})
+    assert (state, tasks["claim"]) == ("failed", "failed")
+    assert emulator.service.request_counts()["BulkClaimDeviceOwnership"] == 1

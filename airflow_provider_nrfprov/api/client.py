@@ -16,15 +16,15 @@ from requests.auth import AuthBase
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
 from airflow_provider_nrfprov import __version__
+from airflow_provider_nrfprov.api.answer import Answer
 from airflow_provider_nrfprov.api.contract import Endpoint, Host, base_urls, endpoints
 from airflow_provider_nrfprov.api.errors import (
     ConfigurationError,
     NrfProvError,
     UnreachableError,
-    service_error,
 )
 from airflow_provider_nrfprov.api.models import Page
-from airflow_provider_nrfprov.api.operations import Answer, Operation
+from airflow_provider_nrfprov.api.operations import Operation
 from airflow_provider_nrfprov.api.redaction import redact
 from airflow_provider_nrfprov.api.retry import Retry
 
@@ -124,7 +124,7 @@ class ProvisioningClient:
             # None of the paths is there, or what they should find is not: the first says it as well.
             answer = refusals[0]
         if not operation.is_result(answer):
-            raise service_error(operation.name, answer)
+            raise answer.error(operation.name)
         # Asked first and only from now on; a plain assignment, so that threads can share a client.
         self._candidates[operation.name] = (endpoint,)
         return operation.read(answer)
@@ -159,7 +159,7 @@ class ProvisioningClient:
     def _download_once(self, url: str) -> str:
         answer = self._answer("GET", url, authorized=False)
         if answer.status != 200:
-            raise service_error("download", answer)
+            raise answer.error("download")
         return answer.body
 
     def _repeatedly(self, send: Callable[[], ResultT], name: str, *, repeatable: bool) -> ResultT:

@@ -1,35 +1,12 @@
 """One tree of exceptions for everything that can go wrong between here and the service.
 
 No exception carries an API key or a claim token: text of the service is redacted where it becomes
-an exception (:func:`service_error`), and is otherwise shown unedited, with its status.
+an exception (module ``answer``), and is otherwise shown unedited, with its status.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from airflow_provider_nrfprov.api.operations import Answer
-
-SHOWN_CHARACTERS = 2000
-"""How much of an answer's text a message shows; the whole text is in :attr:`ServiceError.text`."""
-
-_HINTS = {
-    401: (
-        "The Provisioning API takes the team's API key of the legacy nRF Cloud app "
-        "(User Account > Current Team Details); a User API key of the new app is answered 401. "
-        "Set it as the password of the Airflow connection."
-    ),
-    403: (
-        "Claiming, tagging, blocking and unclaiming want the role Editor, Admin or Owner in the team "
-        "that the API key belongs to."
-    ),
-}
-_NO_SUCH_PATH_HINT = (
-    "That is what the gateway says of a path that does not exist on this host: check the connection's "
-    "base URL, or name the path in its extra 'endpoints'."
-)
 
 
 class NrfProvError(Exception):
@@ -106,31 +83,3 @@ class RateLimitedError(ServiceError):
 
 class UnavailableError(ServiceError):
     """5xx: the service failed; whether it did what was asked is not known, but for 503."""
-
-
-_BY_STATUS: dict[int, type[ServiceError]] = {
-    401: UnauthorizedError,
-    403: ForbiddenError,
-    404: NotFoundError,
-    409: ConflictError,
-    429: RateLimitedError,
-}
-
-
-def service_error(operation: str, answer: Answer) -> ServiceError:
-    """Build the exception for an answer with an error status."""
-    if answer.status >= 500:
-        kind: type[ServiceError] = UnavailableError
-    else:
-        kind = _BY_STATUS.get(answer.status, ServiceError)
-    problem = answer.problem()
-    hint = _NO_SUCH_PATH_HINT if answer.says_no_such_path_exists() else _HINTS.get(answer.status, "")
-    shown = answer.text[:SHOWN_CHARACTERS] or "(empty body)"
-    message = f"{operation} was answered {answer.status} ({answer.method} {answer.url}): {shown}"
-    return kind(
-        f"{message}\n{hint}" if hint else message,
-        status=answer.status,
-        text=answer.text,
-        problem=problem,
-        retry_after=answer.headers.get("Retry-After"),
-    )

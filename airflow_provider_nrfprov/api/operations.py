@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 
 import pendulum
 
+from airflow_provider_nrfprov.api.answer import Answer
 from airflow_provider_nrfprov.api.error_summary import parse_error_summary
-from airflow_provider_nrfprov.api.errors import Problem, UnreadableAnswerError
 from airflow_provider_nrfprov.api.models import (
     BulkClaim,
     BulkOpsRequest,
@@ -28,54 +28,6 @@ from airflow_provider_nrfprov.api.redaction import redact
 
 ResultT = TypeVar("ResultT")
 ItemT = TypeVar("ItemT")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer, read whole. ``text`` is redacted; ``body`` is what JSON is read from."""
-
-    method: str
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    text: str
-    body: str = field(repr=False)
-
-    def json(self) -> Any:
-        """Parse the body.
-
-        :raises UnreadableAnswerError: if it is not JSON (an HTML page, a truncated answer).
-        """
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            raise self.unreadable("is not JSON") from None
-
-    def problem(self) -> Problem:
-        """Read the reason of an error from whichever of the known body shapes it has."""
-        try:
-            body = json.loads(self.body)
-        except ValueError:
-            return Problem(self.text)
-        if not isinstance(body, dict):
-            return Problem(self.text)
-        code = body.get("code")
-        for key in ("message", "detail", "title"):
-            if isinstance(body.get(key), str):
-                return Problem(redact(body[key]), code if isinstance(code, int) else None)
-        return Problem(self.text, code if isinstance(code, int) else None)
-
-    def says_no_such_path_exists(self) -> bool:
-        """Whether an AWS API gateway says that it serves no such path (inferred for this service)."""
-        return self.status == 403 and self.problem().message == "Missing Authentication Token"
-
-    def unreadable(self, why: str) -> UnreadableAnswerError:
-        """Build the exception that says that this answer cannot be read, and shows its start."""
-        return UnreadableAnswerError(
-            f"the answer {self.status} to {self.method} {self.url} {why}: {self.text[:200]!r}",
-            status=self.status,
-            text=self.text,
-        )
 
 
 def _is_success(answer: Answer) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from airflow_provider_nrfprov.emulator.faults import ANY, RECOVERABLE, Fault, StuckOperation
+from airflow_provider_nrfprov.emulator.operation_names import OPERATION_NAMES
 
 
 class Injected(NamedTuple):
@@ -196,10 +197,6 @@ def _schedule_json(schedule: Schedule | None) -> dict[str, Any] | None:
 
 
 def _check_names(operations: Iterable[str]) -> None:
-    from airflow_provider_nrfprov.emulator.routes import (
-        OPERATION_NAMES,  # it needs the service, which needs us
-    )
-
     if unknown := set(operations) - OPERATION_NAMES:
         raise ValueError(
             f"there is no operation {', '.join(sorted(unknown))}; there are {', '.join(sorted(OPERATION_NAMES))}"

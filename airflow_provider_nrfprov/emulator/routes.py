@@ -150,8 +150,3 @@ ROUTES: tuple[Route, ...] = (
     _side_door("POST", "/emulator/faults/release", fault_doors.release),
     _side_door("POST", "/emulator/reset", side_doors.reset),
 )
-
-OPERATION_NAMES = frozenset(
-    operation.name for route in ROUTES for operation in route.operations if operation.counted
-)
-"""Of everything but the side doors."""

@@ -27,6 +27,8 @@ from airflow_provider_nrfprov.emulator.faults import (
     TruncateAfter,
     WrongClaimedIds,
 )
+from airflow_provider_nrfprov.emulator.operation_names import OPERATION_NAMES
+from airflow_provider_nrfprov.emulator.routes import ROUTES
 from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_token
 
 CLAIM = "ClaimDeviceOwnership"
@@ -413,3 +415,8 @@ def test_every_kind_can_be_written_as_json_and_read_again():
 def test_a_value_that_a_kind_does_not_have_is_an_error(kind, wrong):
     with pytest.raises(ValueError, match=r"\w"):
         faults.from_json({"kind": kind.__name__, **wrong})
+
+
+def test_faults_can_be_planned_for_every_operation_that_is_served():
+    served = {operation.name for route in ROUTES for operation in route.operations if operation.counted}
+    assert served == OPERATION_NAMES

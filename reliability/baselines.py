@@ -1,0 +1,161 @@
+"""The two that a user would take otherwise: Nordic's ``claim_devices``, and an ``HttpOperator`` a chunk.
+
+Both are the real ones. What they say of a row is read from what they leave behind: the output of the
+one; task states and XComs of the other.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from reliability.errand import (
+    HTTP_CONNECTION,
+    RETRIES,
+    ROWS_PER_REQUEST,
+    Account,
+    Death,
+    Errand,
+    Tool,
+    run_task,
+)
+from reliability.ours import OUR_KEY
+
+LONGEST_RUN = 120.0
+_ROOT = Path(__file__).parent.parent
+_RECORD = re.compile(r"^(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +", re.MULTILINE)
+_TOKEN = re.compile(r"[\w-]+\.[\w-]+")
+
+
+def environment() -> dict[str, str]:
+    """Give the environment of a process that can import what this one can."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)])}
+
+
+def worker_command(tool: str, errand: Errand) -> list[str]:
+    """Give the command that makes the first try of an Airflow tool in a process of its own."""
+    return [sys.executable, "-m", "reliability.worker", tool, errand.to_json()]
+
+
+def run_nordic(errand: Errand, death: Death | None = None) -> Account:
+    """Run Nordic's tool over the file; after a death once more from the start, as a person would."""
+    command = [sys.executable, "-m", "reliability.nordic", errand.url, "--api-key", OUR_KEY, "--plain"]
+    command += ["--csv", errand.claim_file]
+    if death:
+        death(command)
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        command,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LONGEST_RUN,
+        check=False,
+    )
+    claimed, failed = read_nordic(done.stdout, errand.device_of())
+    return Account(f"exit {done.returncode}", claimed, failed)
+
+
+def read_nordic(output: str, device_of: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Read which devices its output names as claimed, and which as failed.
+
+    That a row is about to be sent is said of each, and says nothing of what became of it.
+    """
+    claimed: set[str] = set()
+    failed: set[str] = set()
+    known, kind = set(device_of.values()), ""
+    for record in _RECORD.split(output):
+        text = record.strip()
+        if text.startswith("-->"):
+            kind = "claimed" if text.startswith("--> Accepted") else "failed"
+        elif text.startswith("[") and kind == "claimed":
+            claimed.update(ast.literal_eval(text))
+        elif text.startswith("[") and kind == "failed":
+            failed.update(device_of[token] for token in _TOKEN.findall(text) if token in device_of)
+        elif text.startswith("{") and kind == "failed":
+            claimed.update(_listed(text))
+    return frozenset(claimed & known), frozenset(failed & known)
+
+
+def run_http(errand: Errand, death: Death | None = None) -> Account:
+    """Run a task per chunk; only the worker of the first one dies.
+
+    A failed task names all rows of its chunk: clear it, and they are sent again.
+    """
+    device_of = errand.device_of()
+    states: Counter[str] = Counter()
+    claimed: set[str] = set()
+    failed: set[str] = set()
+    for number, tokens in enumerate(_chunks(device_of)):
+        tries = RETRIES + 1
+        if death and number == 0:
+            death(worker_command("http", errand))
+            tries -= 1
+        state, text = run_task(http_operator(errand, number, tokens), tries)
+        states[state] += 1
+        if state == "failed":
+            failed.update(device_of[token] for token in tokens)
+        else:
+            claimed.update(_listed(text))
+            failed.update(_refused(text, device_of))
+    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    return Account(told, frozenset(claimed & set(device_of.values())), frozenset(failed))
+
+
+def http_operator(errand: Errand, number: int, tokens: Iterable[str]) -> Any:
+    """Give the task of one chunk as a user would write it."""
+    from airflow.providers.common.compat.sdk import DAG
+    from airflow.providers.http.operators.http import HttpOperator
+
+    with DAG("claim_with_http", schedule=None):
+        return HttpOperator(
+            task_id=f"chunk_{number}",
+            http_conn_id=HTTP_CONNECTION,
+            endpoint="claimed-devices/bulk" if errand.contract == "async" else "claimed-devices",
+            method="POST",
+            headers={"Content-Type": "text/csv"},
+            data="".join(f"{token}\n" for token in tokens),
+            log_response=False,
+            retries=RETRIES,
+        )
+
+
+def first_http_operator(errand: Errand) -> Any:
+    """Give the task of the first chunk."""
+    return http_operator(errand, 0, next(_chunks(errand.device_of())))
+
+
+def _chunks(tokens: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(tokens)
+    while chunk := list(islice(rest, ROWS_PER_REQUEST)):
+        yield chunk
+
+
+def _body(text: str) -> dict[str, Any]:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _listed(text: str) -> list[str]:
+    return list(_body(text).get("claimedIds", []))
+
+
+def _refused(text: str, device_of: Mapping[str, str]) -> set[str]:
+    tokens = {failed.get("claimToken") for failed in _body(text).get("failed", [])}
+    return {device_of[token] for token in tokens if token in device_of}
+
+
+NORDIC = Tool("claim_devices", run_nordic, contracts=("sync",))
+HTTP = Tool("HttpOperator", run_http)

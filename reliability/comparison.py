@@ -1,0 +1,288 @@
+"""The same misfortunes for our task and for what a user would take otherwise, as a table.
+
+`python -m reliability.comparison --rows 2500 --repeats 3 [--write PATH]`. Every figure comes from the
+emulator's state and from what the tools leave behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from airflow_provider_nrfprov.emulator.accounts import TEAM_A
+from airflow_provider_nrfprov.emulator.bulk import TERMINAL
+from airflow_provider_nrfprov.emulator.faults import RECOVERABLE
+from airflow_provider_nrfprov.emulator.mint import attestation_rows
+from airflow_provider_nrfprov.emulator.service import Service
+from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices
+from reliability.baselines import HTTP, NORDIC
+from reliability.errand import ROWS_PER_REQUEST, Account, Errand, Tool, connections
+from reliability.misfortunes import MISFORTUNES, Misfortune
+from reliability.our_task import OUR_TASK
+from reliability.ours import World, world
+from reliability.scenario import Device, Scenario
+
+LEGEND = """\
+- *claimed*: the device is ours at the end.
+- *lost silently*: it is not, and the tool does not name its row as failed or unknown.
+- *said wrongly*: named as failed although it is ours, or as claimed although it is not.
+- *said unknown*: named as a row of which nobody can say yet.
+- *sent twice*: devices that were in more than one bulk claim that the service accepted.
+- *accounted for*: rows that the tool names as claimed, failed or unknown.
+
+`claim_devices` names a row by its UUID or token in what it prints of an answer; the HttpOperator by the answer in its
+XCom, or by the failure of the task of its chunk. Each Airflow task has three retries, which follow at once; the
+scheduler has no part in it. No sensor stands behind the HttpOperator. `claim_devices` does not speak the asynchronous
+contract, so it has one line there."""
+BEGIN, END = "<!-- comparison: begin -->", "<!-- comparison: end -->"
+_HTTP_PROVIDER = "apache-airflow-providers-http"
+COLUMNS = (
+    "what happens",
+    "contract",
+    "tool",
+    "claimed",
+    "lost silently",
+    "said wrongly",
+    "said unknown",
+    "sent twice",
+    "accounted for",
+    "ended as",
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a tool made of one misfortune, once."""
+
+    rows: int
+    claimed: int
+    """Devices that are ours at the end."""
+    lost: int
+    """Not ours at the end, and not named as failed or unknown."""
+    wrong: int
+    """Named as claimed and not ours, or named as failed and ours."""
+    unknown: int
+    """Named as unknown."""
+    twice: int
+    """Devices that were in more than one accepted bulk claim."""
+    accounted: int
+    """Rows of which the tool says what became of them."""
+    state: str
+
+
+def http_is_missing() -> str:
+    """Say why there can be no HttpOperator; empty if there can."""
+    try:
+        version(_HTTP_PROVIDER)
+    except PackageNotFoundError:
+        return f"{_HTTP_PROVIDER} is not installed"
+    return ""
+
+
+def examine(account: Account, devices: Sequence[Device], service: Service) -> Finding:
+    """Hold what a tool says against the emulator's state."""
+    ids = {device.device_id for device in devices}
+    ours = service.claimed_ids(TEAM_A) & ids
+    return Finding(
+        rows=len(devices),
+        claimed=len(ours),
+        lost=len(ids - ours - account.failed - account.unknown),
+        wrong=len((account.claimed - ours) | (account.failed & ours)),
+        unknown=len(account.unknown & ids),
+        twice=sum(count > 1 for count in service.submission_counts().values()),
+        accounted=len(account.named & ids),
+        state=account.state,
+    )
+
+
+def compare(tool: Tool, misfortune: Misfortune, here: World, *, rows: int, seed: int) -> Finding:
+    """Let a tool claim a file of so many rows while the misfortune befalls it."""
+    scenario = _scenario(misfortune, rows, seed)
+    folder = here.begin(scenario)
+    try:
+        errand = Errand(here.emulator.url, misfortune.contract, str(folder / "shift.csv"), str(folder))
+        misfortune.befall(here.service)
+        account = tool.run(errand, misfortune.death(here.service))
+        _let_operations_end(here.service)
+        if misfortune.fault and not here.service.faults.injected:
+            raise RuntimeError(f"{tool.name} never met: {misfortune.words}")
+        return examine(account, scenario.devices, here.service)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _scenario(misfortune: Misfortune, rows: int, seed: int) -> Scenario:
+    minted = _minted(rows, seed)
+    theirs = {min(rows, ROWS_PER_REQUEST) // 2} if misfortune.one_is_theirs else set()
+    return Scenario(
+        seed=seed,
+        settings=misfortune.all_settings,
+        devices=tuple(
+            Device(each.device_id, each.token, "theirs" if number in theirs else "nobody")
+            for number, each in enumerate(minted)
+        ),
+        lines=tuple((",".join(row), row[1]) for row in attestation_rows(minted)),
+        rows_per_request=ROWS_PER_REQUEST,
+        fault_rate=0.0,
+        fault_limit=0,
+        faults=RECOVERABLE,
+        kill_rate=0.0,
+        revoke_rate=0.0,
+        down_rate=0.0,
+    )
+
+
+@cache
+def _minted(rows: int, seed: int) -> tuple[MintedDevice, ...]:
+    return tuple(mint_devices(rows, seed=f"comparison {seed}"))
+
+
+def _let_operations_end(service: Service) -> None:
+    while any(operation.status(service.now()) not in TERMINAL for operation in service.bulk_operations()):
+        time.sleep(0.02)
+
+
+def lines_of(findings: Iterable[tuple[Misfortune, Tool, list[Finding]]]) -> Iterator[str]:
+    """Yield the table, line by line."""
+    yield _line(COLUMNS)
+    yield _line(["---"] * 3 + ["---:"] * 6 + ["---"])
+    for misfortune, tool, each in findings:
+        yield _line(
+            [
+                misfortune.words,
+                misfortune.contract,
+                tool.name,
+                _range(one.claimed for one in each),
+                _range(one.lost for one in each),
+                _range(one.wrong for one in each),
+                _range(one.unknown for one in each),
+                _range(one.twice for one in each),
+                f"{_range(one.accounted for one in each)} of {_range(one.rows for one in each)}",
+                " or ".join(sorted({one.state for one in each})),
+            ]
+        )
+
+
+def totals_of(findings: Sequence[tuple[Misfortune, Tool, list[Finding]]]) -> Iterator[str]:
+    """Yield a line for each tool, over all runs."""
+    for name in dict.fromkeys(tool.name for _, tool, _ in findings):
+        each = [one for _, tool, some in findings if tool.name == name for one in some]
+        told = ", ".join(
+            f"{sum(getattr(one, field) for one in each):,} {words}"
+            for field, words in (
+                ("lost", "lost silently"),
+                ("wrong", "said wrongly"),
+                ("unknown", "said unknown"),
+                ("twice", "sent twice"),
+                ("accounted", "accounted for"),
+            )
+        )
+        yield f"- {name}: {len(each)} runs, {sum(one.rows for one in each):,} rows; {told}"
+
+
+def write_between_markers(path: Path, text: str) -> None:
+    """Replace what stands between the two marker comments of a file.
+
+    :raises ValueError: if it does not have both.
+    """
+    before, begin, rest = path.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{path} does not have the lines {BEGIN} and {END}")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _range(numbers: Iterable[int]) -> str:
+    each = sorted(numbers)
+    least, most = each[0], each[-1]
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def _fitting(tools: Iterable[Tool], misfortune: Misfortune) -> list[Tool]:
+    # Under a contract that it does not speak, nothing more can happen to a tool.
+    return [tool for tool in tools if misfortune.contract in tool.contracts or not misfortune.is_any]
+
+
+@contextmanager
+def _own_airflow() -> Iterator[Path]:
+    """Give Airflow a home of its own, before it is imported; and a folder for all else."""
+    folder = Path(tempfile.mkdtemp(prefix="nrfprov-comparison-"))
+    os.environ |= {
+        "AIRFLOW_HOME": str(folder / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+    }
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(rows: int, repeats: int, only: str) -> list[tuple[Misfortune, Tool, list[Finding]]]:
+    missing = http_is_missing()
+    if missing:
+        print(f"no {HTTP.name}: {missing}", file=sys.stderr)
+    tools = [OUR_TASK, NORDIC] + ([] if missing else [HTTP])
+    findings = []
+    with _own_airflow() as folder, world(folder / "runs") as here, connections(here.emulator.url):
+        logging.disable(logging.CRITICAL)
+        for misfortune in MISFORTUNES:
+            for tool in _fitting(tools, misfortune) if only in misfortune.words else []:
+                each = [compare(tool, misfortune, here, rows=rows, seed=seed) for seed in range(repeats)]
+                findings.append((misfortune, tool, each))
+                print(*list(lines_of(findings[-1:]))[2:], file=sys.stderr, flush=True)
+    return findings
+
+
+def main() -> int:
+    """Compare; print the table; 1 if our own task lost a row, said one wrongly or sent one twice."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2500)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", default="", help="only what happens in these words")
+    parser.add_argument("--write", type=Path, help=f"a file with the lines {BEGIN} and {END}")
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    findings = _run(arguments.rows, arguments.repeats, arguments.only)
+    names = (
+        "apache-airflow",
+        "nrfcloud-utils",
+        *([] if http_is_missing() else [_HTTP_PROVIDER]),
+    )
+    text = "\n".join(
+        [
+            *lines_of(findings),
+            "",
+            LEGEND,
+            "",
+            *totals_of(findings),
+            "",
+            f"Each {arguments.repeats} times with {arguments.rows:,} other rows; {time.monotonic() - started:.0f} s, "
+            f"Python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in names)}.",
+        ]
+    )
+    print(text)
+    if arguments.write:
+        write_between_markers(arguments.write, text)
+    ours = [one for _, tool, each in findings if tool is OUR_TASK for one in each]
+    return 1 if any(one.lost or one.wrong or one.twice for one in ours) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

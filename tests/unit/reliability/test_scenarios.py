@@ -1,0 +1,151 @@
+"""The harness repeats itself, finds nothing wrong with our job, and finds what is wrong with broken ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_nrfprov.claiming import job, ledger, report
+from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome
+from reliability import ours
+from reliability.main import run_seeds
+from reliability.ours import World, run, world
+from reliability.scenario import scenario
+
+SEEDS = range(40)
+SENT_TWICE = r"^sent [0-9]+ times"
+LARGEST = 60
+"""Rows; larger files show nothing else here, and take longer."""
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path) as running:
+        yield running
+
+
+def small(seeds: Iterable[int]) -> list[int]:
+    return [seed for seed in seeds if len(scenario(seed).lines) <= LARGEST]
+
+
+# A job that sends all of a chunk again when its answer was lost.
+def blind_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
+    def send_all(self: job.ClaimJob, chunk: Any, entry: ledger.Entry) -> ledger.Entry:
+        self._ledger.about_to_send(chunk.number)
+        return self._post(chunk, tuple(range(len(chunk.sendable))))
+
+    monkeypatch.setattr(job.ClaimJob, "_send_missing", send_all)
+
+
+# A job that never looks for the operation whose answer was lost, but for its devices only.
+def operation_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "find_lost_operation", lambda *_: None)
+
+
+# A job that looks for both and never finds anything.
+def nothing_ever_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "find_lost_operation", lambda *_: None)
+    monkeypatch.setattr(ours.MortalService, "find_claimed_devices", lambda *_: {})
+
+
+# A ledger that the next try does not see.
+def ledger_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = ledger.Ledger.begin
+
+    def begin_anew(self: ledger.Ledger) -> str:
+        for name in self._folder.names():
+            Path(self._folder.path_of(name)).unlink()
+        return begin(self)
+
+    monkeypatch.setattr(ledger.Ledger, "begin", begin_anew)
+
+
+# A settlement that says claimed whatever happened.
+def everything_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        job, "settle_chunk", lambda rows, *_: [RowOutcome(row, Outcome.CLAIMED) for row in rows]
+    )
+
+
+# A settlement that says of what is ours already that this job did it.
+def ours_said_to_be_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_provider_nrfprov.claiming import settlement
+
+    monkeypatch.setattr(settlement, "_whose_claim", lambda *_: Outcome.CLAIMED)
+
+
+# A report that leaves its last row out.
+def report_without_its_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(folder: Any, outcomes: Iterable[RowOutcome]) -> report.Summary:
+        return report.write_report(folder, list(outcomes)[:-1])
+
+    monkeypatch.setattr(ours, "write_report", write)
+
+
+# A job that never sends the last row of a chunk.
+def last_row_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    to_csv = job.to_csv
+
+    def without_last(rows: Iterable[Any], tags: Iterable[str] = ()) -> str:
+        kept = list(rows)
+        return to_csv(kept[:-1] or kept, tags)
+
+    monkeypatch.setattr(job, "to_csv", without_last)
+
+
+def test_a_seed_means_the_same_scenario_every_time():
+    for seed in range(5):
+        assert scenario(seed) == scenario(seed)
+
+
+def test_another_seed_means_another_scenario():
+    texts = {scenario(seed).text for seed in small(range(20))}
+    assert len(texts) == len(small(range(20)))
+
+
+def test_nothing_is_wrong_with_our_job(here):
+    verdicts = [run(scenario(seed), here) for seed in small(SEEDS)[:8]]
+    assert [verdict.wrong for verdict in verdicts] == [[]] * 8
+    assert sum(verdict.deaths for verdict in verdicts) > 5
+    assert sum(verdict.injected for verdict in verdicts) > 5
+
+
+def test_the_program_runs_seeds_in_worlds_of_their_own():
+    verdicts = run_seeds(small(SEEDS)[:3])
+    assert [verdict.seed for verdict in verdicts] == small(SEEDS)[:3]
+    assert not any(verdict.wrong for verdict in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("breaks", "sentence", "within"),
+    [
+        (blind_repetition, SENT_TWICE, 5),
+        (operation_not_looked_for, SENT_TWICE, 5),
+        (nothing_ever_found, SENT_TWICE, 5),
+        (ledger_left_behind, SENT_TWICE, 5),
+        (everything_claimed, "claimed, but the service has not claimed it for us", 5),
+        (ours_said_to_be_new, "claimed instead of already_claimed", 5),
+        (report_without_its_last_row, "lost or doubled rows", 1),
+        (last_row_never_sent, "failed instead of claimed", 5),
+    ],
+    ids=lambda each: each.__name__ if callable(each) else "",
+)
+def test_a_broken_job_is_found_out_within_a_few_seeds(
+    breaks: Callable[[pytest.MonkeyPatch], None],
+    sentence: str,
+    within: int,
+    monkeypatch: pytest.MonkeyPatch,
+    here: World,
+):
+    breaks(monkeypatch)
+    monkeypatch.setattr(ours, "MOST_TRIES", 15)
+    assert any(re.search(sentence, wrong) for wrong in wrongs(small(SEEDS)[:within], here))
+
+
+def wrongs(seeds: Iterable[int], here: World) -> Iterator[str]:
+    for seed in seeds:
+        yield from run(scenario(seed), here).wrong

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
 from airflow_provider_nrfprov.api.errors import (
+    ConfigurationError,
     NrfProvError,
     ServiceError,
     UnreachableError,
@@ -84,6 +85,8 @@ def nothing_was_done(error: NrfProvError) -> bool:
     """Whether the service provably did not carry out what was sent."""
     if isinstance(error, UnreachableError):
         return not error.maybe_sent
+    if isinstance(error, ConfigurationError):
+        return True
     return isinstance(error, ServiceError) and (error.status < 500 or error.status in _NOTHING_DONE)
 
 

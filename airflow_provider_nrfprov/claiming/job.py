@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import BinaryIO, cast
 
 from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
-from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError, UnreachableError
+from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError
 from airflow_provider_nrfprov.api.retry import nothing_was_done
 from airflow_provider_nrfprov.claiming.claim_file import (
     Chunk,
@@ -170,16 +170,12 @@ class ClaimJob:
         assert entry is not None  # noqa: S101 - about_to_send comes first
         try:
             answer = self._service.bulk_claim(to_csv((rows[p] for p in positions), self._ledger.plan.tags))
-        except ServiceError as error:
-            if error.status in _REFUSED_AS_A_WHOLE:
+        except NrfProvError as error:
+            if isinstance(error, ServiceError) and error.status in _REFUSED_AS_A_WHOLE:
                 words = dict.fromkeys(positions, error.problem.message)
                 return self._ledger.write(
                     chunk.number, replace(entry, status=error.status, not_claimed=words)
                 )
-            if nothing_was_done(error) and entry.sent is None:
-                self._ledger.write(chunk.number, replace(entry, nothing_done=True))
-            raise
-        except UnreachableError as error:
             if nothing_was_done(error) and entry.sent is None:
                 self._ledger.write(chunk.number, replace(entry, nothing_done=True))
             raise

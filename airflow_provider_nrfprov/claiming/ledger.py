@@ -89,11 +89,11 @@ class Ledger:
     def begin(self) -> str:
         """Write the plan, and say in words whether this is a new job, a resumed one or a changed file."""
         known = self._folder.names()
-        others = self._root.names() - {_PLAN, self.plan.digest[:16]}
+        had_another = _PLAN in self._root.names()
         self._root.write(_PLAN, json.dumps(asdict(self.plan)))
         if known:
             return "resuming: an earlier try of this job sent some of its rows"
-        if others:
+        if had_another:
             return "a new job: the claim file or its tags changed since the last job that reported here"
         return "a new job"
 

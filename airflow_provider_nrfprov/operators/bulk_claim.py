@@ -148,10 +148,13 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
 
         report_dir = self._report_dir(context)
         folder = Folder(to_path(report_dir))
+        hook = self._hook()
+        # A connection that cannot work ends the task before anything is on record as sent.
+        hook.get_conn()
         job = ClaimJob.plan(
             to_path(self.claim_file),
             folder,
-            self._hook(),
+            hook,
             self.log,
             tags=listed(self.tags),
             rows_per_request=self.rows_per_request,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException, TaskDeferred
 
 from airflow_provider_nrfprov.api.errors import (
     ConfigurationError,
@@ -260,6 +260,14 @@ def test_a_connection_that_cannot_work_fails_in_words(
     claim_file.write_text("\n".join(tokens))
     with pytest.raises(error, match=words):
         finish(bulk(claim_file), context)
+
+
+def test_an_unknown_connection_is_named_and_nothing_is_on_record_as_sent(tmp_path, context, tokens):
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(tokens))
+    with pytest.raises(AirflowNotFoundException, match="nowhere"):
+        finish(bulk(claim_file, nrfprov_conn_id="nowhere", report_dir=str(tmp_path / "out")), context)
+    assert not (tmp_path / "out").exists()
 
 
 def test_claims_one_device_and_returns_its_attributes_without_the_token(connect, context, tokens, emulator):

@@ -270,6 +270,16 @@ def test_the_summary_says_the_same_as_the_report(desk, tokens):
     assert summary.counts[Outcome.REJECTED] == 1
 
 
+def test_other_files_in_the_report_folder_are_no_earlier_job(desk, tokens, caplog):
+    Path(str(desk.folder)).mkdir()
+    (Path(str(desk.folder)) / "notes.txt").write_text("of another program")
+    desk.claim_file.write_text("\n".join(tokens))
+    with caplog.at_level("INFO"):
+        desk.run()
+    assert "a new job" in caplog.text
+    assert "changed" not in caplog.text
+
+
 def test_a_file_that_changed_between_sending_and_reporting_is_an_error_that_says_so(desk, tokens):
     desk.claim_file.write_text("\n".join(tokens))
     job = desk.plan()

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import pendulum
+
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary
 from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.api.models import (
@@ -180,8 +182,10 @@ def _without_device(doubt: _Doubt, why_not: str) -> tuple[Outcome, str]:
 
 def _whose_claim(device: ClaimedDevice, doubt: _Doubt, entry: Entry) -> Outcome:
     """Tell a device that this job claimed from one that was ours before."""
-    if doubt.named and not entry.was_repeated:
-        return Outcome.ALREADY_CLAIMED
-    if device.claimed_at is None or device.claimed_at >= entry.first_sent_at - CLOCK_SKEW:
+    # A row refused at its first sending was ours before, unless the service's own time says otherwise.
+    refused_at_first = doubt.named and not entry.was_repeated
+    if device.claimed_at is None:
+        return Outcome.ALREADY_CLAIMED if refused_at_first else Outcome.CLAIMED
+    if device.claimed_at >= entry.first_sent_at - (pendulum.duration() if refused_at_first else CLOCK_SKEW):
         return Outcome.CLAIMED
     return Outcome.ALREADY_CLAIMED

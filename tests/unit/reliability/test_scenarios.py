@@ -114,6 +114,12 @@ def test_nothing_is_wrong_with_our_job(here):
     assert sum(verdict.injected for verdict in verdicts) > 5
 
 
+# 269: an operation falsely FAILED that blames every row; its devices were called ours before.
+@pytest.mark.parametrize("seed", [269])
+def test_a_seed_that_once_found_a_bug_finds_it_no_more(here, seed):
+    assert run(scenario(seed), here).wrong == []
+
+
 def test_the_program_runs_seeds_in_worlds_of_their_own():
     verdicts = run_seeds(small(SEEDS)[:3])
     assert [verdict.seed for verdict in verdicts] == small(SEEDS)[:3]

@@ -29,15 +29,6 @@ os.environ |= {
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator  # noqa: E402
 from airflow_provider_nrfprov.emulator.signing import mint_devices  # noqa: E402
 
-SEED_TOKEN = (
-    "2dn3hQFQSWHIc0CMRc6xunwNmdiBeQNQpNWAuar7SSW8jduV9zfUrlDi2RpLvSI7Lpj6UEpyjZUy"
-    ".0oRDoQEmoQRBIfZYQOOK3tk8JPbQj97vYSUwvg2l4RWnI-HkW870dxWy6pirvWJ5ZfjLtJsP-R5C9MJNtMHkZEZNjI1bmMaMLInZWTE"
-)
-NORDIC_TOKEN = (
-    "2dn3hQFQUDYxVDkxRPCAIhIbZAFifQNQGv86y_GmR2SiY0wmRsHGVFDT791_BPH8YOWFiyCHND1q"
-    ".0oRDoQEmoQRBIfZYQGuXwJliinHc6xDPruiyjsaXyXZbZVpUuOhHG9YS8L05VuglCcJhMN4EUhWVGpaHgNnHHno6ahi-d5tOeZmAcNY"
-)
-
 Connect = Callable[..., str]
 
 

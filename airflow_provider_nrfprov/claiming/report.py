@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -135,8 +134,3 @@ def _to_run_again(item: RowOutcome) -> str:
     if item.outcome is Outcome.REJECTED and item.row.verdict is not Verdict.DUPLICATE_DEVICE:
         return f"{item.row.text}\n"
     return ""
-
-
-def count_verdicts(rows: Iterable[Row]) -> Counter[Verdict]:
-    """Count the verdicts of a claim file's rows."""
-    return Counter(row.verdict for row in rows)

@@ -119,12 +119,8 @@ class ClaimJob:
             )
         for chunk in self._chunks():
             entry = self._ledger.entry(chunk.number)
-            outcomes = iter(settle_chunk(chunk.sendable, entry, self._service, self._log))
-            for row in chunk.rows:
-                if row.is_ok:
-                    yield next(outcomes)
-                else:
-                    yield RowOutcome(row, Outcome.REJECTED, row.verdict.value, row.message)
+            outcomes = settle_chunk(chunk.sendable, entry, self._service, self._log)
+            yield from outcomes if len(outcomes) == len(chunk.rows) else _with_rejected(chunk, outcomes)
 
     def _chunks(self) -> Iterator[Chunk]:
         with self._claim_file.open("rb") as stream:
@@ -188,6 +184,15 @@ class ClaimJob:
                 not_claimed={} if answer.bulk_ops_request_id else not_claimed(rows, positions, answer),
             ),
         )
+
+
+def _with_rejected(chunk: Chunk, outcomes: Iterable[RowOutcome]) -> Iterator[RowOutcome]:
+    settled = iter(outcomes)
+    for row in chunk.rows:
+        if row.is_ok:
+            yield next(settled)
+        else:
+            yield RowOutcome(row, Outcome.REJECTED, row.verdict.value, row.message)
 
 
 def digest_of(claim_file: PathLike, tags: Iterable[str], rows_per_request: int) -> str:

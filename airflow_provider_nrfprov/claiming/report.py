@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
 
 from airflow_provider_nrfprov.claiming.claim_file import Row, Verdict, to_csv
 from airflow_provider_nrfprov.claiming.storage import Folder
@@ -32,8 +36,10 @@ class Outcome(str, Enum):
     """It was sent, and nobody can say what became of it (yet)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RowOutcome:
+_TO_EXPLAIN = {Outcome.FAILED, Outcome.UNKNOWN}
+
+
+class RowOutcome(NamedTuple):
     """A row and what became of it."""
 
     row: Row
@@ -88,24 +94,21 @@ def write_report(folder: Folder, outcomes: Iterable[RowOutcome]) -> Summary:
     counts = dict.fromkeys(Outcome, 0)
     examples: list[str] = []
     with folder.writing(REPORT) as report, folder.writing(FAILED_ROWS, owner_only=True) as failed_rows:
-        writer = csv.writer(report, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for item in outcomes:
-            row = item.row
-            counts[item.outcome] += 1
-            writer.writerow(
-                (
-                    row.line,
-                    row.device_id,
-                    item.outcome.value,
-                    item.status,
-                    item.message,
-                    item.bulk_ops_request_id,
-                )
-            )
-            failed_rows.write(_to_run_again(item))
-            if item.outcome in {Outcome.FAILED, Outcome.UNKNOWN} and len(examples) < SHOWN_EXAMPLES:
-                examples.append(f"line {row.line} ({row.device_id}): {item.outcome.value}: {item.message}")
+        report.write(_cells(COLUMNS))
+        # Neighbours mostly end alike: all but their line and device is written once for all of them.
+        for (outcome, status, message, operation_id), alike in groupby(outcomes, itemgetter(1, 2, 3, 4)):
+            end = _cells((outcome.value, status, message, operation_id))
+            count = 0
+            for item in alike:
+                count += 1
+                report.write(f"{item.row.line},{item.row.device_id or ''},{end}")
+                if outcome is not Outcome.CLAIMED:
+                    failed_rows.write(_to_run_again(item))
+                if outcome in _TO_EXPLAIN and len(examples) < SHOWN_EXAMPLES:
+                    examples.append(
+                        f"line {item.row.line} ({item.row.device_id}): {outcome.value}: {message}"
+                    )
+            counts[outcome] += count
     again = counts[Outcome.FAILED] + counts[Outcome.UNKNOWN] + counts[Outcome.REJECTED]
     summary = Summary(
         counts, folder.path_of(REPORT), folder.path_of(FAILED_ROWS) if again else None, tuple(examples)
@@ -128,8 +131,14 @@ def read_device_ids(report: Iterable[str], outcomes: Iterable[Outcome]) -> Itera
             yield row["device_id"]
 
 
+def _cells(values: Iterable[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()
+
+
 def _to_run_again(item: RowOutcome) -> str:
-    if item.outcome in {Outcome.FAILED, Outcome.UNKNOWN}:
+    if item.outcome in _TO_EXPLAIN:
         return to_csv([item.row])
     if item.outcome is Outcome.REJECTED and item.row.verdict is not Verdict.DUPLICATE_DEVICE:
         return f"{item.row.text}\n"

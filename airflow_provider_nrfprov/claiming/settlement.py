@@ -59,6 +59,9 @@ def settle_chunk(rows: Sequence[Row], entry: Entry | None, service: Service, log
     if entry is None or entry.nothing_done:
         return [RowOutcome(row, Outcome.FAILED, "not_sent", "never sent") for row in rows]
     findings = _find(rows, entry, service, log)
+    if not findings.doubts:
+        status, operation_id = findings.status, entry.bulk_ops_request_id
+        return [RowOutcome(row, Outcome.CLAIMED, status, "", operation_id) for row in rows]
     devices, why_not = _ours(rows, findings.doubts, service)
     outcomes = []
     for position, row in enumerate(rows):
@@ -163,8 +166,6 @@ def _ours(
     rows: Sequence[Row], doubts: Mapping[int, _Doubt], service: Service
 ) -> tuple[Mapping[str, ClaimedDevice], str]:
     """Ask which of the doubtful devices are ours; if that can't be asked, say why."""
-    if not doubts:
-        return {}, ""
     try:
         return service.find_claimed_devices([str(rows[position].device_id) for position in doubts]), ""
     except NrfProvError as error:

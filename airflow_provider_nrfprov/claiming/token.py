@@ -43,8 +43,9 @@ _DEVICE_TYPES = {
 """Names as the service writes them. Confirmed for 3 only; the others are inferred from its form."""
 
 _BODY_CHARACTERS = 76
-_USUAL = re.compile(r"2dn3hQFQ[A-Za-z0-9_-]{68}\.0oRDoQEmoQRBIfZYQ[A-P][A-Za-z0-9_-]{85}")
-"""An identity message, signed with ES256 by the identity key, by its fixed bytes."""
+USUAL_FORM = r"2dn3hQFQ[A-Za-z0-9_-]{68}\.0oRDoQEmoQRBIfZYQ[A-P][A-Za-z0-9_-]{85}"
+"""A pattern: an identity message, signed with ES256 by the identity key, by its fixed bytes."""
+_USUAL = re.compile(USUAL_FORM)
 _NOT_BASE64URL = re.compile(r"[^A-Za-z0-9_-]")
 _SELF_DESCRIBED_CBOR = "2dn3"
 """How base64url writes the first bytes (d9 d9 f7) of every attestation token."""
@@ -97,8 +98,8 @@ def decode(text: str) -> ClaimToken:
     :raises WrongTokenKindError: if it is a token that cannot claim.
     """
     text = text.strip().strip("\"'").strip()
-    if _USUAL.fullmatch(text) and (token := _decode_usual(text)):
-        return token
+    if _USUAL.fullmatch(text) and (raw := read_usual(text)):
+        return ClaimToken(text, uuid_text(raw[6:22]), raw[22], uuid_text(raw[24:40]))
     if not text:
         raise MalformedTokenError("the token is empty")
     parts = [part.rstrip("=") for part in text.split(".")]
@@ -118,9 +119,9 @@ def decode(text: str) -> ClaimToken:
     _check_signature_part(parts[1])
     return ClaimToken(
         text=".".join(parts),
-        device_id=_uuid(message[1]),
+        device_id=uuid_text(message[1]),
         device_type=message[2],
-        firmware_id=_uuid(message[3]),
+        firmware_id=uuid_text(message[3]),
     )
 
 
@@ -129,16 +130,20 @@ def looks_like_token(text: str) -> bool:
     return text.lstrip(" \t\"'").startswith(_SELF_DESCRIBED_CBOR)
 
 
-def _decode_usual(text: str) -> ClaimToken | None:
-    """Read a token of the usual shape by its fixed places, ten times as fast as by its CBOR."""
-    raw = base64.urlsafe_b64decode(text[:_BODY_CHARACTERS])
+def read_usual(text: str) -> bytes | None:
+    """Read the body of a token of :data:`USUAL_FORM` by its fixed places, ten times as fast as by its CBOR.
+
+    :return: the body, whose bytes 6 to 22 are the device UUID; ``None`` if it is of another shape after all.
+    """
+    raw = binascii.a2b_base64(text[:_BODY_CHARACTERS].replace("-", "+").replace("_", "/"))
     # CBOR: 0x50 begins 16 bytes, a number below 24 is one byte.
     if raw[22] >= 24 or raw[23] != 0x50 or raw[40] != 0x50:
         return None
-    return ClaimToken(text, _uuid(raw[6:22]), raw[22], _uuid(raw[24:40]))
+    return raw
 
 
-def _uuid(raw: bytes) -> str:
+def uuid_text(raw: bytes) -> str:
+    """Write 16 bytes as a UUID, lower case with hyphens."""
     text = raw.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 

@@ -11,6 +11,7 @@ from airflow_provider_nrfprov.claiming.claim_file import (
     ClaimFileError,
     Row,
     Verdict,
+    _RowReader,
     check_tags,
     chunks,
     read_rows,
@@ -194,3 +195,29 @@ def test_any_file_gives_a_verdict_for_each_row_or_a_claim_file_error(content):
     # What is sent is read back by any CSV reader as these very rows.
     sent = list(csv.reader(io.StringIO(to_csv(good))))
     assert [cells[0] for cells in sent] == [row.token for row in good]
+
+
+_CELLS = st.one_of(
+    st.sampled_from(
+        [A, B, f'"{A}"', A[:-1], f" {A}", "", "35000", "x", '"a,b"', '"a""b"', LONG_TAG, "ä", "\udcff"]
+    ),
+    st.text("0123456789 ab,;\t\"'", max_size=6),
+)
+
+
+@given(st.lists(_CELLS, min_size=1, max_size=5), st.sampled_from([",", ",", ";", "\t"]))
+def test_the_short_way_through_a_row_gives_what_the_long_way_gives(cells, separator):
+    line = separator.join(cells)
+    quick = _RowReader().read_usual(7, line)
+    assert quick is None or quick == _RowReader().read_unusual(7, line)
+
+
+def test_usual_rows_take_the_short_way():
+    reader = _RowReader()
+    usual = [
+        A,
+        f'{B},"line=1,lot=7"',
+        f"{C},x",
+        f"351358815340515,{DEVICES[3].device_id},{DEVICES[3].token},2026",
+    ]
+    assert all(reader.read_usual(number, line) for number, line in enumerate(usual))

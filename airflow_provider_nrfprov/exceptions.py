@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_nrfprov.api.errors import NrfProvError
+
 
 class BulkOpsFailedError(AirflowFailException):
     """A bulk operation ended FAILED; asking again won't change that."""
@@ -17,9 +19,37 @@ class RowsFailedError(AirflowFailException):
     """More rows of a claim file failed than were allowed; running it again would be refused again."""
 
 
+class RowsRejectedError(AirflowFailException):
+    """Rows of a claim file cannot be sent, and the task was told to claim all or nothing."""
+
+
 class RowsUnknownError(Exception):
     """What became of some rows could not be found out yet; a retry asks again and sends nothing twice."""
 
 
 class UnclaimRefusedError(AirflowFailException):
     """A guard refused to unclaim."""
+
+
+class DevicesFailedError(NrfProvError):
+    """More devices failed than were allowed; a retry tries those again."""
+
+
+class DevicesRefusedError(DevicesFailedError, AirflowFailException):
+    """The same, where each was refused for what it is: it would be refused again."""
+
+
+class DevicesNotTriedError(NrfProvError):
+    """The task was told to end before all devices were tried."""
+
+
+class CommandFailedError(AirflowFailException):
+    """A provisioning command ended, but not well; waiting longer won't change that."""
+
+
+class TagRefusedError(AirflowFailException):
+    """A tag was not renamed or deleted: it is not there, a name is taken, or devices carry it."""
+
+
+class TooManyForXComError(AirflowFailException):
+    """A list is too long for XCom, and no file was named to take it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
@@ -17,20 +18,32 @@ class Killed(BaseException):
 
 
 class Fate:
-    """Decides when the worker dies; at most ``limit`` times, so that a run comes to an end."""
+    """Decides when the worker dies; at most ``limit`` times, so that a run comes to an end.
+
+    All threads of a worker die together: once it is dead, whatever another of them tries next kills that, too.
+    """
 
     def __init__(self, seed: int, rate: float, limit: int = 12) -> None:
         self._chance = random.Random(seed)
         self._rate = rate
         self._left = limit
+        self._is_dead = False
+        self._lock = threading.Lock()
         self.deaths = 0
+
+    def revive(self) -> None:
+        """Begin the next try."""
+        self._is_dead = False
 
     def strike(self) -> None:
         """Die, perhaps."""
-        if self._left and self._chance.random() < self._rate:
-            self._left -= 1
-            self.deaths += 1
-            raise Killed
+        with self._lock:
+            if not self._is_dead and self._left and self._chance.random() < self._rate:
+                self._left -= 1
+                self.deaths += 1
+                self._is_dead = True
+            if self._is_dead:
+                raise Killed
 
     def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """Make a call before and after which the worker may die."""
@@ -78,3 +91,19 @@ class MortalService(ProvisioningCalls):
 
     def get_conn(self) -> ProvisioningClient:
         return self._client
+
+
+class MortalSecondPlace:
+    """A store that outlives workers and folders; before and after each entry is kept the worker may die."""
+
+    def __init__(self, texts: dict[str, str], fate: Fate) -> None:
+        self._texts = texts
+        self._fate = fate
+
+    def get(self, key: str) -> str | None:
+        return self._texts.get(key)
+
+    def set(self, key: str, text: str) -> None:
+        self._fate.strike()
+        self._texts[key] = text
+        self._fate.strike()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.report import write_report
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.paths import to_path
-from reliability.dying import Fate, Killed, MortalFolder, MortalService
+from reliability.dying import Fate, Killed, MortalFolder, MortalSecondPlace, MortalService
 from reliability.judge import faults_of_end, faults_of_report, read_report
 from reliability.scenario import Scenario
 
@@ -60,12 +61,15 @@ class World:
     def __init__(self, emulator: Emulator, clock: Clock, folder: Path) -> None:
         self.emulator = emulator
         self.service = emulator.service
+        self.kept: dict[str, str] = {}
+        """What is kept besides the folder, in the place of Airflow's state store."""
         self._clock = clock
         self._folder = folder
 
     def begin(self, scenario: Scenario) -> Path:
         """Reset the emulator to a scenario; give a folder with its claim file, ``shift.csv``."""
         self.emulator.reset(**scenario.settings)
+        self.kept.clear()
         self._clock.ago = timedelta(days=1)
         for owner, key in (("ours", OUR_KEY), ("theirs", THEIR_KEY)):
             with self.client(key) as client:
@@ -105,6 +109,8 @@ def run(scenario: Scenario, world: World) -> Verdict:
     done = False
     while not done and verdict.tries < MOST_TRIES:
         verdict.tries += 1
+        if chance.random() < scenario.folder_loss_rate:
+            shutil.rmtree(folder / "report", ignore_errors=True)
         with _trouble(world, scenario, chance):
             done = _try(scenario, world, folder, fate, verdict)
     verdict.deaths, verdict.injected = fate.deaths, len(world.service.faults.injected)
@@ -118,6 +124,7 @@ def run(scenario: Scenario, world: World) -> Verdict:
 
 def _try(scenario: Scenario, world: World, folder: Path, fate: Fate, verdict: Verdict) -> bool:
     """Do what the operator does in one try; say whether nothing is left to do."""
+    fate.revive()
     with world.client() as client:
         service, report_folder = MortalService(client, fate), MortalFolder(folder / "report", fate)
         try:
@@ -127,9 +134,10 @@ def _try(scenario: Scenario, world: World, folder: Path, fate: Fate, verdict: Ve
                 service,
                 _log,
                 rows_per_request=scenario.rows_per_request,
+                second_place=MortalSecondPlace(world.kept, fate) if scenario.second_place else None,
             )
             try:
-                operation_ids = job.send()
+                operation_ids = job.send(max_in_flight=scenario.max_in_flight)
                 _wait(operation_ids, service)
             except NrfProvError:
                 write_report(report_folder, job.settle())

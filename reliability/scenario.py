@@ -55,6 +55,11 @@ class Scenario:
     kill_rate: float
     revoke_rate: float
     down_rate: float
+    max_in_flight: int = 1
+    second_place: bool = False
+    """Whether there is a store besides the folder, as Airflow has from 3.3 on."""
+    folder_loss_rate: float = 0.0
+    """How often the folder is gone after a try: another worker, whose disk is its own."""
 
     @property
     def text(self) -> str:
@@ -62,12 +67,15 @@ class Scenario:
         return "".join(f"{line}\n" for line, _ in self.lines)
 
 
-def scenario(seed: int) -> Scenario:
-    """Give the scenario of a seed; the same one gives the same scenario, always."""
+def scenario(seed: int, devices: int | None = None) -> Scenario:
+    """Give the scenario of a seed; the same one gives the same scenario, always.
+
+    :param devices: as many in the file; by default the seed decides that too.
+    """
     chance = random.Random(seed)
     contract = chance.choice(["async", "sync"])
-    rows = _rows(chance)
-    devices = tuple(_devices(chance, seed, rows))
+    rows = _rows(chance) if devices is None else devices
+    minted = tuple(_devices(chance, seed, rows))
     settings = {
         "contract": contract,
         "bulk_seconds": chance.choice([0.0, 0.0, 0.01, 0.03]),
@@ -79,8 +87,8 @@ def scenario(seed: int) -> Scenario:
     return Scenario(
         seed=seed,
         settings=settings,
-        devices=devices,
-        lines=tuple(_lines(chance, devices)),
+        devices=minted,
+        lines=tuple(_lines(chance, minted)),
         rows_per_request=chance.choice([1, 3, 10, 50, 1000])
         if rows <= 60
         else chance.choice([100, 300, 1000]),
@@ -90,6 +98,9 @@ def scenario(seed: int) -> Scenario:
         kill_rate=chance.choice([0.0, 0.02, 0.1, 0.3]),
         revoke_rate=chance.choice([0.0, 0.0, 0.2]),
         down_rate=chance.choice([0.0, 0.0, 0.1]),
+        max_in_flight=chance.choice([1, 8]),
+        second_place=(second_place := chance.random() < 0.5),
+        folder_loss_rate=chance.choice([0.0, 0.3]) if second_place else 0.0,
     )
 
 

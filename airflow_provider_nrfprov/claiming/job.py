@@ -25,8 +25,10 @@ from airflow_provider_nrfprov.claiming.claim_file import (
     read_rows,
     to_csv,
 )
-from airflow_provider_nrfprov.claiming.ledger import Entry, Ledger, Plan
+from airflow_provider_nrfprov.claiming.in_flight import in_flight
+from airflow_provider_nrfprov.claiming.ledger import Entry, Ledger, Plan, SecondPlace
 from airflow_provider_nrfprov.claiming.logger import Logger
+from airflow_provider_nrfprov.claiming.preflight import Inspection, inspect
 from airflow_provider_nrfprov.claiming.recovery import find_lost_operation
 from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome
 from airflow_provider_nrfprov.claiming.service import Service
@@ -60,12 +62,14 @@ class ClaimJob:
         *,
         tags: Iterable[str] = (),
         rows_per_request: int = MAX_ROWS_PER_REQUEST,
+        second_place: SecondPlace | None = None,
     ) -> ClaimJob:
         """Plan a job for the file as it is now.
 
         :param folder: where ledger and report go.
         :param tags: added to the tags of each row.
         :param rows_per_request: so many rows are claimed by one request, from 1 to 1,000.
+        :param second_place: where the ledger is kept besides the folder.
         :raises ClaimFileError: if the file is not there.
         :raises ValueError: if a tag cannot be one, or the number of rows is out of its bounds.
         """
@@ -73,24 +77,35 @@ class ClaimJob:
             raise ValueError(f"rows_per_request is {rows_per_request}; it can be 1 to {MAX_ROWS_PER_REQUEST}")
         checked = check_tags(tags)
         digest = digest_of(claim_file, checked, rows_per_request)
-        ledger = Ledger(folder, Plan(str(claim_file), digest, checked, rows_per_request))
+        plan = Plan(str(claim_file), digest, checked, rows_per_request)
+        ledger = Ledger(folder, plan, second_place)
         job = cls(claim_file, ledger, service, log)
         log.info("%s: %s", claim_file, ledger.begin())
         return job
 
-    def send(self) -> list[str]:
-        """Send every chunk that is not settled yet, one after the other.
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of it was sent yet, as far as the ledger knows."""
+        return self._ledger.is_new
 
-        :return: the ids of the bulk operations to wait for; none under the synchronous contract.
+    def inspect(self, *, sample_size: int = 0) -> Inspection:
+        """Read the whole file and send nothing: which rows are bad, and a sample of the good ones."""
+        rows = (row for chunk in self._chunks() for row in chunk.rows)
+        return inspect(rows, sample_size, seed=self._ledger.plan.digest)
+
+    def send(self, *, max_in_flight: int = 1) -> list[str]:
+        """Send every chunk that is not settled yet.
+
+        :param max_in_flight: so many chunks are under way at the same time.
+        :return: the ids of the bulk operations to wait for, in the order of the file; none under the
+            synchronous contract.
         :raises NrfProvError: if the service could not be asked or would refuse every other chunk too.
             What was sent until then is in the ledger, and a later call goes on from there.
         """
         operations: list[str] = []
         started, sent = time.monotonic(), 0
-        for chunk in self._chunks():
-            if not chunk.sendable:
-                continue
-            entry = self._send(chunk)
+        sendable = (chunk for chunk in self._chunks() if chunk.sendable)
+        for chunk, entry in in_flight(self._send, sendable, max_in_flight):
             sent += len(chunk.sendable)
             if entry.bulk_ops_request_id:
                 operations.append(entry.bulk_ops_request_id)

@@ -1,16 +1,19 @@
 """What was sent and what was answered, chunk by chunk, kept where a crash cannot take it.
 
 Before a chunk is sent the ledger says so; after the answer it says what. Each entry is a file of its
-own, written whole: an object store cannot append. Entries hold times, ids, positions of rows and
-words of the service, never a claim token.
+own beside the report, written whole: an object store cannot append. Where Airflow has a store of the
+task's own state (3.3 and later), each entry is in there, too: a folder may be local to a worker that is
+gone. Entries hold times, ids, positions of rows and words of the service, never a claim token.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 
 import pendulum
 
@@ -18,6 +21,22 @@ from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
 from airflow_provider_nrfprov.claiming.storage import Folder
 
 _PLAN = "plan.json"
+_SECOND_PLACE_BYTES = 60_000
+"""An entry of more is shortened for the second place: Airflow's store is made for 64 KB."""
+_SECOND_PLAN = "nrfprov.plan"
+_SHORT_WORDS = 40
+
+
+class SecondPlace(Protocol):
+    """Where entries are kept besides the folder: Airflow's store of the task's state is one."""
+
+    def get(self, key: str) -> str | None:
+        """Give the text of a key, ``None`` if there is none."""
+        ...
+
+    def set(self, key: str, text: str) -> None:
+        """Keep a text."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,37 +80,53 @@ class Entry:
 
 
 class Ledger:
-    """The entries of one job, in a folder beside its report."""
+    """The entries of one job, in a folder beside its report. Safe to be written to by several threads.
 
-    def __init__(self, folder: Folder, plan: Plan) -> None:
+    :param second_place: where they are kept, too; what only one of both knows is known.
+    """
+
+    def __init__(self, folder: Folder, plan: Plan, second_place: SecondPlace | None = None) -> None:
         self.plan = plan
         self._root = folder
         self._folder = folder.folder(plan.digest[:16])
-        self._chunks: set[str] | None = None
+        self._second_place = second_place
+        self._lock = threading.Lock()
+        # One listing instead of a look for every chunk of a new job.
+        self._in_folder = self._folder.names()
+        self._in_second_place = second_place is not None and second_place.get(self._key()) is not None
 
     @classmethod
-    def reopen(cls, folder: Folder) -> Ledger:
+    def reopen(cls, folder: Folder, second_place: SecondPlace | None = None) -> Ledger:
         """Open the ledger of the newest job in a folder.
 
         :raises FileNotFoundError: if no job was sent from here.
         """
         text = folder.read(_PLAN)
+        if text is None and second_place is not None:
+            text = second_place.get(_SECOND_PLAN)
         if text is None:
             raise FileNotFoundError(
                 f"{folder} holds no ledger: no bulk claim was sent with this report folder"
             )
         body = json.loads(text)
-        return cls(
-            folder,
-            Plan(body["claim_file"], body["digest"], tuple(body["tags"]), body["rows_per_request"]),
-        )
+        plan = Plan(body["claim_file"], body["digest"], tuple(body["tags"]), body["rows_per_request"])
+        return cls(folder, plan, second_place)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was sent yet, as far as it is known."""
+        return not (self._in_folder or self._in_second_place)
 
     def begin(self) -> str:
         """Write the plan, and say in words whether this is a new job, a resumed one or a changed file."""
-        known = self._folder.names()
+        is_new = self.is_new
         had_another = _PLAN in self._root.names()
-        self._root.write(_PLAN, json.dumps(asdict(self.plan)))
-        if known:
+        text = json.dumps(asdict(self.plan))
+        self._root.write(_PLAN, text)
+        if self._second_place is not None:
+            self._second_place.set(_SECOND_PLAN, text)
+            self._second_place.set(self._key(), "begun")
+        if not is_new:
             return "resuming: an earlier try of this job sent some of its rows"
         if had_another:
             return "a new job: the claim file or its tags changed since the last job that reported here"
@@ -99,12 +134,12 @@ class Ledger:
 
     def entry(self, chunk: int) -> Entry | None:
         """Read what is known of a chunk; ``None`` if it was never about to be sent."""
-        if self._chunks is None:
-            # One listing instead of a look for every chunk of a new job.
-            self._chunks = self._folder.names()
         name = _name(chunk)
-        text = self._folder.read(name) if name in self._chunks else None
-        return None if text is None else _from_json(text)
+        texts = [self._folder.read(name) if name in self._in_folder else None]
+        if self._second_place is not None and self._in_second_place:
+            with self._lock:
+                texts.append(self._second_place.get(self._key(name)))
+        return max((_from_json(text) for text in texts if text), key=_how_far, default=None)
 
     def about_to_send(self, chunk: int, *, positions: tuple[int, ...] | None = None) -> Entry:
         """Write that a chunk, or only its rows at ``positions``, is about to be sent."""
@@ -116,11 +151,30 @@ class Ledger:
         return self.write(chunk, entry)
 
     def write(self, chunk: int, entry: Entry) -> Entry:
-        """Write what is known of a chunk now."""
-        self._folder.write(_name(chunk), _to_json(entry))
-        if self._chunks is not None:
-            self._chunks.add(_name(chunk))
+        """Write what is known of a chunk now: the folder first, so that it is never behind."""
+        name, text = _name(chunk), _to_json(entry)
+        self._folder.write(name, text)
+        self._in_folder.add(name)
+        if self._second_place is not None:
+            if len(text) > _SECOND_PLACE_BYTES:
+                text = _to_json(_shortened(entry))
+            with self._lock:
+                self._second_place.set(self._key(name), text)
         return entry
+
+    def _key(self, name: str = "job") -> str:
+        return f"nrfprov.{self.plan.digest[:16]}.{name.removesuffix('.json')}"
+
+
+def _how_far(entry: Entry) -> tuple[bool, bool, bool, int]:
+    """Order what two places know of a chunk by how far it got; in doubt the more cautious one wins."""
+    return entry.is_settled, not entry.nothing_done, entry.was_repeated, -len(entry.sent or ())
+
+
+def _shortened(entry: Entry) -> Entry:
+    return replace(
+        entry, not_claimed={place: words[:_SHORT_WORDS] for place, words in entry.not_claimed.items()}
+    )
 
 
 def _name(chunk: int) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
     from airflow_provider_nrfprov.claiming.job import ClaimJob
     from airflow_provider_nrfprov.claiming.report import Summary
+    from airflow_provider_nrfprov.claiming.tolerance import Tolerance
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
 OPERATION_IDS_FILE = "bulk_ops_request_ids.txt"
@@ -26,6 +27,7 @@ class _ClaimReporting(BaseOperator):
 
     nrfprov_conn_id: str
     max_failed_rows: int | str | None
+    max_failed_ratio: float | str | None
 
     def _hook(self) -> NrfProvHook:
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
@@ -39,9 +41,10 @@ class _ClaimReporting(BaseOperator):
         from airflow_provider_nrfprov.claiming.report import write_report
         from airflow_provider_nrfprov.claiming.storage import Folder
         from airflow_provider_nrfprov.paths import to_path
+        from airflow_provider_nrfprov.task_state import second_place
 
         folder = Folder(to_path(report_dir))
-        ledger = Ledger.reopen(folder)
+        ledger = Ledger.reopen(folder, second_place(context))
         job = ClaimJob(to_path(ledger.plan.claim_file), ledger, self._hook(), self.log)
         summary = write_report(folder, job.settle())
         self.log.info("%s; report: %s", summary, summary.report)
@@ -53,8 +56,8 @@ class _ClaimReporting(BaseOperator):
         from airflow_provider_nrfprov.claiming.report import Outcome
         from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsUnknownError
 
-        allowed = None if self.max_failed_rows in {None, "", "None"} else int(str(self.max_failed_rows))
-        if allowed is not None and summary.not_claimed > allowed:
+        allowed = self._tolerance().allowed(summary.rows)
+        if summary.not_claimed > allowed:
             kind = RowsUnknownError if summary.counts[Outcome.UNKNOWN] else RowsFailedError
             raise kind(
                 f"{summary.not_claimed} row(s) failed or are unknown, {allowed} allowed ({summary}). "
@@ -62,6 +65,11 @@ class _ClaimReporting(BaseOperator):
                 + "\n".join(summary.examples)
             )
         return summary.as_dict()
+
+    def _tolerance(self) -> Tolerance:
+        from airflow_provider_nrfprov.claiming.tolerance import Tolerance
+
+        return Tolerance.of(self.max_failed_rows, self.max_failed_ratio)
 
 
 class NrfProvBulkClaimOperator(_ClaimReporting):
@@ -72,7 +80,8 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     rejected one by one, with a reason; the others are claimed.
 
     A retried or cleared task goes on where the last one ended: what was sent and answered is in a
-    ledger beside the report. A chunk whose answer was lost is not repeated blindly.
+    ledger beside the report, and from Airflow 3.3 on in the task's state store, too. A chunk whose answer
+    was lost is not repeated blindly.
 
     With ``wait_for_completion`` the task ends when the report is written: ``report.csv`` (a line a row),
     ``failed_rows.csv`` (a claim file of the rows to run again) and ``summary.json``. Without, it ends when
@@ -90,13 +99,21 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     :param wait_timeout: seconds until the wait is given up; the operations go on in nRF Cloud.
     :param max_failed_rows: so many rows may fail or be unknown before the task fails, after the report is
         written; ``None`` for any number. Rejected rows do not count.
+    :param max_failed_ratio: such a share of the file's rows may, from 0 to 1, if that is more.
+    :param on_invalid_rows: ``claim_rest`` claims the rows that can be sent and rejects the others;
+        ``fail`` sends nothing if any row is bad, and fails with the report written.
+    :param dry_run_rows: before the first chunk of a new job, ask the service about so many rows of the file,
+        drawn at random, whether they could be claimed. If more of them are refused than may fail, nothing is
+        sent.
     :param rows_per_request: so many rows are claimed by one request; 1,000 is the most (inferred).
+    :param max_in_flight: so many requests are under way at the same time; the service's limits are unknown.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: counts by outcome, ``rows``, and the paths ``report`` and ``failed_rows``: under 2 KB. Without
         waiting: ``claim_file``, ``report_dir`` and the number of ``bulk_operations``. Also pushed, by key:
         ``bulk_ops_request_ids`` (past 40 of them the path of their list), ``report_dir`` and ``report``.
     :raises ClaimFileError: if the file is not there, empty or no text.
-    :raises RowsFailedError: if too many rows failed (not retried).
+    :raises RowsFailedError: if too many rows failed, or were refused in the dry run (not retried).
+    :raises RowsRejectedError: if rows cannot be sent and ``on_invalid_rows`` is ``fail`` (not retried).
     :raises RowsUnknownError: if too many failed or are unknown (a retry asks again).
     :raises NrfProvError: if the service could not be asked; a report of what was done is left all the same.
     """
@@ -106,6 +123,8 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         "report_dir",
         "tags",
         "max_failed_rows",
+        "max_failed_ratio",
+        "on_invalid_rows",
         "nrfprov_conn_id",
     )
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
@@ -122,13 +141,21 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         poll_interval: float = 10,
         wait_timeout: float = 24 * 60 * 60,
         max_failed_rows: int | str | None = 0,
+        max_failed_ratio: float | str | None = None,
+        on_invalid_rows: str = "claim_rest",
+        dry_run_rows: int = 0,
         rows_per_request: int = 1000,
+        max_in_flight: int = 1,
         nrfprov_conn_id: str = "nrfprov_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         set_default_retry_policy(self)
+        self.max_failed_ratio = max_failed_ratio
+        self.on_invalid_rows = on_invalid_rows
+        self.dry_run_rows = dry_run_rows
         self.rows_per_request = rows_per_request
+        self.max_in_flight = max_in_flight
         self.claim_file = claim_file
         self.report_dir = report_dir
         self.tags = tags
@@ -145,7 +172,9 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         from airflow_provider_nrfprov.claiming.storage import Folder
         from airflow_provider_nrfprov.paths import to_path
         from airflow_provider_nrfprov.rendered import listed
+        from airflow_provider_nrfprov.task_state import second_place
 
+        self._check_arguments()
         report_dir = self._report_dir(context)
         folder = Folder(to_path(report_dir))
         hook = self._hook()
@@ -158,8 +187,11 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
             self.log,
             tags=listed(self.tags),
             rows_per_request=self.rows_per_request,
+            second_place=second_place(context),
         )
         _push(context, report_dir=report_dir)
+        if job.is_new:
+            self._look_first(job, hook, report_dir, context)
         operations = self._send(job, report_dir, context)
         _push(context, bulk_ops_request_ids=_in_xcom(operations, folder))
         if not self.wait_for_completion:
@@ -195,6 +227,38 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
             self.report_dir or "the report folder",
         )
 
+    def _check_arguments(self) -> None:
+        self._tolerance()
+        if self.on_invalid_rows not in ("claim_rest", "fail"):
+            raise ValueError(f"on_invalid_rows is {self.on_invalid_rows!r}; it can be claim_rest or fail")
+        if self.max_in_flight < 1:
+            raise ValueError(f"max_in_flight is {self.max_in_flight}; it is at least 1")
+
+    def _look_first(self, job: ClaimJob, hook: NrfProvHook, report_dir: str, context: Context) -> None:
+        """Stop before anything is sent if the file's rows, or the service's word on some of them, say so."""
+        from airflow_provider_nrfprov.claiming.preflight import refusals
+        from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError
+
+        if self.on_invalid_rows != "fail" and not self.dry_run_rows:
+            return
+        found = job.inspect(sample_size=self.dry_run_rows)
+        if self.on_invalid_rows == "fail" and found.rejected:
+            report = self._report(report_dir, context).report
+            raise RowsRejectedError(
+                f"nothing was sent: {found.rejected} of {found.rows} row(s) cannot be, and on_invalid_rows is "
+                f"'fail'. Report: {report}\n" + "\n".join(found.examples)
+            )
+        if not found.sample:
+            return
+        refused = refusals(found.sample, hook)
+        self.log.info("dry run: %d of %d rows refused", len(refused), len(found.sample))
+        if len(refused) > self._tolerance().allowed(found.rows):
+            report = self._report(report_dir, context).report
+            raise RowsFailedError(
+                f"nothing was sent: the service would refuse {len(refused)} of {len(found.sample)} rows that it "
+                f"was asked about. Report: {report}\n" + "\n".join(refused[:10])
+            )
+
     def _report_dir(self, context: Context) -> str:
         from airflow_provider_nrfprov.paths import default_report_dir
 
@@ -206,7 +270,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         from airflow_provider_nrfprov.api.errors import NrfProvError
 
         try:
-            return job.send()
+            return job.send(max_in_flight=self.max_in_flight)
         except NrfProvError:
             # What was done until now is on record even if no retry follows.
             self._report(report_dir, context)
@@ -260,6 +324,7 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
     :param report_dir: the folder that the bulk claim reported to: ``claim.output["report_dir"]``.
     :param max_failed_rows: so many rows may fail or be unknown before the task fails, after the report is
         written; ``None`` for any number. Rejected rows do not count.
+    :param max_failed_ratio: such a share of the file's rows may, from 0 to 1, if that is more.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: as of :class:`NrfProvBulkClaimOperator` with ``wait_for_completion``; ``report`` is also pushed
         by key.
@@ -269,7 +334,7 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
     :raises RowsUnknownError: if too many failed or are unknown (a retry asks again).
     """
 
-    template_fields: Sequence[str] = ("report_dir", "max_failed_rows", "nrfprov_conn_id")
+    template_fields: Sequence[str] = ("report_dir", "max_failed_rows", "max_failed_ratio", "nrfprov_conn_id")
     ui_color = "#d7f0f7"
 
     def __init__(
@@ -277,11 +342,13 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
         *,
         report_dir: str,
         max_failed_rows: int | str | None = 0,
+        max_failed_ratio: float | str | None = None,
         nrfprov_conn_id: str = "nrfprov_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         set_default_retry_policy(self)
+        self.max_failed_ratio = max_failed_ratio
         self.report_dir = report_dir
         self.max_failed_rows = max_failed_rows
         self.nrfprov_conn_id = nrfprov_conn_id

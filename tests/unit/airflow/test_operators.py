@@ -25,7 +25,12 @@ from airflow_provider_nrfprov.claiming.claim_file import ClaimFileError
 from airflow_provider_nrfprov.claiming.token import MalformedTokenError, decode
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.emulator.signing import mint_devices
-from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsUnknownError, UnclaimRefusedError
+from airflow_provider_nrfprov.exceptions import (
+    RowsFailedError,
+    RowsRejectedError,
+    RowsUnknownError,
+    UnclaimRefusedError,
+)
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_claim import (
     NrfProvBulkClaimOperator,
@@ -44,6 +49,12 @@ class TaskInstance:
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value
+
+
+class StateStore(dict[str, str]):
+    """Keeps what a task keeps in Airflow's state store."""
+
+    set = dict.__setitem__
 
 
 @pytest.fixture
@@ -121,6 +132,86 @@ def test_without_waiting_the_report_is_written_by_its_own_operator(
     assert not (Path(receipt["report_dir"]) / "report.csv").exists()
     report = NrfProvBulkClaimReportOperator(task_id="report", report_dir=receipt["report_dir"])
     assert report.execute(context)["claimed"] == 5
+
+
+def test_a_share_of_the_rows_may_fail(tmp_path, connect, context, tokens, emulator):
+    connect(emulator.url, "other-team-key")
+    NrfProvHook().claim_device(tokens[2])
+    connect(emulator.url)
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(tokens))
+    assert bulk(claim_file, max_failed_ratio="0.2").execute(context)["failed"] == 1
+    with pytest.raises(RowsFailedError, match="0 allowed"):
+        bulk(claim_file, max_failed_ratio=0.19).execute(context)
+
+
+def test_all_or_nothing_sends_nothing_where_a_row_is_bad(tmp_path, connect, context, tokens, emulator):
+    connect(emulator.url)
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join([*tokens, "rubbish"]))
+    with pytest.raises(RowsRejectedError, match=r"nothing was sent: 1 of 6 row\(s\)") as caught:
+        bulk(claim_file, on_invalid_rows="fail").execute(context)
+    assert "line 6: malformed_token" in str(caught.value)
+    assert not emulator.service.bulk_submissions()
+    with Path(context["ti"].pushed["report"]).open(newline="") as stream:
+        assert Counter(row["outcome"] for row in csv.DictReader(stream)) == {"failed": 5, "rejected": 1}
+    claim_file.write_text("\n".join(tokens))
+    assert bulk(claim_file, on_invalid_rows="fail").execute(context)["claimed"] == 5
+
+
+@pytest.mark.parametrize("contract", ["async", "sync"])
+def test_a_dry_run_of_some_rows_stops_a_file_that_would_be_refused(
+    tmp_path, connect, context, tokens, contract
+):
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(tokens))
+    with running_emulator(contract=contract, bulk_seconds=0.0) as emulator:
+        connect(emulator.url, "other-team-key")
+        for token in tokens[:4]:
+            NrfProvHook().claim_device(token)
+        connect(emulator.url)
+        NrfProvHook().claim_device(tokens[4])
+        with pytest.raises(RowsFailedError, match=r"would refuse [12] of 2 rows that it was asked about"):
+            bulk(claim_file, dry_run_rows=2).execute(context)
+        assert not emulator.service.bulk_submissions()
+        # More may fail than were refused, and what is ours is no refusal.
+        assert bulk(claim_file, dry_run_rows=5, max_failed_rows=4).execute(context)["already_claimed"] == 1
+
+
+def test_a_dry_run_is_for_a_new_job_only(tmp_path, connect, context, tokens, emulator):
+    connect(emulator.url)
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(tokens))
+    for _ in range(2):
+        assert bulk(claim_file, dry_run_rows=3).execute(context)["claimed"] == 5
+    assert emulator.service.request_counts()["ClaimDeviceOwnershipDryRun"] == 3
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("on_invalid_rows", "skip"), ("max_in_flight", 0), ("max_failed_rows", "x"), ("max_failed_ratio", 2)],
+)
+def test_an_argument_that_cannot_be_is_named_before_anything_is_sent(
+    tmp_path, connect, context, tokens, emulator, argument, value
+):
+    connect(emulator.url)
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(tokens))
+    with pytest.raises(ValueError, match=argument):
+        bulk(claim_file, **{argument: value}).execute(context)
+    assert not emulator.service.bulk_submissions()
+
+
+def test_a_task_on_another_worker_goes_on_from_the_state_store(tmp_path, connect, context, tokens, emulator):
+    connect(emulator.url)
+    context["task_state_store"] = StateStore()
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join(tokens))
+    for worker in "ab":
+        receipt = bulk(claim_file, report_dir=str(tmp_path / worker), max_in_flight=3).execute(context)
+        assert receipt["claimed"] == 5
+    assert len(emulator.service.bulk_submissions()) == 1
+    assert not [value for value in context["task_state_store"].values() if any(t in value for t in tokens)]
 
 
 def test_more_failed_rows_than_allowed_fail_the_task_after_the_report_is_written(
@@ -382,9 +473,9 @@ def test_unclaims_devices_and_a_device_that_is_not_ours_is_done(connect, context
     connect(emulator.url)
     ids = [NrfProvHook().claim_device(token).id for token in tokens[:2]]
     operator = NrfProvUnclaimDevicesOperator(task_id="unclaim", device_ids=str(ids))
-    assert operator.execute(context) == {"unclaimed": 2, "were_not_ours": 0}
+    assert operator.execute(context) == {"unclaimed": 2, "were_not_ours": 0, "failed": 0}
     assert not emulator.service.claimed_ids()
-    assert operator.execute(context) == {"unclaimed": 0, "were_not_ours": 2}
+    assert operator.execute(context) == {"unclaimed": 0, "were_not_ours": 2, "failed": 0}
 
 
 @pytest.mark.parametrize(

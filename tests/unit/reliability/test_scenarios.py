@@ -64,6 +64,11 @@ def ledger_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger.Ledger, "begin", begin_anew)
 
 
+# A ledger that never looks into its second place.
+def second_place_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ours.MortalSecondPlace, "get", lambda *_: None)
+
+
 # A settlement that says claimed whatever happened.
 def everything_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
@@ -133,6 +138,7 @@ def test_the_program_runs_seeds_in_worlds_of_their_own():
         (operation_not_looked_for, SENT_TWICE, 5),
         (nothing_ever_found, SENT_TWICE, 5),
         (ledger_left_behind, SENT_TWICE, 5),
+        (second_place_never_read, f"{SENT_TWICE}|claimed instead of already|differs", 12),
         (everything_claimed, "claimed, but the service has not claimed it for us", 5),
         (ours_said_to_be_new, "claimed instead of already_claimed", 5),
         (report_without_its_last_row, "lost or doubled rows", 1),

@@ -1,0 +1,76 @@
+"""A look at a claim file before anything of it is sent: bad rows, and what the service says to a sample."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from airflow_provider_nrfprov.api.models import ClaimedDevice, DryRun
+from airflow_provider_nrfprov.claiming.claim_file import Row
+from airflow_provider_nrfprov.claiming.report import SHOWN_EXAMPLES
+
+
+class DryRuns(Protocol):
+    """What the look asks of the service; the provider's hook is one."""
+
+    def dry_run_claim(self, claim_token: str) -> DryRun:
+        """Ask whether a device could be claimed."""
+        ...
+
+    def find_claimed_devices(self, device_ids: Collection[str]) -> dict[str, ClaimedDevice]:
+        """Find which of these devices are ours."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What reading a whole claim file showed."""
+
+    rows: int
+    rejected: int
+    """How many rows cannot be sent."""
+    examples: tuple[str, ...]
+    """At most ten of these, in words."""
+    sample: tuple[Row, ...]
+    """Some of the rows that can be sent, in the order of the file."""
+
+
+def inspect(rows: Iterable[Row], sample_size: int, seed: str = "") -> Inspection:
+    """Read all rows and draw a sample of them; the same file and seed give the same sample."""
+    chance = random.Random(seed)  # noqa: S311 - which rows are asked about is no secret
+    count = sendable = 0
+    examples: list[str] = []
+    sample: list[Row] = []
+    for row in rows:
+        count += 1
+        if not row.is_ok:
+            if len(examples) < SHOWN_EXAMPLES:
+                examples.append(f"line {row.line}: {row.verdict.value}: {row.message}")
+            continue
+        sendable += 1
+        if len(sample) < sample_size:
+            sample.append(row)
+        elif (place := chance.randrange(sendable)) < sample_size:
+            sample[place] = row
+    return Inspection(count, count - sendable, tuple(examples), tuple(sorted(sample)))
+
+
+def refusals(rows: Iterable[Row], service: DryRuns) -> list[str]:
+    """Ask the service for each row whether it could be claimed (``dryrun``); give those that could not.
+
+    A device that is ours already is no refusal.
+
+    :return: in words: line, device and the service's reason.
+    :raises NrfProvError: if the service cannot be asked.
+    """
+    refused = {
+        str(
+            row.device_id
+        ): f"line {row.line} ({row.device_id}): {answer.reason or 'refused without a reason'}"
+        for row in rows
+        if not (answer := service.dry_run_claim(str(row.token))).claimable
+    }
+    ours = service.find_claimed_devices(list(refused)) if refused else {}
+    return [words for device_id, words in refused.items() if device_id not in ours]

@@ -31,7 +31,8 @@ help:
 	@echo "make demo    a file of devices through a real Airflow, against the emulator of nRF Cloud"
 	@echo "             [ROWS=$(ROWS)] [CONTRACT=both|async|sync] [PORT=$(PORT)] [KEEP=1: leave it running]"
 	@echo "make test    all tests, on Airflow 3.3.2 or AIRFLOW=2.11.2 [ARGS=\"-k token\"]"
-	@echo "make reliability  a claim file under so many seeded schedules of faults and crashes [SEEDS=$(SEEDS)]"
+	@echo "make reliability  a claim file under so many seeded schedules of faults and crashes [SEEDS=$(SEEDS)],"
+	@echo "             and twenty times as many broken files and tokens for the reader"
 	@echo "make lint    ruff and mypy"
 	@echo "make clean   remove what these made"
 	@echo "PYTHON=...   the Python to start from (now: $(PYTHON))"
@@ -47,7 +48,8 @@ test:
 
 reliability:
 	$(call environment,$(DEMO_AIRFLOW),.venv)
-	@exec .venv/bin/python -m reliability.main --seeds "$(SEEDS)"
+	@.venv/bin/python -m reliability.main --seeds "$(SEEDS)"
+	@exec .venv/bin/python -m reliability.fuzz --examples $$((20 * $(SEEDS)))
 
 lint:
 	$(call environment,$(DEMO_AIRFLOW),.venv)

@@ -20,6 +20,7 @@ from airflow_provider_nrfprov.api.retry import Retry
 from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.report import write_report
+from airflow_provider_nrfprov.emulator.faults import HtmlBefore
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.paths import to_path
 from reliability.dying import Fate, Killed, MortalFolder, MortalSecondPlace, MortalService
@@ -81,7 +82,10 @@ class World:
         folder.mkdir(parents=True)
         (folder / "shift.csv").write_text(scenario.text)
         self.service.faults.schedule(
-            seed=scenario.seed, rate=scenario.fault_rate, limit=scenario.fault_limit, kinds=scenario.faults
+            seed=scenario.seed,
+            rate=scenario.fault_rate,
+            limit=scenario.fault_limit,
+            kinds=scenario.faults + ((HtmlBefore(),) * 3 if scenario.pages_instead else ()),
         )
         return folder
 

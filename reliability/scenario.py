@@ -60,6 +60,8 @@ class Scenario:
     """Whether there is a store besides the folder, as Airflow has from 3.3 on."""
     folder_loss_rate: float = 0.0
     """How often the folder is gone after a try: another worker, whose disk is its own."""
+    pages_instead: bool = False
+    """Whether something in between may answer 200 with a page of its own, and nothing is done."""
 
     @property
     def text(self) -> str:
@@ -101,6 +103,7 @@ def scenario(seed: int, devices: int | None = None) -> Scenario:
         max_in_flight=chance.choice([1, 8]),
         second_place=(second_place := chance.random() < 0.5),
         folder_loss_rate=chance.choice([0.0, 0.3]) if second_place else 0.0,
+        pages_instead=chance.random() < 0.3,
     )
 
 

@@ -25,6 +25,7 @@ from airflow_provider_nrfprov.emulator.faults import (
     FalseFailure,
     Fault,
     HtmlAfter,
+    HtmlBefore,
     OddStatus,
     Page,
     Refuse,
@@ -53,6 +54,8 @@ async def answer(
         return _page(fault.status, fault.body, _retry_after(fault))
     if isinstance(fault, DropBefore):
         return Dropped()
+    if isinstance(fault, HtmlBefore):
+        return _page(200, "html")
     if isinstance(fault, Slow):
         return await _answer_slowly(fault, carry_out, to_response, service)
     with service.turn():  # so that nobody sees a bulk operation between its start and its lie

@@ -104,6 +104,14 @@ class TruncateAfter(Fault):
 
 
 @dataclass(frozen=True)
+class HtmlBefore(Fault):
+    """Nothing is done, and the answer is 200 with an HTML page, as of a login page in between.
+
+    To a client it looks just as ``HtmlAfter``.
+    """
+
+
+@dataclass(frozen=True)
 class HtmlAfter(Fault):
     """All is done, and the answer is 200 with an HTML page, as of a login page in between."""
 
@@ -221,6 +229,7 @@ KINDS: dict[str, type[Fault]] = {
         DropAfter,
         FailAfter,
         TruncateAfter,
+        HtmlBefore,
         HtmlAfter,
         Slow,
         ExtraFields,

@@ -20,6 +20,7 @@ from airflow_provider_nrfprov.emulator.faults import (
     FailAfter,
     FalseFailure,
     HtmlAfter,
+    HtmlBefore,
     OddStatus,
     Refuse,
     Slow,
@@ -189,6 +190,13 @@ def test_a_page_of_html_comes_with_200_after_everything_is_done(api):
     with pytest.raises(requests.exceptions.JSONDecodeError):
         answer.json()
     assert api.service.claimed_ids() == {DEVICE}
+
+
+def test_a_page_of_html_may_come_with_200_before_anything_is_done(api):
+    api.service.faults.plan(CLAIM, HtmlBefore())
+    answer = api.claim(mint_token(DEVICE))
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert api.service.claimed_ids() == set()
 
 
 @pytest.mark.parametrize("fault", [Slow(before=0.1), Slow(after=0.1), Slow(before=0.05, after=0.05)])

@@ -1,0 +1,159 @@
+"""Feeds the claim-file reader and the token decoder whatever may lie in a file: `python -m reliability.fuzz`.
+
+Neither may ever raise anything but its own error, lose a row, or leave one without a verdict.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import multiprocessing
+import re
+import sys
+import time
+from collections.abc import Callable
+
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from airflow_provider_nrfprov.claiming.claim_file import ClaimFileError, Row, chunks, read_rows, to_csv
+from airflow_provider_nrfprov.claiming.token import TokenError, decode
+from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_keygen, mint_token
+
+BATCH = 5_000
+_SECRET = re.compile("[A-Za-z0-9_-]{16}")
+"""Longer than any word in our messages."""
+_SIZE_OF_CHUNK = 3
+
+_DEVICES = list(mint_devices(4, seed="fuzz"))
+_TOKENS = [device.token for device in _DEVICES]
+_KINDS = [
+    *_TOKENS,
+    mint_token(_DEVICES[0].device_id, device_type=200),
+    mint_token(_DEVICES[1].device_id, message_type=2),
+    mint_keygen(_DEVICES[2].device_id),
+    "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl",
+]
+
+
+@st.composite
+def _damaged(draw: st.DrawFn) -> str:
+    """Give a token of any kind with a piece cut out, put in or exchanged."""
+    token = draw(st.sampled_from(_KINDS))
+    start = draw(st.integers(0, len(token)))
+    end = draw(st.integers(start, min(len(token), start + 40)))
+    return token[:start] + draw(st.text("Aa0-_.=+/\"' é", max_size=4)) + token[end:]
+
+
+_texts = st.one_of(st.sampled_from(_KINDS), _damaged(), st.text(max_size=30))
+_cells = st.one_of(
+    _texts,
+    st.sampled_from(
+        ["", "imei", "token", "351358815340515", _DEVICES[0].device_id, "lot=7,line=2", "t" * 101]
+    ),
+)
+_pieces = st.one_of(
+    st.tuples(st.lists(_cells, min_size=1, max_size=5), st.sampled_from([",", ";", "\t", ', "'])).map(
+        lambda drawn: drawn[1].join(drawn[0]).encode("utf-8", "surrogatepass")
+    ),
+    st.binary(max_size=20),
+    st.sampled_from([b"", b" ", b",,;", b"token,tags", b"imei,uuid,token,time", b'"', b"\xff\xfe", b"PK\x03\x04", b"\x00"]),
+)  # fmt: skip
+_files = st.builds(
+    lambda start, pieces, end: start + end.join(pieces),
+    st.sampled_from([b"", b"", b"\xef\xbb\xbf"]),
+    st.lists(_pieces, max_size=8),
+    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+)
+
+
+def check_file(content: bytes) -> None:
+    """Assert all that has to hold of any file."""
+    try:
+        rows = list(read_rows(io.BytesIO(content), "shift.csv"))
+    except ClaimFileError as error:
+        assert "shift.csv" in str(error)
+        return
+    text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    filled = [line for line in re.split("\r\n|\n|\r", text) if line.strip(" \t,;")]
+    headers = len(filled) - len(rows)
+    assert headers in {0, 1}, f"{len(filled)} lines, {len(rows)} rows"
+    assert [row.text for row in rows] == filled[headers:]
+    _check_rows(rows)
+
+
+def _check_rows(rows: list[Row]) -> None:
+    for row in rows:
+        assert row.is_ok == (not row.message), row
+        assert not any(token in f"{row.message}{row!r}" for token in _TOKENS), row
+        assert not row.is_ok or (row.device_id and row.token), row
+    sent = [row for chunk in chunks(rows, _SIZE_OF_CHUNK) for row in chunk.sendable]
+    assert len({row.device_id for row in sent}) == len(sent)
+    assert [row for chunk in chunks(rows, _SIZE_OF_CHUNK) for row in chunk.rows] == rows
+    written = list(csv.reader(io.StringIO(to_csv(sent, ["extra"]))))
+    assert [cells[0] for cells in written] == [row.token for row in sent]
+    assert all(decode(str(row.token)).device_id == row.device_id for row in sent)
+
+
+def check_token(text: str) -> None:
+    """Assert all that has to hold of any text that may be a token."""
+    try:
+        token = decode(text)
+    except TokenError as error:
+        assert not any(piece in str(error) for piece in _SECRET.findall(text))
+        return
+    assert re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", token.device_id)
+    assert decode(token.text) == token
+
+
+def run_batch(task: tuple[str, int, int]) -> int:
+    """Try so many examples of a kind; the number is the seed, so that what is found can be found again."""
+    kind, number, examples = task
+    check: Callable[..., None] = check_file if kind == "files" else check_token
+    strategy = _files if kind == "files" else _texts
+    quiet = settings(
+        max_examples=examples, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    tried = 0
+
+    @seed(number)
+    @quiet
+    @given(strategy)
+    def fuzz(example: object) -> None:
+        nonlocal tried
+        tried += 1
+        check(example)
+
+    fuzz()
+    return tried
+
+
+def main() -> int:
+    """Run; print how many examples were tried. What is found is raised, with the example that shows it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--examples", type=int, default=200_000, help="half of them files, half of them tokens"
+    )
+    parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
+    arguments = parser.parse_args()
+    half = arguments.examples // 2
+    tasks = [
+        (kind, start // BATCH, min(BATCH, half - start))
+        for start in range(0, half, BATCH)
+        for kind in ("files", "tokens")
+    ]
+    started, tried = time.monotonic(), 0
+    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
+        for number, count in enumerate(pool.imap_unordered(run_batch, tasks), start=1):
+            tried += count
+            if number % 4 == 0 or number == len(tasks):
+                print(f"{tried} examples, {time.monotonic() - started:.0f} s", flush=True)
+    print(
+        f"{tried} files and tokens, none of which broke the reader or the decoder; {time.monotonic() - started:.0f} s"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""The fuzzing finds nothing in the reader and the decoder as they are, and something in broken ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_nrfprov.claiming import claim_file
+from reliability import fuzz
+
+
+@pytest.mark.parametrize("kind", ["files", "tokens"])
+def test_some_hundred_examples_break_nothing(kind):
+    assert fuzz.run_batch((kind, 0, 200)) >= 200
+
+
+def test_a_reader_that_loses_a_row_is_found(monkeypatch):
+    read_rows = claim_file.read_rows
+    monkeypatch.setattr(fuzz, "read_rows", lambda *given: [row for row in read_rows(*given) if row.line != 3])
+    with pytest.raises(AssertionError):
+        fuzz.run_batch(("files", 0, 500))
+
+
+def test_a_reader_that_raises_what_is_not_its_own_is_found(monkeypatch):
+    monkeypatch.setattr(claim_file, "_too_many_columns", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fuzz.run_batch(("files", 0, 500))
+
+
+def test_a_decoder_that_quotes_the_token_is_found(monkeypatch):
+    def quoting(text: str):
+        raise fuzz.TokenError(f"no token: {text}")
+
+    monkeypatch.setattr(fuzz, "decode", quoting)
+    with pytest.raises(AssertionError):
+        fuzz.run_batch(("tokens", 0, 500))

@@ -1,0 +1,130 @@
+"""The bulk claim beside Nordic's unmodified ``claim_devices``: `python -m benchmarks.claim --rows 100000 --repeats 5`.
+
+The same file, the same emulator, in turns. ``claim_devices`` runs with its default options, its output going into
+a file; so does ours. It neither checks a token, nor writes a report, nor keeps a ledger.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.claim_file import write_claim_file
+from benchmarks.emulator import emulator, reset
+from benchmarks.figures import Figure, table
+from benchmarks.our_claim import API_KEY
+from benchmarks.process import Measured, measure
+
+FEW = 1_000
+
+
+def ours(url: str, claim_file: Path, folder: Path, max_in_flight: int = 1) -> Measured:
+    """Claim a file with our job, in a process of its own."""
+    shutil.rmtree(folder, ignore_errors=True)
+    reset(url)
+    arguments = [url, str(claim_file), str(folder), "--max-in-flight", str(max_in_flight)]
+    return measure(["benchmarks.our_claim", *arguments])
+
+
+def nordic(url: str, claim_file: Path, *more: str) -> Measured:
+    """Claim a file with Nordic's tool, in a process of its own."""
+    reset(url)
+    done = measure(
+        ["reliability.nordic", url, "--api-key", API_KEY, "--plain", "--csv", str(claim_file), *more]
+    )
+    rows = sum(1 for _ in claim_file.open("rb"))
+    if f"Done. {rows} of {rows} devices claimed." not in done.output:
+        raise RuntimeError(f"claim_devices did not claim all of {rows} rows: {done.output[-500:]}")
+    return done
+
+
+def cpu(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
+    """CPU seconds for the whole file, with no latency."""
+    claim_file = write_claim_file(folder / f"{rows}.csv", rows)
+    with emulator() as url:
+        pairs = [
+            (
+                ours(url, claim_file, folder / "report"),
+                nordic(url, claim_file),
+                nordic(url, claim_file, "--log-level", "warning"),
+            )
+            for _ in range(repeats)
+        ]
+    us = [each.cpu for each, _, _ in pairs]
+    name = f"CPU time, {rows:,} rows, checked and reported"
+    yield Figure(name, "`claim_devices`", "s", us, [each.cpu for _, each, _ in pairs], at_most=1.0)
+    yield Figure(
+        f"{name}; its log off",
+        "`claim_devices --log-level warning`",
+        "s",
+        us,
+        [each.cpu for _, _, each in pairs],
+        at_most=1.0,
+    )
+
+
+def memory(folder: Path, rows: int, repeats: int, at_most: float) -> Iterator[Figure]:
+    """Most resident memory with many rows, over that with a few."""
+    many, few = write_claim_file(folder / f"{rows}.csv", rows), write_claim_file(folder / "few.csv", FEW)
+    with emulator() as url:
+        pairs = [
+            (ours(url, many, folder / "report").peak, ours(url, few, folder / "report").peak)
+            for _ in range(repeats)
+        ]
+    yield Figure(
+        f"peak memory, {rows:,} rows",
+        f"itself with {FEW:,} rows",
+        "MB",
+        [most for most, _ in pairs],
+        [least for _, least in pairs],
+        at_most=at_most,
+        difference=True,
+    )
+
+
+def wall(folder: Path, rows: int, repeats: int, max_in_flight: int = 8) -> Iterator[Figure]:
+    """Wall time where each request takes half a second."""
+    claim_file = write_claim_file(folder / f"{rows}.csv", rows)
+    with emulator(seconds_a_request=0.5) as url:
+        pairs = [
+            (ours(url, claim_file, folder / "report", max_in_flight).wall, nordic(url, claim_file).wall)
+            for _ in range(repeats)
+        ]
+    yield Figure(
+        f"wall time, {rows:,} rows, 500 ms a request, {max_in_flight} in flight",
+        "`claim_devices`",
+        "s",
+        [us for us, _ in pairs],
+        [them for _, them in pairs],
+        at_least=8.0,
+    )
+
+
+def main() -> int:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="nrfprov-bench-"))
+    try:
+        figures = [
+            *cpu(folder, arguments.rows, arguments.repeats),
+            *memory(folder, arguments.rows, arguments.repeats, at_most=25),
+        ]
+    finally:
+        shutil.rmtree(folder)
+    print(table(figures))
+    print(f"\nPython {platform.python_version()}, {platform.machine()}, medians with the least and the most.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

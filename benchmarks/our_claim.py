@@ -1,0 +1,57 @@
+"""Our bulk claim as a bare program, without Airflow: plan, send, wait, settle, report."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import cast
+
+from airflow_provider_nrfprov.api.calls import ProvisioningCalls
+from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.contract import base_urls
+from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
+from airflow_provider_nrfprov.claiming.job import ClaimJob
+from airflow_provider_nrfprov.claiming.report import Outcome, write_report
+from airflow_provider_nrfprov.claiming.storage import Folder, PathLike
+from benchmarks.process import say_peak
+
+API_KEY = "emulator-key"
+
+
+class _Calls(ProvisioningCalls):
+    def __init__(self, client: ProvisioningClient) -> None:
+        self._client = client
+
+    def get_conn(self) -> ProvisioningClient:
+        return self._client
+
+
+def main() -> int:
+    """Claim a file; 1 if a row is not claimed in the end."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("claim_file", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--max-in-flight", type=int, default=1)
+    arguments = parser.parse_args()
+    logging.basicConfig(level="INFO", stream=sys.stdout)
+    log = logging.getLogger("claim")
+    with ProvisioningClient(API_KEY, urls=base_urls(arguments.url)) as client:
+        calls, folder = _Calls(client), Folder(cast("PathLike", arguments.folder))
+        job = ClaimJob.plan(cast("PathLike", arguments.claim_file), folder, calls, log)
+        watch = BulkOpsWatch(job.send(max_in_flight=arguments.max_in_flight))
+        while not watch.is_done:
+            watch.ask(calls.fetch_bulk_ops_request)
+            if not watch.is_done:
+                time.sleep(1)
+        summary = write_report(folder, job.settle())
+    log.info("%s", summary)
+    say_peak()
+    return 0 if summary.counts[Outcome.CLAIMED] == summary.rows else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

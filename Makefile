@@ -13,8 +13,9 @@ KEEP ?=
 PORT = 8080
 ARGS ?=
 SEEDS ?= 10000
+NRF_CLOUD ?=
 # By name: outside of a git checkout, ruff does not know that .venv-2.11.2 is none of ours.
-SOURCES = $(wildcard airflow_provider_nrfprov benchmarks dags demo reliability tests)
+SOURCES = $(wildcard airflow_provider_nrfprov benchmarks dags demo docker reliability tests)
 
 # $(call environment,AIRFLOW,VENV): the virtual environment, complete and up to date. `exec`, here and below:
 # a signal to make must reach the program itself, not a shell around it.
@@ -25,7 +26,7 @@ define environment
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test reliability lint clean
+.PHONY: help demo test reliability env lint clean
 
 help:
 	@echo "make demo    a file of devices through a real Airflow, against the emulator of nRF Cloud"
@@ -33,6 +34,7 @@ help:
 	@echo "make test    all tests, on Airflow 3.3.2 or AIRFLOW=2.11.2 [ARGS=\"-k token\"]"
 	@echo "make reliability  a claim file under so many seeded schedules of faults and crashes [SEEDS=$(SEEDS)],"
 	@echo "             and twenty times as many broken files and tokens for the reader"
+	@echo "make env     secrets for docker-compose.yaml, once: writes .env [NRF_CLOUD=1: asks for the API key]"
 	@echo "make lint    ruff and mypy"
 	@echo "make clean   remove what these made"
 	@echo "PYTHON=...   the Python to start from (now: $(PYTHON))"
@@ -50,6 +52,9 @@ reliability:
 	$(call environment,$(DEMO_AIRFLOW),.venv)
 	@.venv/bin/python -m reliability.main --seeds "$(SEEDS)"
 	@exec .venv/bin/python -m reliability.fuzz --examples $$((20 * $(SEEDS)))
+
+env:
+	@exec "$(PYTHON)" docker/make_env.py $(if $(filter-out 0 no false,$(NRF_CLOUD)),--nrf-cloud)
 
 lint:
 	$(call environment,$(DEMO_AIRFLOW),.venv)

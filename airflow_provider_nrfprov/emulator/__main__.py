@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import ipaddress
 import logging
 import os
 import signal
@@ -20,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM. Returns 0, or 1 if the port cannot be had."""
     options = vars(_parser().parse_args(arguments))
     try:
-        from airflow_provider_nrfprov.emulator.server import HOST, running_emulator
+        from airflow_provider_nrfprov.emulator.server import running_emulator
     except ModuleNotFoundError as error:
         return _complain(
             f"The emulator needs {error.name}: pip install 'airflow-provider-nrfprov[emulator]'."
@@ -40,10 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
             while not stop:  # an Event may deadlock if a handler sets it while this thread waits
                 time.sleep(0.1)
     except OSError as error:
-        port = options["port"]
+        host, port = options["host"], options["port"]
         if error.errno == errno.EADDRINUSE:
-            return _complain(f"Port {port} of {HOST} is in use; choose another with --port (0 takes any).")
-        return _complain(f"Cannot listen on port {port} of {HOST}: {os.strerror(error.errno or 0)}.")
+            return _complain(f"Port {port} of {host} is in use; choose another with --port (0 takes any).")
+        return _complain(f"Cannot listen on port {port} of {host}: {os.strerror(error.errno or 0)}.")
     except ValueError as error:
         return _complain(f"{error}.")
     return 0
@@ -53,8 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     defaults, hints = Settings(), get_type_hints(Settings)
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_nrfprov.emulator",
-        description="A local stand-in of Nordic's nRF Cloud Provisioning Service, on 127.0.0.1 only.",
+        description="A local stand-in of Nordic's nRF Cloud Provisioning Service.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--host",
+        type=_address,
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 only where nobody else can reach it, as in a container: keys go over plain HTTP",
     )
     parser.add_argument("--port", type=_port, default=8099, help="0 takes any free port")
     parser.add_argument("--api-key", default=defaults.api_key, help="API key of team A's owner")
@@ -84,6 +91,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--log-level", choices=_LOG_LEVELS, default="warning", help="of the server's log")
     return parser
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("an address is one like 127.0.0.1 or 0.0.0.0") from error
 
 
 def _port(text: str) -> int:

@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 from airflow_provider_nrfprov.emulator.fault_answers import TRANSPORT, abort
 
 HOST = "127.0.0.1"
-"""The only address served: API keys and tokens go over plain HTTP."""
+"""The address served unless another is asked for: API keys and tokens go over plain HTTP."""
 
 _PATIENCE = 10.0
 """Seconds until going down or up, a matter of milliseconds, counts as broken."""
@@ -26,11 +26,12 @@ _PATIENCE = 10.0
 class Server:
     """Serves an ASGI application at one port from ``start`` to ``stop``. ``port`` stays the same while it is down.
 
-    :raises OSError: if the port cannot be had.
+    :raises OSError: if the address or the port cannot be had.
     """
 
-    def __init__(self, app: Any, port: int, log_level: str) -> None:
-        self._socket = _bind(port)
+    def __init__(self, app: Any, port: int, log_level: str, host: str = HOST) -> None:
+        self._host = host
+        self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._lock = threading.Lock()
         self._doors = _Doors()
@@ -81,7 +82,7 @@ class Server:
                 self._doors.open = False
                 self._run(self._close_all())
                 # Bound but not listening: connections are refused, and nobody else can take the port.
-                self._socket = _bind(self.port)
+                self._socket = _bind(self._host, self.port)
 
     def up(self) -> None:
         """Take connections again."""
@@ -150,13 +151,13 @@ def _protocol(doors: _Doors) -> type[asyncio.Protocol]:
     return Protocol
 
 
-def _bind(port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     # With the protocol named, else asyncio sets no TCP_NODELAY and every answer waits 40 ms.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # Else a port that was just given up cannot be had again for a minute.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((HOST, port))
+        bound.bind((host, port))
     except BaseException:
         bound.close()
         raise

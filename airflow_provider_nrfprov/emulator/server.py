@@ -23,8 +23,8 @@ class Emulator:
     ``service.faults`` what goes wrong. All three stay the same objects whatever is done here.
     """
 
-    def __init__(self, service: Service, server: Server) -> None:
-        self.url = f"http://{HOST}:{server.port}"
+    def __init__(self, service: Service, server: Server, host: str = HOST) -> None:
+        self.url = f"http://{host}:{server.port}"
         self.service = service
         self._started_with = service.settings
         self._server = server
@@ -63,23 +63,29 @@ class Emulator:
 
 @contextmanager
 def running_emulator(
-    *, port: int = 0, clock: Clock = utc_now, log_level: str = "warning", **settings: Any
+    *,
+    host: str = HOST,
+    port: int = 0,
+    clock: Clock = utc_now,
+    log_level: str = "warning",
+    **settings: Any,
 ) -> Iterator[Emulator]:
     """Run an emulator while the ``with`` block runs; afterwards its thread and port are free.
 
-    :param port: where it listens; 0 takes any free port.
+    :param host: the IPv4 address where it listens; ``0.0.0.0`` only where nobody else can reach it, as in a container.
+    :param port: its port there; 0 takes any free port.
     :param clock: tells it the time (aware, UTC), for example a ``clock.ManualClock``.
     :param log_level: of uvicorn's log: critical, error, warning, info, debug.
     :param settings: fields of ``Settings``.
-    :raises OSError: if the port cannot be had.
+    :raises OSError: if the address or the port cannot be had.
     :raises TypeError: for a setting that does not exist.
     :raises ValueError: for a value that a setting does not have.
     """
     service = Service(Settings(**settings), clock)
-    server = Server(create_app(service=service), port, log_level)
+    server = Server(create_app(service=service), port, log_level, host)
     try:
         server.start()
-        yield Emulator(service, server)
+        yield Emulator(service, server, host)
     finally:
         service.faults.interrupt()  # else a slow answer would keep the block from ending
         server.stop()

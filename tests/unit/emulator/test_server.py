@@ -168,7 +168,33 @@ def test_the_command_says_in_one_sentence_that_its_port_is_in_use():
     assert ended.stderr == f"Port {port} of 127.0.0.1 is in use; choose another with --port (0 takes any).\n"
 
 
-@pytest.mark.parametrize("wrong", [["--port", "99999"], ["--contract", "none"], ["--fault-rate", "2"]])
+def test_it_listens_on_loopback_only_unless_told_another_address():
+    with running_emulator() as emulator, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", int(emulator.url.rpartition(":")[2])), timeout=5)
+    with running_emulator(host="127.0.0.2") as emulator:
+        assert emulator.url.startswith("http://127.0.0.2:")
+        assert requests.get(f"{emulator.url}/emulator/health", timeout=5).status_code == 200
+        emulator.down()
+        emulator.up()
+        assert requests.get(f"{emulator.url}/emulator/health", timeout=5).status_code == 200
+
+
+def test_the_command_says_in_one_sentence_that_an_address_is_not_of_this_machine():
+    ended = subprocess.run(
+        [*EMULATOR, "--port", "0", "--host", "192.0.2.1"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "Cannot listen on port 0 of 192.0.2.1: Cannot assign requested address.\n"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--port", "99999"], ["--host", "localhost"], ["--contract", "none"], ["--fault-rate", "2"]],
+)
 def test_the_command_refuses_a_wrong_argument_with_its_usage(wrong):
     ended = subprocess.run([*EMULATOR, *wrong], capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 2

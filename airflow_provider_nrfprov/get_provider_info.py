@@ -28,9 +28,16 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "nRF Cloud Provisioning Service",
                 "python-modules": [
+                    "airflow_provider_nrfprov.operators.block_devices",
                     "airflow_provider_nrfprov.operators.bulk_claim",
+                    "airflow_provider_nrfprov.operators.bulk_ops",
                     "airflow_provider_nrfprov.operators.claim_device",
+                    "airflow_provider_nrfprov.operators.fetch_device",
+                    "airflow_provider_nrfprov.operators.list_devices",
+                    "airflow_provider_nrfprov.operators.provisioning_command",
+                    "airflow_provider_nrfprov.operators.provisioning_rules",
                     "airflow_provider_nrfprov.operators.tag_devices",
+                    "airflow_provider_nrfprov.operators.tags",
                     "airflow_provider_nrfprov.operators.unclaim_devices",
                 ],
             }
@@ -38,14 +45,25 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [
             {
                 "integration-name": "nRF Cloud Provisioning Service",
-                "python-modules": ["airflow_provider_nrfprov.sensors.bulk_ops"],
+                "python-modules": [
+                    "airflow_provider_nrfprov.sensors.bulk_ops",
+                    "airflow_provider_nrfprov.sensors.provisioning_command",
+                ],
             }
         ],
         "triggers": [
             {
                 "integration-name": "nRF Cloud Provisioning Service",
-                "python-modules": ["airflow_provider_nrfprov.triggers.bulk_ops"],
+                "python-modules": [
+                    "airflow_provider_nrfprov.triggers.bulk_ops",
+                    "airflow_provider_nrfprov.triggers.claim_file_arrival",
+                    "airflow_provider_nrfprov.triggers.provisioning_command",
+                ],
             }
+        ],
+        "extra-links": [
+            "airflow_provider_nrfprov.links.nrf_cloud.NrfCloudLink",
+            "airflow_provider_nrfprov.links.report.NrfProvReportLink",
         ],
         "connection-types": [
             {
@@ -53,9 +71,15 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "nRF Cloud Provisioning",
                 "hook-class-name": "airflow_provider_nrfprov.hooks.nrfprov.NrfProvHook",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port", "login"],
+                    # Not the port: Airflow 3.3.1 and 3.3.2 refuse to test a connection that has none
+                    # (apache/airflow#73298), and a field that is hidden cannot be filled in.
+                    "hidden-fields": ["schema", "login"],
                     "relabeling": {"host": "Base URL", "password": "API key"},
-                    "placeholders": {"host": "https://api.provisioning.nrfcloud.com"},
+                    "placeholders": {
+                        "host": "https://api.provisioning.nrfcloud.com",
+                        "password": "of the team in the legacy app: User Account > Current Team Details",
+                        "port": "443; without it Airflow 3.3.1 and 3.3.2 cannot test",
+                    },
                 },
                 "conn-fields": {
                     "bulk_contract": {
@@ -75,12 +99,19 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "Where the status of bulk operations is asked, if not on the host that follows from the base URL",
                         "schema": {"type": ["string", "null"], "format": "url"},
                     },
+                    "portal_url": {
+                        "label": "Page of claimed devices",
+                        "description": "Where the link of a task leads, if not to nRF Cloud's own page",
+                        "schema": {"type": ["string", "null"], "format": "url"},
+                    },
                     "connect_timeout": {
                         "label": "Connect timeout (s)",
+                        "description": "How long the service may take to accept a connection",
                         "schema": {"type": ["number", "null"], "default": 5, "minimum": 0.1},
                     },
                     "read_timeout": {
                         "label": "Read timeout (s)",
+                        "description": "How long it may take to answer; a bulk claim of 1,000 rows may take most of it",
                         "schema": {"type": ["number", "null"], "default": 60, "minimum": 1},
                     },
                     "retry_deadline": {

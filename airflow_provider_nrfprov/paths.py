@@ -33,3 +33,14 @@ def default_report_dir(claim_file: str, run_id: str) -> str:
     )
     folder = f"{name.rsplit('.', 1)[0]}-reports/{safe_run_id}"
     return f"{parent}/{folder}" if parent else folder
+
+
+def folder_and_name(path: str) -> tuple[str, str]:
+    """Part the path or URL of a file into its folder and its name.
+
+    :raises ValueError: if it ends in a slash, so that it names no file.
+    """
+    parent, slash, name = path.rpartition("/")
+    if not name:
+        raise ValueError(f"{path!r} names a folder, not a file")
+    return (parent or slash or "."), name

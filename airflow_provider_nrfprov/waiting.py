@@ -1,4 +1,4 @@
-"""What operators and the sensor share of waiting for bulk operations, in a worker or deferred.
+"""What operators and sensors share of waiting, in a worker or deferred.
 
 Both ways end in the same state: FAILED operations and deadlines raise the same exceptions,
 everything else is an error of the service.
@@ -43,11 +43,16 @@ def deferral(
     from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 
     trigger = NrfProvBulkOpsTrigger(nrfprov_conn_id, waiting, poll_interval, end_time)
-    return trigger, timedelta(seconds=max(0.0, end_time - time.time()) + 2 * poll_interval + 60)
+    return trigger, backstop(poll_interval, end_time)
+
+
+def backstop(poll_interval: float, end_time: float) -> timedelta:
+    """Give Airflow's own time-out for a deferral: later than the trigger's, in case that never speaks."""
+    return timedelta(seconds=max(0.0, end_time - time.time()) + 2 * poll_interval + 60)
 
 
 def read_event(event: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
-    """Give the failed and the still waiting operations of a trigger's event.
+    """Give the ids of what failed, and of what still waits, from a trigger's event.
 
     :raises NrfProvError: if the trigger met an error, or the event is none of ours.
     """
@@ -57,7 +62,7 @@ def read_event(event: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
         case {"status": "timeout", "waiting": [*waiting]}:
             return [], waiting
         case {"status": "error", "message": str(message)}:
-            raise NrfProvError(f"waiting for bulk operations ended with {message}")
+            raise NrfProvError(f"waiting in the triggerer ended with {message}")
     raise NrfProvError(f"the trigger ended with an event that is not understood: {event!r}")
 
 

@@ -24,16 +24,17 @@ with DAG(
         ),
         "tags": Param(
             [],
-            type="array",
+            # Without "null" the form wants a tag as soon as somebody has typed one and taken it away again.
+            type=["null", "array"],
             items={"type": "string", "minLength": 1, "maxLength": 100},
             title="Tags",
             description="Provisioning tags of the device, one a line.",
         ),
-        "dry_run_only": Param(
+        "dry_run": Param(
             False,
             type="boolean",
             title="Dry run",
-            description="Only ask whether the device could be claimed.",
+            description="Only ask whether the device could be claimed, and why not.",
         ),
     },
 ) as dag:
@@ -41,5 +42,5 @@ with DAG(
         task_id="claim_device",
         claim_token="{{ params.claim_token }}",
         tags="{{ params.tags }}",
-        dry_run_only="{{ params.dry_run_only }}",
+        dry_run="{{ params.dry_run }}",
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_nrfprov.api.contract import wanted_roles
 from airflow_provider_nrfprov.api.errors import (
     ConflictError,
     ForbiddenError,
@@ -28,10 +29,6 @@ _HINTS = {
         "The Provisioning API takes the team's API key of the legacy nRF Cloud app "
         "(User Account > Current Team Details); a User API key of the new app is answered 401. "
         "Set it as the password of the Airflow connection."
-    ),
-    403: (
-        "Claiming, tagging, blocking and unclaiming want the role Editor, Admin or Owner in the team "
-        "that the API key belongs to."
     ),
 }
 _NO_SUCH_PATH_HINT = (
@@ -98,7 +95,7 @@ class Answer:
     def error(self, operation: str) -> ServiceError:
         """Build the exception that this answer to an operation is, if its status is an error."""
         kind = UnavailableError if self.status >= 500 else _BY_STATUS.get(self.status, ServiceError)
-        hint = _NO_SUCH_PATH_HINT if self.says_no_such_path_exists() else _HINTS.get(self.status, "")
+        hint = self._hint(operation)
         shown = self.text[:SHOWN_CHARACTERS] or "(empty body)"
         message = f"{operation} was answered {self.status} ({self.method} {self.url}): {shown}"
         return kind(
@@ -108,3 +105,14 @@ class Answer:
             problem=self.problem(),
             retry_after=self.headers.get("Retry-After"),
         )
+
+    def _hint(self, operation: str) -> str:
+        if self.says_no_such_path_exists():
+            return _NO_SUCH_PATH_HINT
+        if self.status == 403 and (roles := wanted_roles(operation)):
+            *others, last = roles
+            return (
+                f"{operation} wants the role {', '.join(others)} or {last} in the team that the API key belongs to "
+                "(by the guides, which do not say it of each operation)."
+            )
+        return _HINTS.get(self.status, "")

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import pendulum
 
-from airflow_provider_nrfprov.api import lookup, operations
+from airflow_provider_nrfprov.api import listing, lookup, onboarding, operations
 from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.device_filter import DeviceFilter
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary, parse_error_summary
-from airflow_provider_nrfprov.api.errors import ConflictError, NrfProvError
-from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest, ClaimedDevice, DryRun, Tag
+from airflow_provider_nrfprov.api.errors import (
+    ConflictError,
+    NotFoundError,
+    NrfProvError,
+    ServiceError,
+    TagError,
+)
+from airflow_provider_nrfprov.api.models import (
+    BulkClaim,
+    BulkOpsRequest,
+    ClaimedDevice,
+    DryRun,
+    ProvisioningCommand,
+    ProvisioningRule,
+    Tag,
+)
+from airflow_provider_nrfprov.api.redaction import redact
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +39,8 @@ class ProvisioningCalls:
 
     Every method raises a subclass of :class:`~airflow_provider_nrfprov.api.errors.NrfProvError`:
     ``ServiceError`` with the service's status and words, ``UnreachableError`` without an answer,
-    ``UnreadableAnswerError`` with one that cannot be read.
+    ``UnreadableAnswerError`` with one that cannot be read. A tag that is empty or has more than 100
+    characters is a ``ValueError``, and nothing is sent.
     """
 
     def get_conn(self) -> ProvisioningClient:
@@ -73,9 +92,27 @@ class ProvisioningCalls:
             raise NrfProvError(f"bulk operation {operation.id} names no uploadedDataUrl")
         return self.get_conn().download(operation.uploaded_data_url)
 
-    def list_claimed_devices(self, filters: Mapping[str, str] | None = None) -> Iterator[ClaimedDevice]:
-        """Yield the claimed devices, page after page. The names that ``filters`` may hold are inferred."""
-        return self.get_conn().iterate(lambda token: operations.list_claimed_devices(token, filters=filters))
+    def fetch_result_data(self, operation: BulkOpsRequest) -> str | None:
+        """Fetch what the service keeps as the result of an operation, ``None`` if it gave no ``resultDataUrl``.
+
+        What such a file holds is unknown, so it is given as it is, but for claim tokens.
+        """
+        if not operation.result_data_url:
+            return None
+        return redact(self.get_conn().download(operation.result_data_url))
+
+    def list_claimed_devices(
+        self,
+        *,
+        tag: str | None = None,
+        status: str | None = None,
+        claimed_after: pendulum.DateTime | None = None,
+    ) -> Iterator[ClaimedDevice]:
+        """Yield the claimed devices, page after page: all, or those for which every condition holds.
+
+        The service's names of the conditions are inferred; what it answers is therefore checked once more.
+        """
+        return listing.list_claimed_devices(self.get_conn(), DeviceFilter(tag, status, claimed_after))
 
     def fetch_claimed_device(self, device_id: str) -> ClaimedDevice:
         """Fetch one claimed device by its UUID; one that is not ours is a ``NotFoundError``."""
@@ -85,9 +122,21 @@ class ProvisioningCalls:
         """Find which of many devices are ours, by UUID."""
         return lookup.find_claimed_devices(self.get_conn(), device_ids)
 
+    def find_on_pages(self, device_ids: Collection[str]) -> tuple[dict[str, ClaimedDevice], bool]:
+        """Find which of many devices are ours as far as the list shows it cheaply, and say whether it showed all."""
+        return lookup.find_on_pages(self.get_conn(), device_ids)
+
     def set_device_tags(self, device_id: str, tags: Iterable[str]) -> None:
         """Replace the tags of a claimed device (method and path of this call are inferred)."""
         self.get_conn().send(operations.set_device_tags(device_id, tags))
+
+    def block_device(self, device_id: str) -> None:
+        """Keep a claimed device from the Provisioning Service; its pending commands wait. It stays ours and onboarded."""
+        self.get_conn().send(operations.block_device(device_id))
+
+    def unblock_device(self, device_id: str) -> None:
+        """Let a blocked device connect to the Provisioning Service again; its pending commands run then."""
+        self.get_conn().send(operations.unblock_device(device_id))
 
     def unclaim_device(self, device_id: str) -> None:
         """Give a device up: anybody may claim it then, and its data in Device Management is deleted."""
@@ -101,17 +150,160 @@ class ProvisioningCalls:
         """Create a tag; one that exists is a ``ConflictError`` (inferred)."""
         self.get_conn().send(operations.create_tag(tag, description))
 
-    def ensure_tag(self, tag: str, description: str = "") -> None:
-        """Create a tag unless it exists."""
+    def ensure_tag(self, tag: str, description: str = "") -> bool:
+        """Create a tag unless it exists; give whether it was created just now."""
+        # Sent again after an answer that was lost, it is a conflict, and that is an end as good.
+        create = replace(operations.create_tag(tag, description), repeatable=True)
         try:
-            self.create_tag(tag, description)
+            self.get_conn().send(create)
         except ConflictError:
-            _log.debug("tag %r exists already", tag)
+            return False
+        except ServiceError as error:
+            # That an existing tag is a conflict is inferred.
+            if error.status not in {400, 422} or self.find_tag(tag) is None:
+                raise
+            return False
+        return True
 
-    def update_tag(self, tag_id: str, tag: str, description: str = "") -> None:
-        """Rename a tag, on every device that has it."""
-        self.get_conn().send(operations.update_tag(tag_id, tag, description))
+    def list_device_tags(self, device_id: str) -> list[Tag]:
+        """Give the tags of one device; one that is not ours is a ``NotFoundError``.
 
-    def delete_tag(self, tag_id: str) -> None:
-        """Delete a tag; it leaves every device that has it."""
-        self.get_conn().send(operations.delete_tag(tag_id))
+        The guide gives a path for this whose id may as well be meant to be a tag's. Where it finds no
+        device, the device itself is fetched: its tags have names then, and no ids.
+        """
+        client = self.get_conn()
+        try:
+            return list(client.iterate(lambda token: operations.list_device_tags(device_id, token)))
+        except NotFoundError:
+            return [Tag(tag) for tag in self.fetch_claimed_device(device_id).tags]
+
+    def find_tag(self, tag: str) -> Tag | None:
+        """Find a tag of the team by its name, ``None`` if there is none."""
+        return next((known for known in self.list_tags() if known.tag == tag), None)
+
+    def rename_tag(self, tag: str, new_tag: str, description: str | None = None) -> int:
+        """Rename a tag on every device that has it (UpdateTag); give how many devices that touched.
+
+        A tag that is not there while there is one of the new name was renamed before: 0 devices.
+
+        :param description: a new one; by default the tag keeps its own.
+        :raises TagError: if there is no such tag, or another one has the new name.
+        """
+        operations.checked_tag(new_tag)
+        known = {each.tag: each for each in self.list_tags()}
+        present = known.get(tag)
+        if present is None:
+            if new_tag in known:
+                return 0
+            raise TagError(f"there is no tag {tag!r} to rename")
+        if new_tag != tag and new_tag in known:
+            raise TagError(
+                f"{tag!r} cannot become {new_tag!r}, which is a tag already; give its devices the other tag and delete it"
+            )
+        touched = self._count(tag)
+        description = present.description or "" if description is None else description
+        self.get_conn().send(operations.update_tag(present.id or present.tag, new_tag, description))
+        return touched
+
+    def delete_tag(self, tag: str, *, from_devices: bool = False) -> int:
+        """Delete a tag (DeleteTags); give from how many devices it was taken. One that is not there is done.
+
+        Looking and deleting are two requests: a device that gets the tag in between loses it.
+
+        :param from_devices: delete it even though devices carry it.
+        :raises TagError: if devices carry it and ``from_devices`` is not set.
+        """
+        present = self.find_tag(tag)
+        if present is None:
+            return 0
+        carried = self._count(tag)
+        if carried and not from_devices:
+            raise TagError(f"{carried} device(s) carry the tag {tag!r}; nothing is deleted")
+        try:
+            self.get_conn().send(operations.delete_tag(present.id or present.tag))
+        except NotFoundError:
+            _log.debug("tag %r is gone already", tag)
+        return carried
+
+    def _count(self, tag: str) -> int:
+        return sum(1 for _ in self.list_claimed_devices(tag=tag))
+
+    def list_rules(self) -> Iterator[ProvisioningRule]:
+        """Yield the team's provisioning rules, page after page."""
+        return self.get_conn().iterate(operations.list_rules)
+
+    def create_rule(
+        self,
+        name: str,
+        commands: Iterable[Mapping[str, Any]],
+        tags: Iterable[str],
+        description: str = "",
+        *,
+        active: bool = True,
+    ) -> None:
+        """Create a provisioning rule: so many commands for every device that has one of these tags.
+
+        An active rule can be changed no more. One of this name is a ``ConflictError`` (inferred).
+
+        :param commands: each ``{"request": {kind: fields}}``.
+        """
+        self.get_conn().send(operations.create_rule(name, commands, tags, description, active=active))
+
+    def ensure_onboarding_rule(
+        self,
+        sec_tag: int = onboarding.DEFAULT_SEC_TAG,
+        certificates: str = onboarding.ROOT_CERTIFICATES,
+    ) -> tuple[ProvisioningRule, bool]:
+        """Make the rule that onboards devices with the tag ``nrf-cloud-onboarding``, unless there is one.
+
+        As Nordic's own tool does it: any rule for that tag will do, whatever its commands are; and the tag is
+        created, too.
+
+        :param sec_tag: security tag of the modem for keys and certificates.
+        :param certificates: PEM of the roots that a device trusts; Amazon's and Nordic's by default.
+        :return: the rule, and whether it was made just now.
+        :raises NrfProvError: also if a rule for another tag has the name of this one.
+        """
+        found = self._onboarding_rule()
+        self.ensure_tag(onboarding.ONBOARDING_TAG, onboarding.ONBOARDING_TAG_DESCRIPTION)
+        if found is not None:
+            return found, False
+        try:
+            self.create_rule(
+                onboarding.ONBOARDING_RULE,
+                onboarding.onboarding_commands(sec_tag, certificates),
+                [onboarding.ONBOARDING_TAG],
+                onboarding.ONBOARDING_RULE_DESCRIPTION,
+            )
+        except ConflictError:
+            # Somebody else was faster, or the name is another rule's.
+            made = self._onboarding_rule()
+            if made is None:
+                raise
+            return made, False
+        made = self._onboarding_rule()
+        if made is None:
+            raise NrfProvError("the onboarding rule was created, but is not among the rules")
+        return made, True
+
+    def _onboarding_rule(self) -> ProvisioningRule | None:
+        return next((rule for rule in self.list_rules() if onboarding.ONBOARDING_TAG in rule.tags), None)
+
+    def create_command(
+        self, device_id: str, request: Mapping[str, Any], description: str = ""
+    ) -> ProvisioningCommand:
+        """Give a device a provisioning command (CreateDeviceProvisioningCommand); it has at most 20.
+
+        Sent twice it is two commands: it is not repeated after an answer that was lost.
+
+        :param request: one key, the kind of command, to its fields: ``{"finished": {}}``.
+        """
+        return self.get_conn().send(operations.create_command(device_id, request, description))
+
+    def list_commands(self, device_id: str) -> Iterator[ProvisioningCommand]:
+        """Yield the provisioning commands of a device, page after page (the path is inferred)."""
+        return self.get_conn().iterate(lambda token: operations.list_commands(device_id, token))
+
+    def fetch_command(self, device_id: str, command_id: str) -> ProvisioningCommand:
+        """Fetch one provisioning command of a device, and its response once it has one."""
+        return self.get_conn().send(operations.fetch_command(device_id, command_id))

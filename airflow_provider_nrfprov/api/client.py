@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 import re
+import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TypeVar
@@ -21,10 +23,13 @@ from airflow_provider_nrfprov.api.contract import Endpoint, Host, base_urls, end
 from airflow_provider_nrfprov.api.errors import (
     ConfigurationError,
     NrfProvError,
+    RateLimitedError,
+    ServiceError,
     UnreachableError,
 )
 from airflow_provider_nrfprov.api.models import Page
 from airflow_provider_nrfprov.api.operations import Operation
+from airflow_provider_nrfprov.api.pace import Pace
 from airflow_provider_nrfprov.api.redaction import redact
 from airflow_provider_nrfprov.api.retry import Retry
 
@@ -49,7 +54,11 @@ class _BearerAuth(AuthBase):
 
 
 class ProvisioningClient:
-    """Talks to one team's Provisioning Service.
+    """Talks to one team's Provisioning Service. Several threads may use one client.
+
+    Each thread has a ``requests.Session`` of its own, since requests promises nothing of a shared one (its
+    cookies and headers are changed as it is used). All of them keep one :class:`~airflow_provider_nrfprov.api.pace.Pace`:
+    a 429, or whatever has a ``Retry-After``, slows every thread down.
 
     :param api_key: the team's API key of the legacy nRF Cloud app; opaque, never shown.
     :param urls: base URL of each host, see :func:`~airflow_provider_nrfprov.api.contract.base_urls`.
@@ -84,8 +93,11 @@ class ProvisioningClient:
         self._candidates = dict(endpoint_candidates or endpoints())
         self._timeout = (connect_timeout, read_timeout)
         self._retry = retry or Retry()
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = f"airflow-provider-nrfprov/{__version__}"
+        self._pace = Pace()
+        self._of_thread = threading.local()
+        # Weak: a thread that ends gives its connections up.
+        self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
+        self._sessions_lock = threading.Lock()
 
     def __enter__(self) -> ProvisioningClient:
         return self
@@ -96,8 +108,19 @@ class ProvisioningClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections that are kept open."""
-        self._session.close()
+        """Close the connections that are kept open, those of all threads."""
+        with self._sessions_lock:
+            for session in self._sessions:
+                session.close()
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._of_thread, "session", None)
+        if session is None:
+            session = self._of_thread.session = requests.Session()
+            session.headers["User-Agent"] = f"airflow-provider-nrfprov/{__version__}"
+            with self._sessions_lock:
+                self._sessions.add(session)
+        return session
 
     def send(self, operation: Operation[ResultT]) -> ResultT:
         """Send an operation, on the first of its paths that the service has, and read the answer.
@@ -163,7 +186,7 @@ class ProvisioningClient:
         return answer.body
 
     def _repeatedly(self, send: Callable[[], ResultT], name: str, *, repeatable: bool) -> ResultT:
-        started = time.monotonic()
+        sent_at = started = self._pace.wait_for_turn()
         for attempt in itertools.count(1):
             try:
                 return send()
@@ -173,9 +196,21 @@ class ProvisioningClient:
                 )
                 if wait is None:
                     raise
-                _log.info("%s: %s; asking again in %.1f s", name, str(error).splitlines()[0], wait)
-                time.sleep(wait)
+                self._wait(name, error, sent_at, wait)
+            sent_at = self._pace.wait_for_turn()
         raise AssertionError("unreachable")
+
+    def _wait(self, name: str, error: NrfProvError, sent_at: float, seconds: float) -> None:
+        why = str(error).splitlines()[0]
+        if not _asks_to_wait(error):
+            _log.info("%s: %s; asking again in %.1f s", name, why, seconds)
+            time.sleep(seconds)
+        elif distance := self._pace.slow_down(sent_at, seconds):
+            # One line for all the threads that are told the same now.
+            _log.info(
+                "%s: %s; nothing is sent for %.1f s, and at most %.3g requests a second then",
+                name, why, seconds, 1 / distance,
+            )  # fmt: skip
 
     def _exchange(self, operation: Operation[ResultT], endpoint: Endpoint) -> Answer:
         parts = {name: quote(part, safe="") for name, part in operation.path_parts.items()}
@@ -195,7 +230,7 @@ class ProvisioningClient:
         authorized: bool = True,
     ) -> Answer:
         try:
-            response = self._session.request(
+            response = self._session().request(
                 method,
                 url,
                 params=query,
@@ -221,6 +256,12 @@ class ProvisioningClient:
         return UnreachableError(
             f"{method} {url} {what}: {type(error).__name__}: {reason}", maybe_sent=maybe_sent
         )
+
+
+def _asks_to_wait(error: NrfProvError) -> bool:
+    return isinstance(error, RateLimitedError) or (
+        isinstance(error, ServiceError) and bool(error.retry_after)
+    )
 
 
 def _is_unknown_path(answer: Answer) -> bool:

@@ -17,12 +17,29 @@ from urllib.parse import urlsplit, urlunsplit
 from airflow_provider_nrfprov.api.errors import ConfigurationError
 
 DEFAULT_BASE_URL = "https://api.provisioning.nrfcloud.com"
+CLAIMED_DEVICES_PAGE = "https://nrfcloud.com/#/claimed-devices"
+"""The portal's page of claimed devices. Inferred: the guide names the menu entry, not the address. The address of a
+bulk operation's page is unknown."""
 MAX_ROWS_PER_REQUEST = 1000
 """Rows in one bulk claim. Confirmed as Nordic's own chunk size and for sibling APIs; inferred here."""
 MAX_TAG_CHARACTERS = 100
 """Confirmed by the guide "Claiming device ownership through the APIs"."""
+BLOCKED_STATUS = "BLOCKED"
+"""Status of a blocked device. Inferred: only READY is documented. A device of another status is sent the block."""
 MAX_PAGE_LIMIT = 100
 """Items in a page of a list. Inferred from the sibling API."""
+CLAIMED_DEVICES_FILTERS: Mapping[str, str] = MappingProxyType(
+    {"tag": "tag", "status": "status", "claimed_after": "claimedAfter"}
+)
+"""Our name of a filter of ListClaimedDevices to the service's. The guide says that there are filters and
+names none: these are inferred. What a list holds is therefore checked against them here once more."""
+COMMAND_NOT_ENDED = frozenset({"PENDING", "IN_PROGRESS"})
+"""Statuses of a provisioning command that has not ended; every other one is an end. Confirmed: so
+Nordic's own tool reads them."""
+COMMAND_SUCCEEDED = "SUCCEEDED"
+"""The status of a provisioning command that was carried out. Inferred from bulk operations."""
+COMMAND_FAILED = "FAILED"
+"""The status of a provisioning command that could not be carried out. Inferred from bulk operations."""
 
 
 class Host(Enum):
@@ -75,6 +92,10 @@ ENDPOINTS: Mapping[str, tuple[Endpoint, ...]] = MappingProxyType(
             Endpoint("PATCH", "/claimed-devices/{device_id}", confirmed=False, source=_SIBLINGS),
             Endpoint("PUT", "/claimed-devices/{device_id}", confirmed=False, source=_SIBLINGS),
         ),
+        "BlockClaimedDevice": (Endpoint("POST", "/claimed-devices/{device_id}/block", source=_GUIDE_2023),),
+        "UnblockClaimedDevice": (
+            Endpoint("POST", "/claimed-devices/{device_id}/unblock", source=_GUIDE_2023),
+        ),
         "UnclaimDevice": (Endpoint("DELETE", "/claimed-devices/{device_id}", source=_NORDIC_TOOL),),
         "ListTags": (
             Endpoint("GET", "/provisioning/tags", source=_NORDIC_TOOL),
@@ -92,6 +113,22 @@ ENDPOINTS: Mapping[str, tuple[Endpoint, ...]] = MappingProxyType(
             Endpoint("DELETE", "/provisioning/tags/{tag_id}", confirmed=False, source=_SIBLINGS),
             Endpoint("DELETE", "/claimed-devices/tags/{tag_id}", source=_GUIDE_2023),
         ),
+        "ListDeviceTags": (
+            # The guide's text says that the id is a device's here; its example is the id of a tag.
+            Endpoint("GET", "/provisioning/tags/{device_id}", confirmed=False, source=_SIBLINGS),
+            Endpoint("GET", "/claimed-devices/tags/{device_id}", source=_GUIDE_2023),
+        ),
+        "CreateDeviceProvisioningCommand": (
+            Endpoint("POST", "/claimed-devices/{device_id}/provisioning", source=_NORDIC_TOOL),
+        ),
+        "ListDeviceProvisioningCommands": (
+            Endpoint("GET", "/claimed-devices/{device_id}/provisioning", confirmed=False, source=_SIBLINGS),
+        ),
+        "FetchDeviceProvisioningCommand": (
+            Endpoint("GET", "/claimed-devices/{device_id}/provisioning/{command_id}", source=_NORDIC_TOOL),
+        ),
+        "CreateProvisioningRule": (Endpoint("POST", "/provisioning-rules", source=_NORDIC_TOOL),),
+        "ListProvisioningRules": (Endpoint("GET", "/provisioning-rules", source=_NORDIC_TOOL),),
         "FetchBulkOpsRequest": (
             Endpoint(
                 "GET",
@@ -105,6 +142,23 @@ ENDPOINTS: Mapping[str, tuple[Endpoint, ...]] = MappingProxyType(
         ),
     }
 )
+
+CHANGING_ROLES = ("Editor", "Admin", "Owner")
+"""Roles that may change something. Confirmed by the guides for the service as a whole."""
+READING_ROLES = ("Viewer", *CHANGING_ROLES)
+"""Roles that may read. Inferred: today's guide says that some operations are open to viewers, not which."""
+
+
+def wanted_roles(operation: str) -> tuple[str, ...]:
+    """Give the roles of which an operation wants one, none for what is no operation (a download).
+
+    Where the line lies between reading and changing is inferred.
+    """
+    methods = {endpoint.method for endpoint in ENDPOINTS.get(operation, ())}
+    if not methods:
+        return ()
+    return READING_ROLES if methods == {"GET"} else CHANGING_ROLES
+
 
 _OVERRIDE = re.compile(r"^(GET|POST|PUT|PATCH|DELETE) (/\S*)$")
 
@@ -146,6 +200,15 @@ def _overridden(name: str, override: str) -> Endpoint:
         parts = ", ".join(f"{{{part}}}" for part in wanted) or "no {…} part"
         raise ConfigurationError(f"extra 'endpoints' gives {path!r} for {name}; the path has to hold {parts}")
     return replace(known, method=match[1], path=path, confirmed=False, source="connection extra 'endpoints'")
+
+
+def claimed_devices_page(host: str | None) -> str | None:
+    """Give the portal's page of claimed devices; ``None`` if the service of a connection is not Nordic's own.
+
+    :raises ConfigurationError: if the base URL cannot be one.
+    """
+    name = urlsplit(_base_url(host or DEFAULT_BASE_URL)).hostname or ""
+    return CLAIMED_DEVICES_PAGE if f".{name}".endswith(".nrfcloud.com") else None
 
 
 def base_urls(host: str | None, cloud_url: str | None = None) -> dict[Host, str]:

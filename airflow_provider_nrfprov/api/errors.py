@@ -83,3 +83,7 @@ class RateLimitedError(ServiceError):
 
 class UnavailableError(ServiceError):
     """5xx: the service failed; whether it did what was asked is not known, but for 503."""
+
+
+class TagError(NrfProvError):
+    """A tag cannot be renamed or deleted as asked: it is not there, a name is taken, or devices carry it."""

@@ -13,6 +13,8 @@ from typing import Any, Generic, TypeVar
 
 import pendulum
 
+from airflow_provider_nrfprov.api.contract import COMMAND_NOT_ENDED
+
 ItemT = TypeVar("ItemT")
 Json = Mapping[str, Any]
 
@@ -50,6 +52,20 @@ class ClaimedDevice:
             claimed_at=_time(body.get("claimedAt")),
             extra=_others(body, names),
         )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the attributes as JSON has them, ``claimed_at`` as ISO 8601; without ``extra``."""
+        return {
+            "id": self.id,
+            "device_type": self.device_type,
+            "firmware_id": self.firmware_id,
+            "imei": self.imei,
+            "owner_id": self.owner_id,
+            "ownership_status": self.ownership_status,
+            "tags": list(self.tags),
+            "status": self.status,
+            "claimed_at": _iso(self.claimed_at),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +151,16 @@ class BulkOpsRequest:
             extra=_others(body, names),
         )
 
+    def as_dict(self) -> dict[str, Any]:
+        """Give what says how it stands, as JSON has it, times as ISO 8601; no URLs, no ``extra``."""
+        return {
+            "id": self.id,
+            "status": self.status,
+            "endpoint": self.endpoint,
+            "requested_at": _iso(self.requested_at),
+            "completed_at": _iso(self.completed_at),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Tag:
@@ -160,6 +186,73 @@ class Tag:
 
 
 @dataclass(frozen=True, slots=True)
+class ProvisioningCommand:
+    """A command that a device carries out when it connects to the Provisioning Service.
+
+    What was requested stays out of ``repr``: it may hold a private key or a pre-shared one.
+    """
+
+    id: str
+    status: str
+    """``PENDING`` or ``IN_PROGRESS``; anything else is an end, ``SUCCEEDED`` and ``FAILED`` by inference."""
+    description: str | None = None
+    request: Json = field(default_factory=dict, repr=False)
+    """One key, the kind of command, to its fields; empty if the service does not give it back."""
+    response: Any = field(default=None, repr=False)
+    """What the device answered, under the request's key (a CSR: ``{"certificateSigningRequest": {"message": …}}``)."""
+    extra: Json = field(default_factory=dict, repr=False)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the command has ended, by the status as Nordic's own tool reads it."""
+        return self.status not in COMMAND_NOT_ENDED
+
+    @classmethod
+    def from_json(cls, body: Json) -> ProvisioningCommand:
+        """Read the JSON object of one command. Raises KeyError or TypeError if it is none.
+
+        A new command may come without a status (inferred); it is pending then.
+        """
+        request = body.get("request")
+        return cls(
+            id=str(body["id"]),
+            status=str(body.get("status") or PENDING),
+            description=body.get("description"),
+            request=request if isinstance(request, Mapping) else {},
+            response=body.get("response"),
+            extra=_others(body, {"id", "status", "description", "request", "response"}),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProvisioningRule:
+    """A provisioning rule: commands for every device that has one of its tags."""
+
+    name: str
+    id: str | None = None
+    description: str | None = None
+    status: str | None = None
+    """``DRAFT`` until it is activated (confirmed); the name of the other is unknown."""
+    tags: tuple[str, ...] = ()
+    commands: tuple[Json, ...] = field(default=(), repr=False)
+    """Each ``{"request": {kind: fields}}``."""
+    extra: Json = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, body: Json) -> ProvisioningRule:
+        """Read the JSON object of one rule. Raises KeyError or TypeError if it is none."""
+        return cls(
+            name=str(body["name"]),
+            id=body.get("id"),
+            description=body.get("description"),
+            status=body.get("status"),
+            tags=tuple(body.get("tags") or ()),
+            commands=tuple(body.get("commands") or ()),
+            extra=_others(body, {"name", "id", "description", "status", "tags", "commands"}),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[ItemT]):
     """One page of a list. ``next_page_token`` is ``None`` on the last one."""
 
@@ -169,6 +262,10 @@ class Page(Generic[ItemT]):
 
 def _others(body: Json, known: set[str]) -> Json:
     return {name: value for name, value in body.items() if name not in known}
+
+
+def _iso(moment: pendulum.DateTime | None) -> str | None:
+    return moment.isoformat() if moment else None
 
 
 def _time(value: object) -> pendulum.DateTime | None:

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import pendulum
 
 from airflow_provider_nrfprov.api.answer import Answer
+from airflow_provider_nrfprov.api.contract import MAX_TAG_CHARACTERS
 from airflow_provider_nrfprov.api.error_summary import parse_error_summary
 from airflow_provider_nrfprov.api.models import (
     BulkClaim,
@@ -22,6 +23,8 @@ from airflow_provider_nrfprov.api.models import (
     DryRun,
     FailedClaim,
     Page,
+    ProvisioningCommand,
+    ProvisioningRule,
     Tag,
 )
 from airflow_provider_nrfprov.api.redaction import redact
@@ -54,7 +57,7 @@ class Operation(Generic[ResultT]):
 def claim_device(claim_token: str, tags: Iterable[str] = ()) -> Operation[ClaimedDevice]:
     """ClaimDeviceOwnership of one device; a device that is claimed already is a conflict (409, inferred)."""
     body: dict[str, Any] = {"claimToken": claim_token}
-    if tags := list(tags):
+    if tags := [checked_tag(tag) for tag in tags]:
         body["tags"] = tags
     return Operation(
         "ClaimDeviceOwnership", _read_object(ClaimedDevice.from_json), json=body, repeatable=False
@@ -142,8 +145,21 @@ def fetch_claimed_device(device_id: str) -> Operation[ClaimedDevice]:
 def set_device_tags(device_id: str, tags: Iterable[str]) -> Operation[None]:
     """Replace the tags of a claimed device (UpdateClaimedDevice; method and path inferred)."""
     return Operation(
-        "UpdateClaimedDevice", _read_nothing, path_parts={"device_id": device_id}, json={"tags": list(tags)}
+        "UpdateClaimedDevice",
+        _read_nothing,
+        path_parts={"device_id": device_id},
+        json={"tags": [checked_tag(tag) for tag in tags]},
     )
+
+
+def block_device(device_id: str) -> Operation[None]:
+    """BlockClaimedDevice; what is answered besides success, and of a blocked device, is unknown."""
+    return Operation("BlockClaimedDevice", _read_nothing, path_parts={"device_id": device_id})
+
+
+def unblock_device(device_id: str) -> Operation[None]:
+    """UnblockClaimedDevice; what is answered besides success, and of a device that is not blocked, is unknown."""
+    return Operation("UnblockClaimedDevice", _read_nothing, path_parts={"device_id": device_id})
 
 
 def unclaim_device(device_id: str) -> Operation[None]:
@@ -156,10 +172,25 @@ def list_tags(page_token: str | None = None, *, page_limit: int = 100) -> Operat
     return Operation("ListTags", _read_page(Tag.from_json), query=_page_query(page_token, page_limit, {}))
 
 
+def list_device_tags(
+    device_id: str, page_token: str | None = None, *, page_limit: int = 100
+) -> Operation[Page[Tag]]:
+    """List the tags of one device (that the path takes a device's id is the guide's word; see contract)."""
+    return Operation(
+        "ListDeviceTags",
+        _read_page(Tag.from_json),
+        path_parts={"device_id": device_id},
+        query=_page_query(page_token, page_limit, {}),
+    )
+
+
 def create_tag(tag: str, description: str = "") -> Operation[None]:
     """Create a tag; one that exists is a conflict (409, inferred)."""
     return Operation(
-        "CreateTag", _read_nothing, json={"tag": tag, "description": description}, repeatable=False
+        "CreateTag",
+        _read_nothing,
+        json={"tag": checked_tag(tag), "description": description},
+        repeatable=False,
     )
 
 
@@ -169,13 +200,104 @@ def update_tag(tag_id: str, tag: str, description: str = "") -> Operation[None]:
         "UpdateTag",
         _read_nothing,
         path_parts={"tag_id": tag_id},
-        json={"tag": tag, "description": description},
+        json={"tag": checked_tag(tag), "description": description},
     )
 
 
 def delete_tag(tag_id: str) -> Operation[None]:
     """DeleteTags: the tag leaves every device that has it."""
     return Operation("DeleteTags", _read_nothing, path_parts={"tag_id": tag_id})
+
+
+def checked_tag(tag: str) -> str:
+    """Give a tag back that can be one.
+
+    :raises ValueError: if it is empty or has more than 100 characters; nothing is sent then.
+    """
+    if not tag:
+        raise ValueError("a tag is empty")
+    if len(tag) > MAX_TAG_CHARACTERS:
+        raise ValueError(
+            f"a tag has {len(tag)} characters, at most {MAX_TAG_CHARACTERS} are allowed: {tag!r}"
+        )
+    return tag
+
+
+def create_command(
+    device_id: str, request: Mapping[str, Any], description: str = ""
+) -> Operation[ProvisioningCommand]:
+    """CreateDeviceProvisioningCommand: one key, the kind of command, to its fields.
+
+    A device has at most 20 commands. Sent twice, it is two commands.
+    """
+    body: dict[str, Any] = {"request": dict(request)}
+    if description:
+        body["description"] = description
+    return Operation(
+        "CreateDeviceProvisioningCommand",
+        _read_object(ProvisioningCommand.from_json),
+        path_parts={"device_id": device_id},
+        json=body,
+        repeatable=False,
+    )
+
+
+def list_commands(
+    device_id: str, page_token: str | None = None, *, page_limit: int = 100
+) -> Operation[Page[ProvisioningCommand]]:
+    """List the provisioning commands of a device. Those of a rule are there once the device was online."""
+    return Operation(
+        "ListDeviceProvisioningCommands",
+        _read_page(ProvisioningCommand.from_json),
+        path_parts={"device_id": device_id},
+        query=_page_query(page_token, page_limit, {}),
+    )
+
+
+def fetch_command(device_id: str, command_id: str) -> Operation[ProvisioningCommand]:
+    """Fetch one provisioning command of a device."""
+    return Operation(
+        "FetchDeviceProvisioningCommand",
+        _read_object(ProvisioningCommand.from_json),
+        path_parts={"device_id": device_id, "command_id": command_id},
+    )
+
+
+def list_rules(page_token: str | None = None, *, page_limit: int = 100) -> Operation[Page[ProvisioningRule]]:
+    """ListProvisioningRules."""
+    return Operation(
+        "ListProvisioningRules",
+        _read_page(ProvisioningRule.from_json),
+        query=_page_query(page_token, page_limit, {}),
+    )
+
+
+def create_rule(
+    name: str,
+    commands: Iterable[Mapping[str, Any]],
+    tags: Iterable[str],
+    description: str = "",
+    *,
+    active: bool = True,
+) -> Operation[None]:
+    """CreateProvisioningRule; one of this name is a conflict (names are unique; 409 is inferred).
+
+    :param commands: each ``{"request": {kind: fields}}``.
+    :param tags: the rule is for devices that have one of them.
+    :param active: else it is a draft, which can be edited until it is activated.
+    """
+    return Operation(
+        "CreateProvisioningRule",
+        _read_nothing,
+        json={
+            "name": name,
+            "description": description,
+            "active": active,
+            "commands": [dict(command) for command in commands],
+            "tags": [checked_tag(tag) for tag in tags],
+        },
+        repeatable=False,
+    )
 
 
 def _page_query(

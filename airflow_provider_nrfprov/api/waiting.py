@@ -1,8 +1,9 @@
-"""Waiting for bulk operations: one policy for the worker and the triggerer, without sleeping itself."""
+"""Waiting for what the service does in its own time: one policy for the worker and the triggerer, without sleeping itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from airflow_provider_nrfprov.api.errors import (
     NrfProvError,
@@ -10,7 +11,7 @@ from airflow_provider_nrfprov.api.errors import (
     UnreachableError,
     UnreadableAnswerError,
 )
-from airflow_provider_nrfprov.api.models import FAILED, BulkOpsRequest
+from airflow_provider_nrfprov.api.models import SUCCEEDED
 
 FAILURES_IN_A_ROW = 20
 """After so many rounds without an answer a wait ends with the last error."""
@@ -23,51 +24,107 @@ def is_transient(error: NrfProvError) -> bool:
     return isinstance(error, (UnreachableError, UnreadableAnswerError))
 
 
-class BulkOpsWatch:
-    """Which of some bulk operations are still to be waited for.
+class Awaited(Protocol):
+    """What is waited for, as the service last described it."""
 
-    A status that is not known is waited for, and said once in ``notes``.
+    @property
+    def status(self) -> str:
+        """Its status, in the service's words."""
+        ...
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the status is a final one."""
+        ...
+
+
+class Watch:
+    """Which of some things of the service are still to be waited for.
+
+    Each change of a status is said once in ``notes``.
+
+    :param ids: their ids.
+    :param what: what they are, in the singular, for the notes.
     """
 
-    def __init__(self, bulk_ops_request_ids: Iterable[str]) -> None:
-        self.waiting = list(dict.fromkeys(bulk_ops_request_ids))
+    def __init__(self, ids: Iterable[str], what: str) -> None:
+        self.waiting = list(dict.fromkeys(ids))
         self.failed: list[str] = []
-        """Operations that ended FAILED: some of their rows may have been carried out."""
+        """What ended with another status than SUCCEEDED."""
         self.notes: list[str] = []
         """What changed in the newest round, one sentence each."""
+        self._what = what
         self._statuses: dict[str, str] = {}
         self._failures = 0
 
     @property
     def is_done(self) -> bool:
-        """Whether every operation has ended."""
+        """Whether everything has ended."""
         return not self.waiting
 
-    def ask(self, fetch: Callable[[str], BulkOpsRequest]) -> None:
-        """Ask once about each operation that is waited for.
+    def ask(self, fetch: Callable[[str], Awaited]) -> None:
+        """Ask once about each that is waited for.
 
         A transient error ends the round; the next round goes on with what is left.
 
         :raises NrfProvError: a permanent error, or the transient one that was one too many.
         """
         self.notes = []
-        for operation_id in list(self.waiting):
+        for id_ in list(self.waiting):
             try:
-                operation = fetch(operation_id)
+                awaited = fetch(id_)
             except NrfProvError as error:
-                self._failures += 1
-                if not is_transient(error) or self._failures >= FAILURES_IN_A_ROW:
-                    raise
-                self.notes.append(f"asking failed {self._failures} time(s) in a row: {error}")
+                self._bear(error)
                 return
-            self._take(operation_id, operation)
+            self._take(id_, awaited)
         self._failures = 0
 
-    def _take(self, operation_id: str, operation: BulkOpsRequest) -> None:
-        if self._statuses.get(operation_id) != operation.status:
-            self._statuses[operation_id] = operation.status
-            self.notes.append(f"bulk operation {operation_id} is {operation.status}")
-        if operation.is_finished:
-            self.waiting.remove(operation_id)
-            if operation.status == FAILED:
-                self.failed.append(operation_id)
+    def hear(self, found: Mapping[str, Awaited | NrfProvError], error: NrfProvError | None = None) -> None:
+        """Take what somebody else found out in a round.
+
+        :param found: what is known of some of those that are waited for.
+        :param error: what kept the round from finding out about the others.
+        :raises NrfProvError: as :meth:`ask` does.
+        """
+        self.notes = []
+        for id_, awaited in found.items():
+            if isinstance(awaited, NrfProvError):
+                self._bear(awaited)
+            else:
+                self._take(id_, awaited)
+        if error is None:
+            self._failures = 0
+        elif self.waiting:
+            self._bear(error)
+
+    def _bear(self, error: NrfProvError) -> None:
+        self._failures += 1
+        if not is_transient(error) or self._failures >= FAILURES_IN_A_ROW:
+            raise error
+        self.notes.append(f"asking failed {self._failures} time(s) in a row: {error}")
+
+    def _take(self, id_: str, awaited: Awaited) -> None:
+        if self._statuses.get(id_) != awaited.status:
+            self._statuses[id_] = awaited.status
+            self.notes.append(f"{self._what} {id_} is {awaited.status}")
+        if awaited.is_finished:
+            self.waiting.remove(id_)
+            if awaited.status != SUCCEEDED:
+                self.failed.append(id_)
+
+
+class BulkOpsWatch(Watch):
+    """Waits for bulk operations. One that is FAILED may have carried out some of its rows.
+
+    A status that is not known is waited for.
+    """
+
+    def __init__(self, bulk_ops_request_ids: Iterable[str]) -> None:
+        super().__init__(bulk_ops_request_ids, "bulk operation")
+
+
+class CommandWatch(Watch):
+    """Waits for provisioning commands of one device. A status that is not known is an end, and no success."""
+
+    def __init__(self, command_ids: Iterable[str]) -> None:
+        super().__init__(command_ids, "provisioning command")

@@ -51,6 +51,8 @@ class ClaimJob:
         self._ledger = ledger
         self._service = service
         self._log = log
+        self.operations: list[str] = []
+        """Ids of the bulk operations that :meth:`settle` has come across."""
 
     @classmethod
     def plan(
@@ -127,6 +129,7 @@ class ClaimJob:
         :raises ClaimFileError: if the file is not the one any more that was sent.
         """
         plan = self._ledger.plan
+        self.operations.clear()
         if digest_of(self._claim_file, plan.tags, plan.rows_per_request) != plan.digest:
             raise ClaimFileError(
                 f"{self._claim_file} has changed since its rows were sent; put the sent file back to get its "
@@ -134,6 +137,8 @@ class ClaimJob:
             )
         for chunk in self._chunks():
             entry = self._ledger.entry(chunk.number)
+            if entry is not None and entry.bulk_ops_request_id:
+                self.operations.append(entry.bulk_ops_request_id)
             outcomes = settle_chunk(chunk.sendable, entry, self._service, self._log)
             yield from outcomes if len(outcomes) == len(chunk.rows) else _with_rejected(chunk, outcomes)
 

@@ -117,15 +117,15 @@ def write_report(folder: Folder, outcomes: Iterable[RowOutcome]) -> Summary:
     return summary
 
 
-def read_device_ids(report: Iterable[str], outcomes: Iterable[Outcome]) -> Iterator[str]:
-    """Yield the device ids of a ``report.csv`` whose rows ended in one of the given outcomes.
+def read_device_ids(report: Iterable[str], outcomes: Iterable[Enum]) -> Iterator[str]:
+    """Yield the device ids of a ``report.csv``, of rows or of devices, that ended in one of the given outcomes.
 
     :raises ValueError: if it has no such columns.
     """
     wanted = {outcome.value for outcome in outcomes}
     reader = csv.DictReader(report)
     if not {"device_id", "outcome"} <= set(reader.fieldnames or ()):
-        raise ValueError(f"this is no report of a bulk claim: it has no columns {', '.join(COLUMNS)}")
+        raise ValueError(f"this is no report: it has no columns {', '.join(COLUMNS[1:3])}")
     for row in reader:
         if row["outcome"] in wanted and row["device_id"]:
             yield row["device_id"]

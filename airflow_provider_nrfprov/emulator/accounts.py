@@ -13,6 +13,7 @@ Role = Literal["owner", "admin", "editor", "viewer"]
 TEAM_A = team_id("A")
 TEAM_B = team_id("B")
 
+ADMIN_KEY = "emulator-admin-key"
 EDITOR_KEY = "emulator-editor-key"
 VIEWER_KEY = "emulator-viewer-key"
 OTHER_TEAM_KEY = "other-team-key"
@@ -37,6 +38,7 @@ class KeyRing:
     def __init__(self, api_key: str) -> None:
         self._callers = {
             api_key: Caller(TEAM_A, "owner"),
+            ADMIN_KEY: Caller(TEAM_A, "admin"),
             EDITOR_KEY: Caller(TEAM_A, "editor"),
             VIEWER_KEY: Caller(TEAM_A, "viewer"),
             OTHER_TEAM_KEY: Caller(TEAM_B, "owner"),

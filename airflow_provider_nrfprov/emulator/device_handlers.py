@@ -46,10 +46,21 @@ def claim_csv(call: Call) -> Reply:
 
 
 def list_devices(call: Call) -> Reply:
-    """Answer a page of the team's devices; ``tag`` and ``status`` filter (their names are choices)."""
-    page = call.service.devices.page(
-        call.team, call.page_request(), tag=call.query.get("tag"), status=call.query.get("status")
-    )
+    """Answer a page of the team's devices; ``tag``, ``status`` and ``claimedAfter`` filter (their names are choices)."""
+    filters = call.service.settings.device_filters
+    given = {"tag", "status", "claimedAfter"} & call.query.keys()
+    if filters == "refused" and given:
+        raise Invalid(f"there is no parameter {', '.join(sorted(given))}")
+    if filters == "overlooked":
+        page = call.service.devices.page(call.team, call.page_request())
+    else:
+        page = call.service.devices.page(
+            call.team,
+            call.page_request(),
+            tag=call.query.get("tag"),
+            status=call.query.get("status"),
+            claimed_after=call.moment("claimedAfter"),
+        )
     return Reply(200, page_body([device_body(device) for device in page.items], page.next_token))
 
 

@@ -92,15 +92,25 @@ class Devices:
         return device
 
     def page(
-        self, team: str, asked: PageRequest, *, tag: str | None = None, status: str | None = None
+        self,
+        team: str,
+        asked: PageRequest,
+        *,
+        tag: str | None = None,
+        status: str | None = None,
+        claimed_after: datetime | None = None,
     ) -> Page[Device]:
         """Return a page of a team's devices, by default in the order in which they were claimed."""
         shelf = self._by_team[team]
-        if tag is None and status is None:
+        if tag is None and status is None and claimed_after is None:
             return shelf.page(asked)
 
         def keep(device: Device) -> bool:
-            return (tag is None or tag in device.tags) and (status is None or device.status == status)
+            return (
+                (tag is None or tag in device.tags)
+                and (status is None or device.status == status)
+                and (claimed_after is None or device.claimed_at >= claimed_after)
+            )
 
         return shelf.page(asked, keep)
 

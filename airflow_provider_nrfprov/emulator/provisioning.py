@@ -6,7 +6,7 @@ import uuid
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from airflow_provider_nrfprov.emulator.devices import READY, Device
 from airflow_provider_nrfprov.emulator.errors import Conflict, Invalid, NotFound
@@ -32,19 +32,20 @@ REQUESTS = frozenset(
 
 @dataclass(slots=True, eq=False)
 class Command:
-    """A command for a device: PENDING, and SUCCEEDED once the device has answered."""
+    """A command for a device: PENDING, and ``end`` once the device has answered."""
 
     request: dict[str, Any]
     description: str
     created_at: datetime
     due_at: datetime
+    end: Literal["SUCCEEDED", "FAILED"]
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     response: dict[str, Any] | None = None
 
     @property
     def status(self) -> str:
-        """PENDING or SUCCEEDED. Names of ends other than PENDING are inferred."""
-        return "PENDING" if self.response is None else "SUCCEEDED"
+        """PENDING, or how it ended. The names of the ends are inferred."""
+        return "PENDING" if self.response is None else self.end
 
 
 @dataclass(slots=True, eq=False)
@@ -63,8 +64,9 @@ class Rule:
 class Commands:
     """The commands of all devices."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, end: Literal["SUCCEEDED", "FAILED"]) -> None:
         self._time_needed = timedelta(seconds=seconds)
+        self._end = end
         self._of_device: dict[str, list[Command]] = defaultdict(list)
 
     def create(self, device: Device, request: dict[str, Any], description: str, now: datetime) -> Command:
@@ -76,7 +78,7 @@ class Commands:
         commands = self._of_device[device.id]
         if len(commands) >= MAX_COMMANDS:
             raise Invalid(f"the device has {MAX_COMMANDS} commands, which are the most")
-        command = Command(request, description, now, now + self._time_needed)
+        command = Command(request, description, now, now + self._time_needed, self._end)
         commands.append(command)
         return command
 
@@ -86,7 +88,7 @@ class Commands:
         if device.status == READY:
             for command in commands:
                 if command.response is None and command.due_at <= now:
-                    command.response = _response(device, command.request)
+                    command.response = _response(device, command)
         return commands
 
     def get(self, device: Device, command_id: str, now: datetime) -> Command:
@@ -124,8 +126,11 @@ class Rules:
         self._rules.append(rule)
 
 
-def _response(device: Device, request: dict[str, Any]) -> dict[str, Any]:
+def _response(device: Device, command: Command) -> dict[str, Any]:
+    request = command.request
     key = next(iter(request))
+    if command.end == "FAILED":  # of the device's own protocol only the two names are documented
+        return {key: {"cmeError": 514, "message": "the modem refused it"}}
     if key != "certificateSigningRequest":
         return {key: {}}
     return {key: {"message": mint_keygen(device.id, sec_tag=request[key].get("secTag", SEC_TAG))}}

@@ -154,6 +154,6 @@ class Service:
         self.tags = Tags(self.settings.unknown_tags)
         self.devices = Devices(self.settings, self.tags, self.tokens)
         self.operations = BulkOperations(self.settings, self.devices)
-        self.commands = Commands(self.settings.command_seconds)
+        self.commands = Commands(self.settings.command_seconds, self.settings.command_end)
         self.rules = Rules()
         self.submissions = Submissions()

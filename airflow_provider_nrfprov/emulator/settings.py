@@ -17,7 +17,7 @@ class Settings:
     """
 
     api_key: str = "emulator-key"
-    """The API key of team A's owner. Three more keys always exist, see ``accounts``."""
+    """The API key of team A's owner. Four more keys always exist, see ``accounts``."""
 
     contract: Literal["both", "async", "sync"] = "both"
     """Which generation of the service is served. ``async`` is that of 2023 (bulk claims by
@@ -30,6 +30,9 @@ class Settings:
 
     command_seconds: float = 1.0
     """How long the (never present) device needs to carry out a provisioning command."""
+
+    command_end: Literal["SUCCEEDED", "FAILED"] = "SUCCEEDED"
+    """How the device's provisioning commands end. Neither name is documented."""
 
     token_check: Literal["structure", "signature"] = "structure"  # noqa: S105
     """Whether a claim token must only be well-formed, or signed by the key of its device too."""
@@ -49,6 +52,10 @@ class Settings:
 
     unknown_tags: Literal["created", "refused"] = "created"
     """What becomes of a tag that does not exist yet, in a claim or an update: created or 422."""
+
+    device_filters: Literal["applied", "overlooked", "refused"] = "applied"
+    """What becomes of ``tag``, ``status`` and ``claimedAfter`` in a request for the list of devices, whose real names
+    are unknown: applied, overlooked as a parameter that nobody knows, or refused with 422."""
 
     conflict_names_owner: bool = False
     """Whether a refused claim says if the device is this team's or another's."""

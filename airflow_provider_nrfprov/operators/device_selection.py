@@ -2,33 +2,143 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
+from airflow_provider_nrfprov.api.models import ClaimedDevice
+from airflow_provider_nrfprov.claiming.logger import Logger
+from airflow_provider_nrfprov.claiming.many_devices import DEVICES_LOOKED_UP_AT_ONCE, DeviceOutcome
 from airflow_provider_nrfprov.claiming.report import Outcome, read_device_ids
 from airflow_provider_nrfprov.claiming.storage import lines
 from airflow_provider_nrfprov.paths import to_path
 from airflow_provider_nrfprov.rendered import listed
 
+_UUID_BYTES = 16
+_OURS = (Outcome.CLAIMED, Outcome.ALREADY_CLAIMED, DeviceOutcome.DONE, DeviceOutcome.UNCHANGED)
 
-def select_devices(device_ids: Sequence[str] | str | None, report: str | None) -> list[str]:
-    """Give the UUIDs of the devices, each once, lower case.
+
+class DeviceList(Protocol):
+    """What a selection by tag asks of the service; the provider's hook is one."""
+
+    def list_claimed_devices(self, *, tag: str) -> Iterator[ClaimedDevice]:
+        """Yield the claimed devices that have a tag, and no others whatever the service lists."""
+        ...
+
+
+class Selection(Collection[str]):
+    """UUIDs of devices, each once, in their order and in lower case; 16 bytes each.
+
+    :param device_ids: in any form of a UUID.
+    :raises ValueError: if something is no UUID.
+    """
+
+    known: Mapping[str, ClaimedDevice]
+    """What is known of the devices already, by id; of none or of all of them."""
+    name: str
+    """Tells this selection from another, the same at the next try."""
+
+    def __init__(self, device_ids: Iterable[str], name: str | None = None) -> None:
+        seen: set[bytes] = set()
+        packed = bytearray()
+        for text in device_ids:
+            device_id = _uuid(text).bytes
+            if device_id not in seen:
+                seen.add(device_id)
+                packed += device_id
+        self._packed = bytes(packed)
+        self.known = {}
+        self.name = name or hashlib.sha256(self._packed).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._packed) // _UUID_BYTES
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self._packed), _UUID_BYTES):
+            yield str(uuid.UUID(bytes=self._packed[start : start + _UUID_BYTES]))
+
+    def __contains__(self, device_id: object) -> bool:
+        return any(each == device_id for each in self)
+
+
+def select_devices(
+    *,
+    device_ids: Sequence[str] | str | None = None,
+    report: str | None = None,
+    device_file: str | None = None,
+) -> Selection:
+    """Select devices that are named one by one.
 
     :param device_ids: a list of UUIDs, or the text of one, which is what a rendered template gives.
-    :param report: path of a bulk claim's ``report.csv``: its rows that are ours.
-    :raises ValueError: if both or none is given, or something is no device UUID.
+    :param report: path of a ``report.csv``: its devices that are ours.
+    :param device_file: path of a text file with one UUID a line.
+    :raises ValueError: if not exactly one is given, it renders to nothing, or something is no device UUID.
     """
-    if (device_ids is None) == (report is None):
-        raise ValueError("give either device_ids or report: the devices have to be named one way")
+    check_one_way(device_ids=device_ids, report=report, device_file=device_file)
     if report is not None:
         with to_path(report).open("r", encoding="utf-8", newline="") as stream:
-            ours = read_device_ids(lines(stream), (Outcome.CLAIMED, Outcome.ALREADY_CLAIMED))
-            return list(dict.fromkeys(ours))
-    return list(dict.fromkeys(_uuid(text) for text in listed(device_ids)))
+            return Selection(read_device_ids(lines(stream), _OURS))
+    if device_file is not None:
+        with to_path(device_file).open("r", encoding="utf-8-sig", errors="replace") as stream:
+            return Selection(_of_file(lines(stream), device_file))
+    return Selection(listed(device_ids))
 
 
-def _uuid(text: str) -> str:
+def select_tagged(service: DeviceList, tag: str, log: Logger) -> Selection:
+    """Select all claimed devices that have a tag, as they are now.
+
+    The whole list is read before anything is done to its devices: what is done may change it.
+
+    :raises NrfProvError: if the service cannot be asked.
+    """
+    known: dict[str, ClaimedDevice] = {}
+
+    def having_it() -> Iterator[str]:
+        for device in service.list_claimed_devices(tag=tag):
+            # What more devices were like would be old by the time that it is their turn.
+            if len(known) <= DEVICES_LOOKED_UP_AT_ONCE:
+                known[device.id] = device
+            yield device.id
+
+    selection = Selection(having_it(), f"tag {tag}")
+    if len(known) <= DEVICES_LOOKED_UP_AT_ONCE:
+        selection.known = known
+    log.info("%s claimed devices have the tag %r", f"{len(selection):,}", tag)
+    return selection
+
+
+def check_one_way(**ways: object) -> None:
+    """Check that devices are named in exactly one way, and that it does not render to nothing.
+
+    :raises ValueError: if not.
+    """
+    given = {name: value for name, value in ways.items() if value is not None}
+    if len(given) != 1:
+        *others, last = ways
+        raise ValueError(
+            f"give either {', '.join(others)} or {last}: the devices have to be named one way"
+            f" (given: {', '.join(given) or 'none'})"
+        )
+    ((name, value),) = given.items()
+    if isinstance(value, str) and value.strip() in {"", "None"}:
+        raise ValueError(f"{name} renders to nothing")
+
+
+def _of_file(text: Iterable[str], path: str) -> Iterator[str]:
+    for number, line in enumerate(text, start=1):
+        device_id = line.strip()
+        if not device_id:
+            continue
+        try:
+            _uuid(device_id)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+        yield device_id
+
+
+def _uuid(text: str) -> uuid.UUID:
     try:
-        return str(uuid.UUID(text))
+        return uuid.UUID(text)
     except (ValueError, AttributeError, TypeError):
         raise ValueError(f"{text!r} is no device UUID, like 4961c873-408c-45ce-b1ba-7c0d99d88179") from None

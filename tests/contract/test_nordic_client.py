@@ -8,10 +8,15 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from nrfcloud_utils import claim_devices, modem_credentials_parser, nrf_cloud_diap
 
+from airflow_provider_nrfprov.api.calls import ProvisioningCalls
+from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.contract import base_urls
+from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.emulator.mint import attestation_rows, write
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices, mint_keygen, mint_token
@@ -40,6 +45,16 @@ def root_logger_as_before() -> Iterator[None]:
     yield
     root.setLevel(level)
     root.handlers[:] = handlers
+
+
+class OurCalls(ProvisioningCalls):
+    """Our calls, without Airflow."""
+
+    def __init__(self, url: str) -> None:
+        self._client = ProvisioningClient(KEY, urls=base_urls(url), retry=NEVER)
+
+    def get_conn(self) -> ProvisioningClient:
+        return self._client
 
 
 def claim_file(folder, devices: list[MintedDevice]) -> str:
@@ -112,6 +127,22 @@ def test_the_onboarding_rule_is_ensured_once(emulator):
     (rule,) = nrf_cloud_diap.list_provisioning_rules(KEY).json()["items"]
     assert rule["name"] == "nRF Cloud Onboarding"
     assert len(rule["commands"]) == 3
+
+
+def test_our_onboarding_rule_is_the_clients_to_the_letter(emulator):
+    ours = OurCalls(emulator.url)
+    rule, created = ours.ensure_onboarding_rule(16842753)
+    nrf_cloud_diap.ensure_nrfcloud_provisioning_rule(KEY, 16842753)  # takes ours for its own
+    assert created
+    assert len(nrf_cloud_diap.list_provisioning_rules(KEY).json()["items"]) == 1
+    (tag,) = ours.list_tags()
+    emulator.reset(contract=emulator.settings.contract)
+    nrf_cloud_diap.ensure_nrfcloud_provisioning_rule(KEY, 16842753)
+    theirs, created = ours.ensure_onboarding_rule(16842753)  # takes the client's for our own
+    assert not created
+    assert replace(theirs, id=rule.id) == rule
+    (their_tag,) = ours.list_tags()
+    assert replace(their_tag, id=tag.id) == tag
 
 
 def test_a_csr_command_is_answered_with_a_request_that_the_clients_parser_reads(emulator):

@@ -36,6 +36,7 @@ def test_the_form_has_our_labels_and_fields_and_does_not_import_the_hook():
     assert set(form["extra_fields"]) == {
         "bulk_contract",
         "cloud_url",
+        "portal_url",
         "connect_timeout",
         "read_timeout",
         "retry_deadline",

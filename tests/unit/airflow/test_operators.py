@@ -396,11 +396,12 @@ def test_a_damaged_token_is_refused_before_anything_is_sent(connect, context, to
 
 def test_a_dry_run_claims_nothing(connect, context, tokens, emulator):
     connect(emulator.url)
-    operator = NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0], dry_run_only=True)
+    operator = NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0], dry_run=True)
     assert operator.execute(context) == {
         "device_id": decode(tokens[0]).device_id,
         "claimable": True,
         "reason": None,
+        "is_ours": False,
     }
     assert not emulator.service.claimed_ids()
 

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import distribution, entry_points
 from importlib.resources import files
+from pathlib import Path
 
 import airflow
 import jsonschema
 import pytest
 
+import airflow_provider_nrfprov
 from airflow_provider_nrfprov import __version__
 from airflow_provider_nrfprov.get_provider_info import get_provider_info
 
@@ -52,6 +55,17 @@ def test_every_module_that_is_named_can_be_imported():
         importlib.import_module(module)
 
 
+def test_every_module_with_an_operator_a_sensor_or_a_trigger_is_named():
+    package = Path(airflow_provider_nrfprov.__file__).parent
+    for kind in ("operators", "sensors", "triggers"):
+        holding = {
+            f"airflow_provider_nrfprov.{kind}.{file.stem}"
+            for file in (package / kind).glob("*.py")
+            if re.search(r"^class NrfProv", file.read_text(), re.MULTILINE)
+        }
+        assert holding == {module for entry in INFO[kind] for module in entry["python-modules"]}
+
+
 def test_the_hook_class_says_the_same_as_the_metadata():
     (connection_type,) = INFO["connection-types"]
     module, name = connection_type["hook-class-name"].rsplit(".", 1)
@@ -88,9 +102,11 @@ def test_api_and_claiming_import_no_airflow():
 
 def test_operators_and_sensor_do_not_load_the_client_when_a_dag_is_parsed():
     code = (
-        "import sys\n"
-        "from airflow_provider_nrfprov.operators import bulk_claim, claim_device, tag_devices, unclaim_devices\n"
-        "from airflow_provider_nrfprov.sensors import bulk_ops\n"
+        "import sys, importlib\n"
+        "from airflow_provider_nrfprov.get_provider_info import get_provider_info as info\n"
+        "for kind in ('operators', 'sensors'):\n"
+        "    for module in info()[kind][0]['python-modules']:\n"
+        "        importlib.import_module(module)\n"
         "print([m for m in sys.modules if m == 'cbor2' or m.startswith('airflow_provider_nrfprov.hooks.nrfprov')])"
     )
     result = subprocess.run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from airflow_provider_nrfprov.emulator.accounts import EDITOR_KEY, OTHER_TEAM_KEY, VIEWER_KEY
+from airflow_provider_nrfprov.emulator.accounts import ADMIN_KEY, EDITOR_KEY, OTHER_TEAM_KEY, VIEWER_KEY
 from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_token
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
@@ -45,8 +45,9 @@ def test_a_viewer_may_read_and_nothing_else(api):
     assert api.service.claimed_ids() == {DEVICE}
 
 
-def test_an_editor_may_write_for_the_same_team(api):
-    api.with_key(EDITOR_KEY).claim(mint_token(DEVICE))
+@pytest.mark.parametrize("key", [EDITOR_KEY, ADMIN_KEY])
+def test_an_editor_and_an_admin_may_write_for_the_same_team(api, key):
+    api.with_key(key).claim(mint_token(DEVICE))
     assert api.get(f"{CLAIMS}/{DEVICE}").status_code == 200
 
 

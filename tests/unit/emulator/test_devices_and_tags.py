@@ -72,6 +72,27 @@ def test_a_list_can_be_filtered_by_tag_and_status(api):
     assert walk(api, tag="even", status="BLOCKED") == []
 
 
+def test_a_list_can_be_filtered_by_the_time_of_the_claim(api, clock):
+    early = claim_many(api, 3)
+    clock.advance(60)
+    api.claim(mint_token(DEVICE))
+    claimed_at = api.get(ONE).json()["claimedAt"]
+    assert walk(api, claimedAfter=claimed_at) == [DEVICE]
+    assert walk(api, claimedAfter="2020-01-01T00:00:00Z") == [*early, DEVICE]
+    assert api.get(CLAIMS, params={"claimedAfter": "yesterday"}).status_code == 422
+
+
+def test_filters_can_be_overlooked_or_refused(world):
+    api = world(device_filters="overlooked")
+    api.claim(mint_token(DEVICE), "a")
+    assert walk(api, tag="b", status="BLOCKED", claimedAfter="2200-01-01") == [DEVICE]
+    api = world(device_filters="refused")
+    assert api.get(CLAIMS).status_code == 200
+    for name in ("tag", "status", "claimedAfter"):
+        answer = api.get(CLAIMS, params={name: "x"})
+        assert (answer.status_code, answer.json()["message"]) == (422, f"there is no parameter {name}")
+
+
 @pytest.mark.parametrize(
     "query",
     [{"pageLimit": 0}, {"pageLimit": 101}, {"pageLimit": "ten"}, {"pageSort": "up"}, {"pageNextToken": "?"}],

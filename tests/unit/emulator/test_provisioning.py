@@ -32,6 +32,17 @@ def test_a_command_is_pending_until_the_device_has_had_its_time(claimed, clock):
     assert claimed.get(COMMANDS).json() == {"items": [done]}
 
 
+def test_a_command_can_fail_instead(world, clock):
+    api = world(command_end="FAILED")
+    api.claim(mint_token(DEVICE))
+    command = api.post(COMMANDS, json=FINISHED).json()["id"]
+    assert api.get(f"{COMMANDS}/{command}").json()["status"] == "PENDING"
+    clock.advance(1)
+    done = api.get(f"{COMMANDS}/{command}").json()
+    assert done["status"] == "FAILED"
+    assert done["response"]["finished"]["message"]
+
+
 def test_the_commands_of_a_blocked_device_stay_pending_and_run_after_unblock(claimed, clock):
     early = claimed.post(COMMANDS, json=FINISHED).json()["id"]
     clock.advance(1)

@@ -1,0 +1,137 @@
+"""Asks how many bulk operations stand, with as few requests as the service allows.
+
+One page of ListBulkOpsRequests tells of a hundred operations, so the list is asked for the times in which
+those that are waited for were requested, and single operations only where that would cost more.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import pendulum
+
+from airflow_provider_nrfprov.api import operations
+from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.errors import ForbiddenError, NotFoundError, NrfProvError, ServiceError
+from airflow_provider_nrfprov.api.models import BulkOpsRequest
+
+_NEWEST = pendulum.duration(minutes=15)
+"""Operations of unknown age are looked for among those of this time first: most waits begin at once."""
+_GAP = pendulum.duration(minutes=10)
+"""Operations that were requested further apart from each other are listed apart."""
+_MARGIN = pendulum.duration(seconds=2)
+_SECONDS_BETWEEN_SINGLES = 0.05
+"""Where there is no list, nobody is asked more than twenty times a second."""
+_NO_SUCH_METHOD = 405
+
+Found = tuple[str, BulkOpsRequest | NrfProvError]
+
+
+class BulkOpsSurvey:
+    """What is known of when operations were requested, and whether the service has a list of them.
+
+    Blocks; to be used by one thread at a time.
+
+    :param client: of the team whose operations they are; it should not repeat what fails.
+    """
+
+    def __init__(
+        self,
+        client: ProvisioningClient,
+        *,
+        now: Callable[[], pendulum.DateTime] = lambda: pendulum.now("UTC"),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._now = now
+        self._sleep = sleep
+        self._requested_at: dict[str, pendulum.DateTime] = {}
+        self._has_list = True
+
+    def ask(self, ids: Collection[str], others: Collection[str] = ()) -> Iterator[Found]:
+        """Ask about each of ``ids``; yield what is found, operation by operation.
+
+        An operation that is not there is yielded with its ``NotFoundError``.
+
+        :param ids: those that are due.
+        :param others: those that are waited for, too: what a list happens to say of them is yielded as well.
+        :raises NrfProvError: what was answered, or not, to a request; what was not yielded until then
+            was not asked.
+        """
+        missing = dict.fromkeys(ids)
+        wanted = missing.keys() | set(others)
+        for window in self._windows(list(missing)):
+            for operation in self._listed(window, missing):
+                if operation.id in wanted:
+                    missing.pop(operation.id, None)
+                    self._note(operation)
+                    yield operation.id, operation
+        yield from self._one_by_one(list(missing))
+
+    def forget(self, ids: Collection[str]) -> None:
+        """Drop what is known of operations that nobody waits for any more."""
+        for id_ in ids:
+            self._requested_at.pop(id_, None)
+
+    def _windows(
+        self, ids: Sequence[str]
+    ) -> Iterator[tuple[list[str], pendulum.DateTime, pendulum.DateTime]]:
+        """Cut the time line: operations that were requested near each other, with the times around them."""
+        unknown = [id_ for id_ in ids if id_ not in self._requested_at]
+        if unknown:
+            yield unknown, self._now() - _NEWEST, self._now() + _MARGIN
+        known = sorted((self._requested_at[id_], id_) for id_ in ids if id_ in self._requested_at)
+        window: list[tuple[pendulum.DateTime, str]] = []
+        for time_, id_ in known:
+            if window and time_ - window[-1][0] > _GAP:
+                yield [each for _, each in window], window[0][0] - _MARGIN, window[-1][0] + _MARGIN
+                window = []
+            window.append((time_, id_))
+        if window:
+            yield [each for _, each in window], window[0][0] - _MARGIN, window[-1][0] + _MARGIN
+
+    def _listed(
+        self, window: tuple[list[str], pendulum.DateTime, pendulum.DateTime], missing: dict[str, None]
+    ) -> Iterator[BulkOpsRequest]:
+        """List a window, as long as another page is cheaper than asking for what is missing of it one by one."""
+        ids, start, end = window
+        token: str | None = None
+        for pages in itertools.count(1):
+            left = sum(id_ in missing for id_ in ids)
+            if left == 0 or left < pages or left == 1 or not self._has_list:
+                return
+            page = operations.list_bulk_ops_requests(token, requested_from=start, requested_until=end)
+            try:
+                answer = self._client.send(page)
+            except ServiceError as error:
+                if not _says_no_list(error):
+                    raise
+                self._has_list = False
+                return
+            yield from answer.items
+            token = answer.next_page_token
+            if token is None:
+                return
+
+    def _one_by_one(self, ids: Sequence[str]) -> Iterator[Found]:
+        for number, id_ in enumerate(ids):
+            if number:
+                self._sleep(_SECONDS_BETWEEN_SINGLES)
+            try:
+                operation = self._client.send(operations.fetch_bulk_ops_request(id_))
+            except NotFoundError as error:
+                yield id_, error
+            else:
+                self._note(operation)
+                yield id_, operation
+
+    def _note(self, operation: BulkOpsRequest) -> None:
+        if operation.requested_at is not None:
+            self._requested_at[operation.id] = operation.requested_at
+
+
+def _says_no_list(error: ServiceError) -> bool:
+    # A role may be too low for the list and not for a single operation.
+    return isinstance(error, (NotFoundError, ForbiddenError)) or error.status == _NO_SUCH_METHOD

@@ -1,0 +1,120 @@
+"""Work on many devices as a job: done before, in flight, counted, recorded, reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from airflow_provider_nrfprov.api.errors import NrfProvError
+from airflow_provider_nrfprov.claiming.device_record import DeviceRecord
+from airflow_provider_nrfprov.claiming.device_report import DeviceReport
+from airflow_provider_nrfprov.claiming.logger import Logger
+from airflow_provider_nrfprov.claiming.many_devices import (
+    MAX_IN_FLIGHT,
+    Action,
+    DeviceResult,
+    Progress,
+    Stop,
+    Tally,
+    carry_out,
+)
+from airflow_provider_nrfprov.claiming.storage import Folder
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """How a job ended."""
+
+    tally: Tally
+    paths: dict[str, str | None]
+    """``report`` and ``failed_devices``; empty without a report."""
+    error: NrfProvError | None = None
+    """Why the last devices were not tried, if they were not."""
+
+
+class DeviceJob:
+    """An action on many devices. May be repeated: what is so already stays so.
+
+    With a folder, what is done is on record while the job runs, and a later job of the same ``work`` in
+    that folder skips it; the report is written there in the end, also if the job ended early.
+
+    :param name: the action in a word, for log and report.
+    :param device_ids: UUIDs, each once, lower case.
+    :param folder: where record and report go; ``None`` for neither.
+    :param work: texts that tell this work from any other in the folder.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        action: Action,
+        device_ids: Collection[str],
+        log: Logger,
+        *,
+        folder: Folder | None = None,
+        work: tuple[str, ...] = (),
+        max_in_flight: int = MAX_IN_FLIGHT,
+        stop: Stop | None = None,
+    ) -> None:
+        self._name = name
+        self._action = action
+        self._device_ids = device_ids
+        self._log = log
+        self._folder = folder
+        self._record = None if folder is None else DeviceRecord(folder, name, *work)
+        self._max_in_flight = max_in_flight
+        self._stop = stop or Stop()
+
+    def run(self) -> JobEnd:
+        """Do it. Nothing is raised for the service's sake."""
+        done = self._record.read() if self._record else {}
+        if done:
+            self._log.info("resuming: an earlier try did %s devices", f"{len(done):,}")
+        tally = Tally()
+        progress = Progress(self._log, self._name, len(self._device_ids), len(done))
+        with self._report() as (add, write):
+            for result in self._results(done):
+                tally.add(result)
+                add(result)
+                progress.see(tally)
+            progress.say(tally)
+            if self._record:
+                self._record.write()
+            return JobEnd(tally, write(tally), self._stop.error)
+
+    def close(self) -> None:
+        """Say that the job is over: the same work begins anew next time."""
+        if self._record:
+            self._record.close()
+
+    def _results(self, done: dict[str, DeviceResult]) -> Iterator[DeviceResult]:
+        work = carry_out(
+            self._action,
+            self._device_ids,
+            max_in_flight=self._max_in_flight,
+            done_before=done,
+            stop=self._stop,
+        )
+        with closing(work) as results:
+            for result in results:
+                if done.pop(result.device_id, None) is None and self._record:
+                    self._record.add(result)
+                yield result
+        # Devices whose tag chose them do not have it any more once it was removed.
+        yield from done.values()
+
+    @contextmanager
+    def _report(
+        self,
+    ) -> Iterator[tuple[Callable[[DeviceResult], None], Callable[[Tally], dict[str, str | None]]]]:
+        if self._folder is None:
+            yield (lambda _: None), (lambda _: {})
+            return
+        with DeviceReport(self._folder) as report:
+            yield report.add, lambda tally: report.write(self._name, tally, self._why_early())
+
+    def _why_early(self) -> str | None:
+        if self._stop.error is not None:
+            return str(self._stop.error)
+        return "told to end" if self._stop.wanted else None

@@ -1,0 +1,257 @@
+"""One action on each of many devices, several requests in flight: the engine, and one outcome a device."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import islice
+from typing import NamedTuple, Protocol
+
+from airflow_provider_nrfprov.api.errors import (
+    ConfigurationError,
+    ForbiddenError,
+    NrfProvError,
+    RateLimitedError,
+    ServiceError,
+    UnauthorizedError,
+    UnavailableError,
+    UnreachableError,
+)
+from airflow_provider_nrfprov.claiming.in_flight import in_flight
+from airflow_provider_nrfprov.claiming.logger import Logger
+
+MAX_IN_FLIGHT = 8
+"""The service's limits are unknown; a 429 slows all requests down together (module ``api.pace``)."""
+DEVICES_LOOKED_UP_AT_ONCE = 10_000
+"""More would cost fewer pages of the list, but what a device was like would be older when it is acted upon."""
+_AHEAD = 1000
+"""So many devices may be done before a slow one that comes earlier; a future takes 2 KB."""
+_HOPELESS = (UnauthorizedError, ForbiddenError, RateLimitedError, UnreachableError, ConfigurationError)
+"""After all retries, these would be met by every other device too."""
+_FAILURES_IN_A_ROW = 20
+"""So many 5xx one after the other, each after all retries, mean that the service is down."""
+_DEVICES_A_LINE = 1000
+_SECONDS_A_LINE = 10.0
+SHOWN_EXAMPLES = 10
+NO_ANSWER = "no_answer"
+"""Status of a device whose request got no usable answer."""
+_MAY_SUCCEED_LATER = {NO_ANSWER, "408", "429"}
+
+
+class DeviceOutcome(str, Enum):
+    """What became of a device. Every device ends in exactly one of these."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    """It was so already."""
+    FAILED = "failed"
+    NOT_TRIED = "not_tried"
+    """The task ended before, for a reason that every device would have met."""
+
+
+SETTLED = frozenset({DeviceOutcome.DONE, DeviceOutcome.UNCHANGED})
+"""Nothing is left to be done for these."""
+
+
+class DeviceResult(NamedTuple):
+    """A device and what became of it. A tuple: there may be a million."""
+
+    device_id: str
+    outcome: DeviceOutcome
+    status: str = ""
+    """The HTTP status of a refusal, ``no_answer``, or a word of ours; empty for what is done."""
+    message: str = ""
+    """The service's words, unedited but for secrets; or ours, where it was not asked."""
+
+
+Act = Callable[[str], DeviceResult]
+
+
+class Action(Protocol):
+    """Something that can be done to a device, to the same end however often it is done."""
+
+    def prepare(self, device_ids: Sequence[str]) -> Act:
+        """Learn what has to be known of some devices; give what is then called for each, from many threads.
+
+        Both may raise ``NrfProvError``.
+        """
+        ...
+
+
+class Stop:
+    """Why nothing more is begun. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._in_a_row = 0
+        self._wanted = threading.Event()
+        self.error: NrfProvError | None = None
+        """What every other device would meet too."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return self._wanted.is_set()
+
+    def now(self) -> None:
+        """Begin nothing more; what is under way comes to its end."""
+        self._wanted.set()
+
+    def note_answer(self) -> None:
+        """Take note that the service answered, whatever it said of the device."""
+        self._in_a_row = 0
+
+    def note(self, error: NrfProvError) -> None:
+        """Take note of an error; after a hopeless one, begin nothing more."""
+        with self._lock:
+            self._in_a_row = self._in_a_row + 1 if isinstance(error, UnavailableError) else 0
+            if isinstance(error, _HOPELESS) or self._in_a_row >= _FAILURES_IN_A_ROW:
+                self.error = self.error or error
+                self.now()
+
+
+@dataclass
+class Tally:
+    """How many devices ended how."""
+
+    counts: dict[DeviceOutcome, int] = field(default_factory=lambda: dict.fromkeys(DeviceOutcome, 0))
+    examples: list[str] = field(default_factory=list)
+    """At most ten devices that failed, in words."""
+    may_succeed_later: int = 0
+    """How many of the failed ones were not refused for what they are."""
+
+    @property
+    def devices(self) -> int:
+        """The number of devices so far."""
+        return sum(self.counts.values())
+
+    def add(self, result: DeviceResult) -> None:
+        """Count a device."""
+        self.counts[result.outcome] += 1
+        if result.outcome is DeviceOutcome.FAILED:
+            self.may_succeed_later += result.status in _MAY_SUCCEED_LATER or result.status.startswith("5")
+            if len(self.examples) < SHOWN_EXAMPLES:
+                self.examples.append(f"{result.device_id}: {result.status} {result.message}".strip())
+
+    def __str__(self) -> str:
+        return ", ".join(
+            f"{count:,} {outcome.value.replace('_', ' ')}"
+            for outcome, count in self.counts.items()
+            if count or outcome is not DeviceOutcome.NOT_TRIED
+        )
+
+
+def carry_out(
+    action: Action,
+    device_ids: Iterable[str],
+    *,
+    max_in_flight: int = MAX_IN_FLIGHT,
+    done_before: Mapping[str, DeviceResult] | None = None,
+    stop: Stop | None = None,
+) -> Generator[DeviceResult, None, None]:
+    """Do something to each of many devices; yield what became of each, in the order of ``device_ids``.
+
+    At most ``max_in_flight`` requests are in flight, and memory does not grow with the number of
+    devices. Nothing is raised for the service's sake: after an error that every device would meet
+    (401, 403, a 429 or no answer after all retries, twenty 5xx in a row) the others are not tried, and
+    ``stop.error`` is it.
+
+    :param device_ids: UUIDs, each once, lower case.
+    :param done_before: what an earlier try did; no request is sent for these.
+    :param stop: ends the work early, from any thread, when told to.
+    :raises ValueError: if ``max_in_flight`` is below 1.
+    """
+    if max_in_flight < 1:
+        raise ValueError(f"max_in_flight is {max_in_flight}; it has to be at least 1")
+    stop = stop or Stop()
+    pieces = _pieces(action, device_ids, done_before or {}, stop)
+    with closing(in_flight(lambda piece: piece(), pieces, max_in_flight, ahead=_AHEAD)) as results:
+        for _, result in results:
+            yield result
+
+
+class Progress:
+    """Says how far the work is: a line each 1,000 devices or ten seconds, whichever comes first.
+
+    :param done_before: devices that an earlier try did; the rate is without them.
+    """
+
+    def __init__(self, log: Logger, what: str, total: int, done_before: int = 0) -> None:
+        self._log = log
+        self._what = what
+        self._total = total
+        self._done_before = done_before
+        self._started = self._said = time.monotonic()
+        self._said_devices = 0
+
+    def see(self, tally: Tally) -> None:
+        """Say something, if it is time to."""
+        due = tally.devices - self._said_devices >= _DEVICES_A_LINE
+        if due or time.monotonic() - self._said >= _SECONDS_A_LINE:
+            self.say(tally)
+
+    def say(self, tally: Tally) -> None:
+        """Say how far the work is now."""
+        self._said, self._said_devices = time.monotonic(), tally.devices
+        rate = max(0, tally.devices - self._done_before) / max(self._said - self._started, 1e-9)
+        self._log.info(
+            "%s: %s of %s devices: %s; %.0f devices/s",
+            self._what, f"{tally.devices:,}", f"{self._total:,}", str(tally), rate,
+        )  # fmt: skip
+
+
+def failed(device_id: str, error: NrfProvError) -> DeviceResult:
+    """Give what an error means for a device."""
+    if isinstance(error, ServiceError):
+        words = error.problem.message or "(no words)"
+        return DeviceResult(device_id, DeviceOutcome.FAILED, str(error.status), words)
+    return DeviceResult(device_id, DeviceOutcome.FAILED, NO_ANSWER, str(error))
+
+
+def _pieces(
+    action: Action, device_ids: Iterable[str], done_before: Mapping[str, DeviceResult], stop: Stop
+) -> Iterator[Callable[[], DeviceResult]]:
+    remaining = iter(device_ids)
+    while some := list(islice(remaining, DEVICES_LOOKED_UP_AT_ONCE)):
+        act = _prepare(action, [each for each in some if each not in done_before], stop)
+        for device_id in some:
+            yield _Piece(device_id, act, done_before.get(device_id), stop)
+
+
+def _prepare(action: Action, device_ids: Sequence[str], stop: Stop) -> Act | None:
+    if not device_ids or stop.wanted:
+        return None
+    try:
+        return action.prepare(device_ids)
+    except NrfProvError as error:
+        # Not even these could be looked up.
+        stop.error = error
+        stop.now()
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The work on one device."""
+
+    device_id: str
+    act: Act | None
+    before: DeviceResult | None
+    stop: Stop
+
+    def __call__(self) -> DeviceResult:
+        if self.before is not None:
+            return self.before
+        if self.act is None or self.stop.wanted:
+            return DeviceResult(self.device_id, DeviceOutcome.NOT_TRIED)
+        try:
+            result = self.act(self.device_id)
+        except NrfProvError as error:
+            self.stop.note(error)
+            return failed(self.device_id, error)
+        self.stop.note_answer()
+        return result

@@ -1,0 +1,41 @@
+"""The link from a task to the claimed devices in nRF Cloud's portal."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.models.taskinstancekey import TaskInstanceKey
+
+_log = logging.getLogger(__name__)
+
+
+class NrfCloudLink(BaseOperatorLink):
+    """Leads to the portal's page of claimed devices; the page of a bulk operation is unknown.
+
+    The address is inferred; the connection's extra ``portal_url`` is used instead. There is no link where the connection
+    leads to another service, an emulator for instance, nor for a connection id that is a template on Airflow 2.
+    """
+
+    name = "nRF Cloud"
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        """Give the address, an empty text for none. Asks for the connection, and nothing else."""
+        from airflow.providers.common.compat.sdk import BaseHook
+
+        from airflow_provider_nrfprov.api.errors import ConfigurationError
+        from airflow_provider_nrfprov.hooks.connection import portal_page_of
+
+        conn_id = getattr(operator, "nrfprov_conn_id", None)
+        if not isinstance(conn_id, str) or "{{" in conn_id:
+            return ""
+        try:
+            return portal_page_of(BaseHook.get_connection(conn_id)) or ""
+        except ConfigurationError as error:
+            _log.warning("no link to nRF Cloud: Airflow connection %r: %s", conn_id, error)
+        except Exception:  # noqa: BLE001 - a connection that is missing has failed the task already, in better words
+            _log.debug("no link to nRF Cloud", exc_info=True)
+        return ""

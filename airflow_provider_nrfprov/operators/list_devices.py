@@ -1,0 +1,138 @@
+"""The operator that lists claimed devices."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_nrfprov.retries import set_default_retry_policy
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import TextIO
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_nrfprov.api.models import ClaimedDevice
+
+COLUMNS = (
+    "device_id",
+    "status",
+    "tags",
+    "claimed_at",
+    "device_type",
+    "imei",
+    "firmware_id",
+    "ownership_status",
+)
+_DEVICES_PER_LINE_OF_LOG = 10_000
+
+
+class NrfProvListDevicesOperator(BaseOperator):
+    """Lists the claimed devices: all, or those for which every condition holds.
+
+    Without ``output_path`` the ids are the result, ready for ``.expand``. A team may have very many devices, so more than
+    ``limit`` of them fail the task; name a file for those, which costs no more memory however many they are.
+
+    The service's names of the conditions are inferred. Its answer is checked once more, so a service that knows
+    none of them only takes longer. A condition that renders to nothing is refused: it would mean every device.
+
+    :param tag: devices that have this tag.
+    :param status: devices of this status, as the service writes it: ``READY``.
+    :param claimed_after: devices that were claimed at this time or later: a datetime, or ISO 8601 (UTC unless it names
+        a zone), like ``{{ data_interval_start }}``.
+    :param output_path: file to write, local (then whole or not at all) or on an object store: CSV with the columns ``device_id``,
+        ``status``, ``tags`` (parted by commas), ``claimed_at``, ``device_type``, ``imei``, ``firmware_id`` and
+        ``ownership_status``. If its name ends in ``.txt``: one id a line, which the operators over many devices take
+        as their ``device_file``.
+    :param limit: so many ids at most are given to XCom.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
+    :return: without ``output_path`` the list of ids; with it ``{"path", "count"}``; ``path`` is also pushed by key.
+    :raises TooManyForXComError: if there are more than ``limit`` and no ``output_path``.
+    :raises ValueError: for a condition that renders to nothing or is no time.
+    :raises NrfProvError: if the service could not be asked.
+    """
+
+    template_fields: Sequence[str] = ("tag", "status", "claimed_after", "output_path", "nrfprov_conn_id")
+
+    def __init__(
+        self,
+        *,
+        tag: str | None = None,
+        status: str | None = None,
+        claimed_after: datetime | str | None = None,
+        output_path: str | None = None,
+        limit: int = 200,
+        nrfprov_conn_id: str = "nrfprov_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        set_default_retry_policy(self)
+        self.tag = tag
+        self.status = status
+        self.claimed_after = claimed_after
+        self.output_path = output_path
+        self.limit = limit
+        self.nrfprov_conn_id = nrfprov_conn_id
+
+    def execute(self, context: Context) -> list[str] | dict[str, Any]:
+        """Read the list page by page."""
+        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+        from airflow_provider_nrfprov.rendered import condition, moment
+
+        output = condition("output_path", self.output_path)
+        devices = NrfProvHook(self.nrfprov_conn_id).list_claimed_devices(
+            tag=condition("tag", self.tag),
+            status=condition("status", self.status),
+            claimed_after=moment("claimed_after", self.claimed_after),
+        )
+        if output is None:
+            return self._ids(devices)
+        written = self._write(devices, output)
+        # By its own key, so that list.output["path"] works.
+        context["ti"].xcom_push(key="path", value=output)
+        return written
+
+    def _ids(self, devices: Iterable[ClaimedDevice]) -> list[str]:
+        from airflow_provider_nrfprov.exceptions import TooManyForXComError
+
+        ids = [device.id for device in islice(devices, self.limit + 1)]
+        if len(ids) > self.limit:
+            raise TooManyForXComError(
+                f"there are more than {self.limit} such devices: name a file for them with output_path=, or raise limit"
+            )
+        self.log.info("%d claimed devices", len(ids))
+        return ids
+
+    def _write(self, devices: Iterable[ClaimedDevice], output: str) -> dict[str, Any]:
+        from airflow_provider_nrfprov.claiming.storage import Folder
+        from airflow_provider_nrfprov.paths import folder_and_name, to_path
+
+        parent, name = folder_and_name(output)
+        write = _write_ids if name.endswith(".txt") else _write_csv
+        count = 0
+        with Folder(to_path(parent)).writing(name) as stream:
+            for count, device in enumerate(write(stream, devices), start=1):
+                if count % _DEVICES_PER_LINE_OF_LOG == 0:
+                    self.log.info("%d devices so far, the last one %s", count, device.id)
+        self.log.info("%d claimed devices are in %s", count, output)
+        return {"path": output, "count": count}
+
+
+def _write_csv(stream: TextIO, devices: Iterable[ClaimedDevice]) -> Iterable[ClaimedDevice]:
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for device in devices:
+        attributes = {**device.as_dict(), "device_id": device.id, "tags": ",".join(device.tags)}
+        writer.writerow([attributes[column] for column in COLUMNS])
+        yield device
+
+
+def _write_ids(stream: TextIO, devices: Iterable[ClaimedDevice]) -> Iterable[ClaimedDevice]:
+    for device in devices:
+        stream.write(f"{device.id}\n")
+        yield device

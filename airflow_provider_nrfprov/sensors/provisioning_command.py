@@ -1,0 +1,98 @@
+"""The sensor that waits until a device has carried out a provisioning command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_nrfprov.api.waiting import CommandWatch
+from airflow_provider_nrfprov.exceptions import CommandFailedError
+from airflow_provider_nrfprov.sensors.deferring import DeferringSensor
+
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.api.models import ProvisioningCommand
+    from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+    from airflow_provider_nrfprov.triggers.provisioning_command import NrfProvCommandTrigger
+
+_SHOWN_CHARACTERS = 2000
+
+
+class NrfProvCommandSensor(DeferringSensor):
+    """Waits until a provisioning command has ended, and gives what the device answered.
+
+    A device carries its commands out when it connects, which may be days later: give a ``timeout``
+    that fits (Airflow's default is seven days). A blocked device carries out nothing.
+
+    A failed poll is tolerated, 20 in a row are not; what cannot get better (401, 403, 404) fails the
+    task at once. PENDING and IN_PROGRESS are waited for; any other status is an end, as for Nordic's own
+    tool. Only SUCCEEDED (inferred) is a good one.
+
+    :param device_id: UUID of the claimed device.
+    :param command_id: id of the command; ``create.output["command_id"]`` of
+        :class:`~airflow_provider_nrfprov.operators.provisioning_command.NrfProvCreateCommandOperator` fits.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
+    :param deferrable: wait in the triggerer and give the worker slot up.
+    :param poke_interval: seconds between two questions, 30 by default.
+    :return: ``{"device_id", "command_id", "status", "response"}``; ``response`` is what the device answered, under
+        the kind of command: ``{"certificateSigningRequest": {"message": …}}``.
+    :raises CommandFailedError: if the command did not end SUCCEEDED (skips with ``soft_fail``).
+    :raises AirflowSensorTimeout: after ``timeout`` seconds (skips with ``soft_fail``).
+    """
+
+    template_fields: Sequence[str] = ("device_id", "command_id", "nrfprov_conn_id")
+
+    def __init__(
+        self,
+        *,
+        device_id: str,
+        command_id: str,
+        nrfprov_conn_id: str = "nrfprov_default",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: float = 30,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            nrfprov_conn_id=nrfprov_conn_id, deferrable=deferrable, poke_interval=poke_interval, **kwargs
+        )
+        self.device_id = device_id
+        self.command_id = command_id
+        self._seen: ProvisioningCommand | None = None
+
+    def _new_watch(self) -> CommandWatch:
+        return CommandWatch([self.command_id])
+
+    def _fetch(self, hook: NrfProvHook, id_: str) -> ProvisioningCommand:
+        self._seen = hook.fetch_command(self.device_id, id_)
+        return self._seen
+
+    def _trigger(self, waiting: Sequence[str], end_time: float) -> NrfProvCommandTrigger:
+        from airflow_provider_nrfprov.triggers.provisioning_command import NrfProvCommandTrigger
+
+        return NrfProvCommandTrigger(
+            self.nrfprov_conn_id, self.device_id, self.command_id, self.poke_interval, end_time
+        )
+
+    def _end(self, failed: Sequence[str]) -> dict[str, Any]:
+        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+
+        # After a deferral it is fetched once more: a trigger's event holds no answers of devices.
+        command = self._seen
+        if command is None or not command.is_finished:
+            command = NrfProvHook(self.nrfprov_conn_id).fetch_command(self.device_id, self.command_id)
+        if failed:
+            raise CommandFailedError(
+                f"provisioning command {self.command_id} of device {self.device_id} ended {command.status}: "
+                f"{str(command.response)[:_SHOWN_CHARACTERS]}"
+            )
+        self.log.info("device %s has carried out command %s", self.device_id, self.command_id)
+        return {
+            "device_id": self.device_id,
+            "command_id": command.id,
+            "status": command.status,
+            "response": command.response,
+        }
+
+    def _late(self, waiting: Sequence[str]) -> str:
+        return f"device {self.device_id} has not carried out command {self.command_id} in time"

@@ -1,0 +1,252 @@
+"""One poller for all the triggers of a connection in a triggerer: a thousand waits cost ten requests a round.
+
+A trigger joins with what it waits for and is told of it. One that joins, leaves or is cancelled disturbs no
+other; two triggerers have a poller each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import cache
+from typing import TYPE_CHECKING
+
+from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError
+from airflow_provider_nrfprov.api.models import BulkOpsRequest
+from airflow_provider_nrfprov.api.waiting import Watch
+
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.api.client import ProvisioningClient
+    from airflow_provider_nrfprov.api.survey import BulkOpsSurvey, Found
+
+LONGEST_INTERVAL = 300.0
+"""Seconds; unless a trigger itself wants to be told less often."""
+_SHARE_OF_AGE = 0.1
+"""A wait of an hour is asked about every six minutes at the earliest: it ends at most a tenth late."""
+_JITTER = 0.1
+_GRID = 0.25
+"""Part of an interval; triggers that joined within it are asked about together."""
+_AT_ONCE = 250
+"""So many triggers are told before other coroutines have their turn."""
+_THREADS = 16
+
+_log = logging.getLogger(__name__)
+_pollers: dict[tuple[str, asyncio.AbstractEventLoop], BulkOpsPoller] = {}
+
+
+class Follower:
+    """One trigger's part in the poller."""
+
+    def __init__(self, watch: Watch, poll_interval: float, end_time: float) -> None:
+        self.watch = watch
+        self.news = asyncio.Event()
+        """Set after each round that asked for this trigger."""
+        self.error: BaseException | None = None
+        """What ends the wait."""
+        self.asked_at = 0.0
+        self._notes: list[str] = []
+        self.next_at = time.time() + min(poll_interval, max(0.0, end_time - time.time()))
+        self._joined = time.time()
+        self._poll_interval = poll_interval
+        self._end_time = end_time
+
+    @property
+    def may_hear(self) -> bool:
+        """Whether its first interval is over: a trigger that fires earlier may cost its task (apache/airflow#72716)."""
+        return self.asked_at > 0 or time.time() >= self.next_at
+
+    def asked(self) -> None:
+        """Note that it was asked about, and when that is to happen next."""
+        self.asked_at = now = time.time()
+        self._notes += self.watch.notes
+        self.news.set()
+        if now >= self._end_time:
+            self.next_at = math.inf
+            return
+        interval = min(
+            max(self._poll_interval, _SHARE_OF_AGE * (now - self._joined)),
+            max(self._poll_interval, LONGEST_INTERVAL),
+        )
+        interval *= 1 + _JITTER * random.random()  # noqa: S311 - nobody has to be unable to guess it
+        grid = _GRID * interval or 1.0
+        # Never past the end: whoever gives up has asked just then.
+        self.next_at = min(math.ceil((now + interval) / grid) * grid, self._end_time)
+
+    def take_notes(self) -> list[str]:
+        """Give what is new, one sentence each, and wait for more from now on."""
+        notes, self._notes = self._notes, []
+        self.news.clear()
+        return notes
+
+    def fail(self, error: BaseException) -> None:
+        """End the wait with an error."""
+        self.error = error
+        self.news.set()
+
+
+@asynccontextmanager
+async def following(
+    nrfprov_conn_id: str, watch: Watch, poll_interval: float, end_time: float
+) -> AsyncIterator[Follower]:
+    """Join the poller of a connection, which is made if there is none, and leave it at the end."""
+    key = (nrfprov_conn_id, asyncio.get_running_loop())
+    poller = _pollers.get(key)
+    if poller is None:
+        poller = _pollers[key] = BulkOpsPoller(nrfprov_conn_id, on_end=lambda ended: _drop(key, ended))
+    follower = Follower(watch, poll_interval, end_time)
+    poller.join(follower)
+    try:
+        yield follower
+    finally:
+        poller.leave(follower)
+
+
+def _drop(key: tuple[str, asyncio.AbstractEventLoop], poller: BulkOpsPoller) -> None:
+    # Another may have taken its place.
+    if _pollers.get(key) is poller:
+        del _pollers[key]
+
+
+class BulkOpsPoller:
+    """Asks about everything that its followers wait for, a round at a time, in a thread.
+
+    :param on_end: called with the poller when it takes no more followers.
+    """
+
+    def __init__(self, nrfprov_conn_id: str, on_end: Callable[[BulkOpsPoller], None]) -> None:
+        self._conn_id = nrfprov_conn_id
+        self._on_end = on_end
+        # In the order in which they joined; a set would make rounds differ from run to run.
+        self._followers: dict[Follower, None] = {}
+        self._joined = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._round: asyncio.Future[list[Found]] | None = None
+        self._not_before = 0.0
+
+    def join(self, follower: Follower) -> None:
+        """Take a follower in."""
+        self._followers[follower] = None
+        self._joined.set()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def leave(self, follower: Follower) -> None:
+        """Let a follower go; with the last one the poller ends."""
+        self._followers.pop(follower, None)
+        if not self._followers:
+            self._on_end(self)
+            if self._task is not None:
+                self._task.cancel()
+
+    async def _run(self) -> None:
+        client: ProvisioningClient | None = None
+        try:
+            client = await self._client()
+            await self._ask_for_ever(client)
+        except Exception as error:  # noqa: BLE001 - every trigger has to hear of it, whatever it is
+            self._on_end(self)
+            for follower in self._followers:
+                follower.fail(error)
+        finally:
+            self._close(client)
+
+    def _close(self, client: ProvisioningClient | None) -> None:
+        if client is not None:
+            # A thread may still be at it; it closes the connections when it is done.
+            if self._round is None or self._round.done():
+                client.close()
+            else:
+                self._round.add_done_callback(lambda _: client.close())
+
+    async def _client(self) -> ProvisioningClient:
+        from airflow.providers.common.compat.connection import get_async_connection
+
+        from airflow_provider_nrfprov.api.retry import NEVER
+        from airflow_provider_nrfprov.hooks.connection import client_from
+
+        return client_from(await get_async_connection(self._conn_id), NEVER)
+
+    async def _ask_for_ever(self, client: ProvisioningClient) -> None:
+        from airflow_provider_nrfprov.api.survey import BulkOpsSurvey
+
+        survey = BulkOpsSurvey(client)
+        while True:
+            self._joined.clear()
+            now = time.time()
+            next_at = max(self._not_before, min(follower.next_at for follower in self._followers))
+            if next_at > now:
+                # Woken by whoever joins: it may want to be asked about sooner.
+                await _wait_for(self._joined, min(next_at - now, LONGEST_INTERVAL))
+                continue
+            await self._ask_once(survey, [each for each in self._followers if each.next_at <= now])
+
+    async def _ask_once(self, survey: BulkOpsSurvey, due: list[Follower]) -> None:
+        ids = list(dict.fromkeys(id_ for each in due for id_ in each.watch.waiting))
+        others = [id_ for each in self._followers if each.may_hear for id_ in each.watch.waiting]
+        found: list[Found] = []
+        error: NrfProvError | None = None
+        self._round = asyncio.get_running_loop().run_in_executor(
+            _pool(), _collect, survey, ids, others, found
+        )
+        try:
+            # A thread cannot be stopped; it is let go.
+            await asyncio.shield(self._round)
+        except NrfProvError as raised:
+            error = raised
+            self._wait_as_told(raised)
+        await self._tell(dict(found), error, due)
+        survey.forget([id_ for id_, operation in found if _has_ended(operation)])
+
+    async def _tell(
+        self,
+        found: dict[str, BulkOpsRequest | NrfProvError],
+        error: NrfProvError | None,
+        due: Iterable[Follower],
+    ) -> None:
+        asked = set(due)
+        for number, follower in enumerate(list(self._followers), start=1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+            heard = [id_ for id_ in follower.watch.waiting if id_ in found] if follower.may_hear else []
+            if not heard and follower not in asked:
+                continue
+            try:
+                follower.watch.hear({id_: found[id_] for id_ in heard}, error if follower in asked else None)
+            except NrfProvError as final:
+                follower.fail(final)
+            else:
+                follower.asked()
+
+    def _wait_as_told(self, error: NrfProvError) -> None:
+        from airflow_provider_nrfprov.api.retry import retry_after
+
+        if isinstance(error, ServiceError) and (seconds := retry_after(error)):
+            _log.info("nothing is asked for %.0f s, as the service told: %s", seconds, error)
+            self._not_before = time.time() + seconds
+
+
+def _collect(survey: BulkOpsSurvey, ids: list[str], others: list[str], found: list[Found]) -> list[Found]:
+    # Into a list that is kept: what was found before an error is known.
+    found.extend(survey.ask(ids, others))
+    return found
+
+
+def _has_ended(operation: BulkOpsRequest | NrfProvError) -> bool:
+    return isinstance(operation, NrfProvError) or operation.is_finished
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    # One for the whole triggerer: asyncio's default pool is shared with everybody else's triggers.
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="nrfprov-poller")

@@ -1,0 +1,101 @@
+"""What the triggers share: asking, sleeping and asking again, without keeping the triggerer from its other work."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, TypeVar
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_nrfprov.api.errors import NrfProvError
+from airflow_provider_nrfprov.api.waiting import Awaited, Watch
+
+ResultT = TypeVar("ResultT")
+
+_THREADS = 16
+
+
+class WaitingTrigger(BaseTrigger):
+    """Waits until everything that it watches has ended. It only ever reads.
+
+    It may run twice, on two hosts. It yields exactly one event, and none before the first
+    ``poll_interval`` has passed: whoever defers has just asked, and Airflow may fail a task whose
+    trigger fires within moments of the deferral (apache/airflow#72716). Events hold ids and statuses
+    only: ``{"status": "ended", "failed": […]}``, ``{"status": "timeout", "waiting": […]}`` or
+    ``{"status": "error", "message": "…"}``.
+
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
+    :param poll_interval: seconds between two rounds of asking.
+    :param end_time: when to give up, as seconds since the epoch; absolute, so that a restarted
+        triggerer does not start the wait anew.
+    """
+
+    def __init__(self, nrfprov_conn_id: str, poll_interval: float, end_time: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.nrfprov_conn_id = nrfprov_conn_id
+        self.poll_interval = poll_interval
+        self.end_time = end_time
+
+    @abstractmethod
+    def watch(self) -> Watch:
+        """Give a new watch over what is waited for."""
+
+    @abstractmethod
+    async def wait(self, watch: Watch) -> dict[str, Any]:
+        """Wait until all has ended or time is up; give the event."""
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Ask, sleep, and ask again; one event at the end."""
+        try:
+            event = await self.wait(self.watch())
+        except NrfProvError as error:
+            event = {"status": "error", "message": f"{type(error).__name__}: {error}"}
+        except Exception as error:  # noqa: BLE001 - a trigger that dies without an event fails its task without a word
+            event = {"status": "error", "message": f"{type(error).__name__}: {error}"}
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+
+class PollingTrigger(WaitingTrigger):
+    """A trigger that asks by itself."""
+
+    @abstractmethod
+    def fetch(self, client: Any, id_: str) -> Awaited:
+        """Ask about one of these, in a thread.
+
+        :param client: a ``ProvisioningClient``, which is not loaded before it is needed.
+        """
+
+    async def wait(self, watch: Watch) -> dict[str, Any]:
+        """Ask, sleep, and ask again, until all has ended or time is up."""
+        from airflow.providers.common.compat.connection import get_async_connection
+
+        from airflow_provider_nrfprov.api.retry import NEVER
+        from airflow_provider_nrfprov.hooks.connection import client_from
+
+        client = client_from(await get_async_connection(self.nrfprov_conn_id), NEVER)
+        with client:
+            while True:
+                left = self.end_time - time.time()
+                await asyncio.sleep(max(0.0, min(self.poll_interval, left)))
+                await _in_thread(lambda: watch.ask(lambda id_: self.fetch(client, id_)))
+                for note in watch.notes:
+                    self.log.info("%s", note)
+                if watch.is_done:
+                    return {"status": "ended", "failed": watch.failed}
+                if time.time() >= self.end_time:
+                    return {"status": "timeout", "waiting": watch.waiting}
+
+
+async def _in_thread(function: Callable[[], ResultT]) -> ResultT:
+    return await asyncio.get_running_loop().run_in_executor(_pool(), function)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    # One for the whole triggerer: asyncio's default pool is shared with everybody else's triggers.
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="nrfprov-trigger")

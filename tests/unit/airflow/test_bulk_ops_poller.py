@@ -1,0 +1,168 @@
+"""Many triggers of one connection share a poller; none of them disturbs another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
+from airflow_provider_nrfprov.emulator.faults import Refuse
+from airflow_provider_nrfprov.emulator.server import running_emulator
+from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+from airflow_provider_nrfprov.triggers import bulk_ops_poller
+from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
+from airflow_provider_nrfprov.triggers.bulk_ops_poller import LONGEST_INTERVAL, Follower
+
+INTERVAL = 0.3
+LIST, FETCH = "ListBulkOpsRequests", "FetchBulkOpsRequest"
+
+
+@pytest.fixture
+def emulator(connect):
+    with running_emulator(contract="async", bulk_seconds=1.0) as running:
+        connect(running.url)
+        yield running
+
+
+def start(count, hook=None):
+    hook = hook or NrfProvHook()
+    return [str(hook.bulk_claim(f'"rubbish {n}"\n').bulk_ops_request_id) for n in range(count)]
+
+
+def trigger(*ids, seconds=20.0, interval=INTERVAL):
+    return NrfProvBulkOpsTrigger("nrfprov_default", ids, interval, time.time() + seconds)
+
+
+async def event_of(trigger):
+    (event,) = [event.payload async for event in trigger.run()]
+    return event
+
+
+async def events_of(triggers):
+    return await asyncio.gather(*(event_of(each) for each in triggers))
+
+
+def requests(emulator):
+    counts = emulator.service.request_counts()
+    return counts.get(LIST, 0) + counts.get(FETCH, 0)
+
+
+def test_a_hundred_triggers_cost_a_request_a_round(emulator):
+    ids = start(100)
+    started = time.monotonic()
+    events = asyncio.run(events_of([trigger(id_) for id_ in ids]))
+    rounds = (time.monotonic() - started) / INTERVAL
+    assert [event["failed"] for event in events] == [[id_] for id_ in ids]
+    assert requests(emulator) <= 2 * rounds + 2
+    assert not bulk_ops_poller._pollers
+
+
+def test_a_trigger_that_is_cancelled_or_joins_late_disturbs_no_other(emulator):
+    ids = start(6)
+
+    async def play():
+        tasks = [asyncio.create_task(event_of(trigger(id_))) for id_ in ids[:5]]
+        await asyncio.sleep(INTERVAL / 2)
+        tasks[0].cancel()
+        await asyncio.sleep(INTERVAL)
+        late = asyncio.create_task(event_of(trigger(ids[5], ids[0])))
+        return await asyncio.gather(*tasks, late, return_exceptions=True)
+
+    cancelled, *events = asyncio.run(play())
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert [event["status"] for event in events] == ["ended"] * 5
+    assert sorted(events[-1]["failed"]) == sorted([ids[0], ids[5]])
+
+
+def test_the_poller_ends_with_its_last_trigger_and_begins_anew(emulator):
+    async def play():
+        task = asyncio.create_task(event_of(trigger(*start(1))))
+        await asyncio.sleep(INTERVAL / 2)
+        assert len(bulk_ops_poller._pollers) == 1
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not bulk_ops_poller._pollers
+        return await event_of(trigger(*start(1)))
+
+    assert asyncio.run(play())["status"] == "ended"
+
+
+def test_an_operation_that_is_not_there_ends_its_own_trigger_only(emulator):
+    ids = start(3)
+    missing = "01J00000000000000000000000"
+    *others, wrong = asyncio.run(events_of([*map(trigger, ids), trigger(missing)]))
+    assert [event["status"] for event in others] == ["ended"] * 3
+    assert wrong["status"] == "error"
+    assert "NotFoundError" in wrong["message"]
+
+
+def test_a_revoked_key_ends_all_triggers_and_a_short_trouble_none(emulator):
+    ids = start(4)
+    emulator.service.faults.plan(LIST, Refuse(503))
+    assert {event["status"] for event in asyncio.run(events_of(map(trigger, ids)))} == {"ended"}
+    ids = start(4)
+    emulator.service.keys.revoke("emulator-key")
+    events = asyncio.run(events_of(map(trigger, ids)))
+    assert {event["status"] for event in events} == {"error"}
+    assert all("UnauthorizedError" in event["message"] for event in events)
+
+
+def test_a_connection_that_is_not_there_ends_all_triggers(monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_NRFPROV_DEFAULT", raising=False)
+    events = asyncio.run(events_of([trigger("a"), trigger("b")]))
+    assert {event["status"] for event in events} == {"error"}
+    assert all("nrfprov_default" in event["message"] for event in events)
+
+
+def test_a_429_lets_nobody_ask_until_the_time_is_over(emulator):
+    ids = start(3)
+    emulator.service.faults.plan(LIST, Refuse(429, retry_after=2))
+    started = time.monotonic()
+    assert {event["status"] for event in asyncio.run(events_of(map(trigger, ids)))} == {"ended"}
+    assert time.monotonic() - started >= 2
+    assert requests(emulator) <= 4
+
+
+def test_who_gives_up_has_asked_just_then(emulator):
+    emulator.reset(contract="async", bulk_seconds=3600)
+    (id_,) = start(1)
+    event = asyncio.run(event_of(trigger(id_, seconds=1.0, interval=0.6)))
+    assert event == {"status": "timeout", "waiting": [id_]}
+    assert requests(emulator) == 2
+
+
+def test_two_connections_have_a_poller_each(emulator, monkeypatch):
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_OTHER",
+        f'{{"conn_type": "nrfprov", "host": "{emulator.url}", "password": "other-team-key"}}',
+    )
+    ours, theirs = start(1)[0], start(1, NrfProvHook("other"))[0]
+    other = NrfProvBulkOpsTrigger("other", [theirs], INTERVAL, time.time() + 20)
+    events = asyncio.run(events_of([trigger(ours), other]))
+    assert [event["failed"] for event in events] == [[ours], [theirs]]
+
+
+def intervals(poll_interval, rounds, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(bulk_ops_poller.time, "time", lambda: now)
+    follower = Follower(BulkOpsWatch(["a"]), poll_interval, end_time=10**9)
+    found = []
+    for _ in range(rounds):
+        found.append(follower.next_at - now)
+        now = follower.next_at
+        follower.asked()
+    return found
+
+
+def test_long_waits_are_asked_about_less_often(monkeypatch):
+    found = intervals(10.0, 60, monkeypatch)
+    assert found[0] == 10
+    assert all(10 <= seconds <= 15 for seconds in found[:5])
+    assert LONGEST_INTERVAL <= found[-1] <= LONGEST_INTERVAL * 1.4
+    assert all(seconds <= max(15, 0.16 * sum(found[:n])) for n, seconds in enumerate(found))
+
+
+def test_nobody_is_asked_more_often_than_he_wants(monkeypatch):
+    assert all(seconds >= 600 for seconds in intervals(600.0, 20, monkeypatch))

@@ -1,0 +1,259 @@
+"""The trigger that looks for new claim files: in a real folder, and in a bucket that is in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from airflow_provider_nrfprov.triggers import claim_file_arrival
+from airflow_provider_nrfprov.triggers.claim_file_arrival import NrfProvClaimFileTrigger
+
+INTERVAL = 0.05
+
+
+@pytest.fixture(autouse=True)
+def _short_intervals(monkeypatch):
+    monkeypatch.setattr(claim_file_arrival, "_LEAST_INTERVAL", INTERVAL)
+
+
+def trigger(folder, **arguments) -> NrfProvClaimFileTrigger:
+    return NrfProvClaimFileTrigger(str(folder), poll_interval=INTERVAL, **arguments)
+
+
+class Events:
+    """Listens to a trigger as the triggerer does: each event is taken as soon as it comes."""
+
+    def __init__(self, of: NrfProvClaimFileTrigger) -> None:
+        self._trigger = of
+        self.payloads: list[dict] = []
+
+    async def _listen(self) -> None:
+        async for event in self._trigger.run():
+            self.payloads.append(event.payload)
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[Events]:
+        task = asyncio.create_task(self._listen())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def names(self, count: int, *, within: float = 10) -> list[str]:
+        """Wait until there are so many events, and three looks more; give the names of the files."""
+        end = time.monotonic() + within
+        while len(self.payloads) < count and time.monotonic() < end:
+            await asyncio.sleep(INTERVAL / 5)
+        await asyncio.sleep(6 * INTERVAL)
+        return [payload["claim_file"].rpartition("/")[2] for payload in self.payloads]
+
+
+def test_each_new_file_fires_once_and_a_file_that_is_written_anew_once_more(tmp_path):
+    async def story():
+        (tmp_path / "1.csv").write_text("one")
+        async with Events(trigger(tmp_path)).listening() as events:
+            assert await events.names(1) == ["1.csv"]
+            assert events.payloads == [{"claim_file": f"{tmp_path}/1.csv", "bytes": 3}]
+            (tmp_path / "2.csv").write_text("two")
+            (tmp_path / "3.csv").write_text("three")
+            assert await events.names(3) == ["1.csv", "2.csv", "3.csv"]
+            (tmp_path / "2.csv").write_text("two and more")
+            assert await events.names(4) == ["1.csv", "2.csv", "3.csv", "2.csv"]
+
+    asyncio.run(story())
+
+
+def test_a_file_that_still_grows_is_waited_for(tmp_path):
+    async def story():
+        async with Events(trigger(tmp_path)).listening() as events:
+            with (tmp_path / "grows.csv").open("w", buffering=1) as stream:
+                for _ in range(40):
+                    stream.write("a row\n")
+                    await asyncio.sleep(INTERVAL / 2)
+                seen_while_growing = len(events.payloads)
+            assert await events.names(1) == ["grows.csv"]
+            assert (seen_while_growing, events.payloads[0]["bytes"]) == (0, 240)
+
+    asyncio.run(story())
+
+
+def test_what_is_no_claim_file_is_overlooked(tmp_path):
+    async def story():
+        (tmp_path / ".hidden.csv").write_text("x")
+        (tmp_path / "empty.csv").touch()
+        (tmp_path / "notes.txt").write_text("x")
+        (tmp_path / "folder.csv").mkdir()
+        (tmp_path / "shift.csv").write_text("x")
+        async with Events(trigger(tmp_path)).listening() as events:
+            assert await events.names(1) == ["shift.csv"]
+        async with Events(trigger(tmp_path, pattern="*.txt")).listening() as events:
+            assert await events.names(1) == ["notes.txt"]
+
+    asyncio.run(story())
+
+
+def test_a_folder_that_cannot_be_read_is_said_once_and_looked_at_on_without_haste(tmp_path, capfd, monkeypatch):
+    looks = []
+    real = claim_file_arrival._files
+    monkeypatch.setattr(claim_file_arrival, "_files", lambda *args: looks.append(1) or real(*args))
+
+    async def story():
+        folder = tmp_path / "later"
+        async with Events(trigger(folder)).listening() as events:
+            await events.names(1, within=20 * INTERVAL)
+            assert len(looks) <= 30
+            folder.mkdir()
+            (folder / "1.csv").write_text("x")
+            assert await events.names(1) == ["1.csv"]
+
+    asyncio.run(story())
+    log = "".join(capfd.readouterr())
+    assert (log.count("cannot be read"), log.count("can be read again")) == (1, 1)
+
+
+class State(dict):
+    """The asset's state as Airflow 3.3 gives it to a trigger."""
+
+    async def aget(self, key, default=None):
+        return self.get(key, default)
+
+    async def aset(self, key, value):
+        self[key] = json.loads(json.dumps(value))
+
+
+def listening(folder, state) -> Events:
+    of = trigger(folder)
+    of.asset_state_store = state
+    return Events(of)
+
+
+def test_a_restarted_triggerer_knows_for_which_files_there_was_an_event(tmp_path):
+    async def story():
+        state = State()
+        (tmp_path / "1.csv").write_text("one")
+        async with listening(tmp_path, state).listening() as events:
+            assert await events.names(1) == ["1.csv"]
+        (tmp_path / "2.csv").write_text("two")  # while nobody looks
+        async with listening(tmp_path, state).listening() as events:
+            assert await events.names(1) == ["2.csv"]
+        # For a moment the folder seems empty, as one that is not mounted does.
+        away = tmp_path.with_name("away")
+        tmp_path.rename(away)
+        tmp_path.mkdir()
+        async with listening(tmp_path, state).listening() as events:
+            await events.names(1, within=4 * INTERVAL)
+            tmp_path.rmdir()
+            away.rename(tmp_path)
+            assert await events.names(1, within=4 * INTERVAL) == []
+
+    asyncio.run(story())
+
+
+def test_a_triggerer_that_dies_right_after_an_event_gives_it_again_rather_than_never(tmp_path):
+    async def story():
+        state = State()
+        (tmp_path / "1.csv").write_text("one")
+        first = trigger(tmp_path)
+        first.asset_state_store = state
+        run = first.run()
+        assert (await anext(run)).payload["bytes"] == 3
+        await run.aclose()
+        assert not state
+        async with listening(tmp_path, state).listening() as events:
+            assert await events.names(1) == ["1.csv"]
+
+    asyncio.run(story())
+
+
+def test_what_is_remembered_of_a_folder_of_any_age_stays_small(tmp_path, monkeypatch):
+    monkeypatch.setattr(claim_file_arrival, "MOST_REMEMBERED", 5)
+
+    async def story():
+        state = State()
+        async with listening(tmp_path, state).listening() as events:
+            for number in range(8):
+                (tmp_path / f"{number}.csv").write_text(str(number))
+                await events.names(number + 1)
+                if number < 7:
+                    (tmp_path / f"{number}.csv").unlink()
+            assert len(events.payloads) == 8
+        assert len(state[claim_file_arrival.REMEMBERED].split()) <= 5
+
+    asyncio.run(story())
+
+
+class Broken:
+    async def aget(self, key, default=None):
+        raise ValueError("two assets share this trigger")
+
+    async def aset(self, key, value):
+        raise ValueError("two assets share this trigger")
+
+
+def test_a_state_store_that_does_not_work_costs_no_event(tmp_path):
+    async def story():
+        (tmp_path / "1.csv").write_text("one")
+        async with listening(tmp_path, Broken()).listening() as events:
+            assert await events.names(1) == ["1.csv"]
+
+    asyncio.run(story())
+
+
+def test_looking_does_not_hold_up_the_event_loop(tmp_path, monkeypatch):
+    def slow(folder, pattern):
+        time.sleep(0.5)
+        return {}
+
+    monkeypatch.setattr(claim_file_arrival, "_files", slow)
+
+    async def story():
+        async with Events(trigger(tmp_path)).listening():
+            worst, before = 0.0, time.monotonic()
+            for _ in range(60):
+                await asyncio.sleep(0.01)
+                now = time.monotonic()
+                worst, before = max(worst, now - before), now
+            assert worst < 0.4
+
+    asyncio.run(story())
+
+
+def test_a_bucket_is_listed_anew_at_each_look(tmp_path):
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:  # Airflow 2
+        from airflow.io.store import attach
+
+    bucket = MemoryFileSystem()
+    attach("memory", fs=bucket)
+    bucket.pipe("/claims/1.csv", b"one")
+
+    async def story():
+        async with Events(trigger("memory://claims")).listening() as events:
+            assert await events.names(1) == ["1.csv"]
+            bucket.pipe("/claims/2.csv", b"two")
+            assert await events.names(2) == ["1.csv", "2.csv"]
+            assert events.payloads[1] == {"claim_file": "memory://claims/2.csv", "bytes": 3}
+
+    try:
+        asyncio.run(story())
+    finally:
+        bucket.rm("/claims", recursive=True)
+
+
+def test_it_is_serialized_as_json_scalars_and_comes_back_the_same(tmp_path):
+    first = NrfProvClaimFileTrigger(str(tmp_path), "*.txt", 5)
+    path, kwargs = first.serialize()
+    assert path == f"{NrfProvClaimFileTrigger.__module__}.{NrfProvClaimFileTrigger.__name__}"
+    again = NrfProvClaimFileTrigger(**json.loads(json.dumps(kwargs)))
+    assert again.serialize() == (path, kwargs)
+    assert os.fspath(tmp_path) == kwargs["folder"]

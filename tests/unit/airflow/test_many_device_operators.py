@@ -1,0 +1,432 @@
+"""The operators over many devices through the wire to the emulator, as Airflow calls them."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
+
+from airflow_provider_nrfprov.api.errors import NrfProvError, UnauthorizedError
+from airflow_provider_nrfprov.claiming import device_record
+from airflow_provider_nrfprov.emulator.faults import Refuse
+from airflow_provider_nrfprov.emulator.server import Emulator
+from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.exceptions import (
+    DevicesFailedError,
+    DevicesNotTriedError,
+    DevicesRefusedError,
+    UnclaimRefusedError,
+)
+from airflow_provider_nrfprov.operators.block_devices import (
+    NrfProvBlockDevicesOperator,
+    NrfProvUnblockDevicesOperator,
+)
+from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
+from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOperator
+from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
+from tests.traffic import Traffic, claimed, slow, watched_emulator
+
+LOT = "lot=7"
+
+
+class TaskInstance:
+    """Keeps what an operator pushes."""
+
+    map_index = -1
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    return {"ti": TaskInstance(), "run_id": "manual__2026-11-23T06:00:00+00:00", "params": {}}
+
+
+@pytest.fixture
+def watched(connect) -> Iterator[tuple[Emulator, Traffic]]:
+    with watched_emulator(bulk_seconds=0) as (emulator, traffic):
+        connect(emulator.url)
+        yield emulator, traffic
+
+
+@pytest.fixture
+def nrfcloud(watched) -> Emulator:
+    return watched[0]
+
+
+def block(**arguments: Any) -> NrfProvBlockDevicesOperator:
+    return NrfProvBlockDevicesOperator(**{"task_id": "block", **arguments})
+
+
+def unclaim(**arguments: Any) -> NrfProvUnclaimDevicesOperator:
+    return NrfProvUnclaimDevicesOperator(**{"task_id": "unclaim", **arguments})
+
+
+def statuses(emulator: Emulator) -> Counter[str]:
+    return Counter(device.status for device in emulator.service.claimed_devices())
+
+
+def outcomes(report: str) -> Counter[str]:
+    with Path(report).open(newline="") as stream:
+        return Counter(row["outcome"] for row in csv.DictReader(stream))
+
+
+@pytest.mark.parametrize("form", [list, str, ", ".join, lambda ids: json.dumps(ids).upper()])
+def test_blocks_devices_whichever_way_they_are_listed_and_unblocks_them(nrfcloud, context, form):
+    ids = claimed(nrfcloud, 12)
+    assert block(device_ids=form(ids)).execute(context) == {"blocked": 12, "unchanged": 0, "failed": 0}
+    assert statuses(nrfcloud) == {"BLOCKED": 12}
+    assert block(device_ids=form(ids)).execute(context) == {"blocked": 0, "unchanged": 12, "failed": 0}
+    unblock = NrfProvUnblockDevicesOperator(task_id="unblock", device_ids=form(ids))
+    assert unblock.execute(context) == {"unblocked": 12, "unchanged": 0, "failed": 0}
+    assert statuses(nrfcloud) == {"READY": 12}
+
+
+def test_blocks_a_lot_by_its_tag_and_nothing_else(nrfcloud, context):
+    lot = claimed(nrfcloud, 130, tags=(LOT, "line=1"), seed="lot")
+    claimed(nrfcloud, 20, tags=("lot=77",), seed="others")
+    assert block(tag=LOT).execute(context) == {"blocked": 130, "unchanged": 0, "failed": 0}
+    assert {d.id for d in nrfcloud.service.claimed_devices() if d.status == "BLOCKED"} == set(lot)
+    # The list of the lot says already what is blocked.
+    assert nrfcloud.service.request_counts() == {"ListClaimedDevices": 2, "BlockClaimedDevice": 130}
+
+
+def test_a_service_that_does_not_know_the_filter_does_not_get_the_whole_fleet_blocked(watched, context):
+    emulator, traffic = watched
+    claimed(emulator, 10, tags=(LOT,), seed="lot")
+    claimed(emulator, 200, seed="others")
+
+    def without_the_filter(scope: dict[str, Any]) -> None:
+        query = scope["query_string"].split(b"&")
+        scope["query_string"] = b"&".join(part for part in query if not part.startswith(b"tag="))
+
+    traffic.meddle = without_the_filter
+    assert block(tag=LOT).execute(context)["blocked"] == 10
+    assert statuses(emulator) == {"BLOCKED": 10, "READY": 200}
+
+
+def test_a_tag_that_no_device_has_is_an_error_to_who_blocks(nrfcloud, context):
+    claimed(nrfcloud, 3, tags=(LOT,))
+    with pytest.raises(ValueError, match=r"nothing is blocked: no claimed device has the tag 'lot=8'"):
+        block(tag="lot=8").execute(context)
+    with pytest.raises(ValueError, match="nothing is unblocked"):
+        NrfProvUnblockDevicesOperator(task_id="unblock", tag="lot=8").execute(context)
+
+
+def test_tags_a_lot_by_its_tag_even_if_it_loses_it(nrfcloud, context):
+    claimed(nrfcloud, 130, tags=(LOT,))
+    untag = NrfProvTagDevicesOperator(task_id="untag", tag=LOT, tags=[LOT], mode="remove")
+    assert untag.execute(context) == {"changed": 130, "unchanged": 0, "failed": 0}
+    assert untag.execute(context) == {"changed": 0, "unchanged": 0, "failed": 0}
+    assert not any(device.tags for device in nrfcloud.service.claimed_devices())
+
+
+def test_the_report_of_a_bulk_claim_selects_and_so_does_that_of_a_block(nrfcloud, context, tmp_path):
+    devices = list(mint_devices(6, seed="reported"))
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text("\n".join([*(device.token for device in devices), "rubbish"]))
+    claim = NrfProvBulkClaimOperator(task_id="claim", claim_file=str(claim_file), poll_interval=0.1)
+    claimed_report = claim.execute(context)["report"]
+    receipt = block(report=claimed_report, report_dir=str(tmp_path / "blocked")).execute(context)
+    assert receipt["blocked"] == 6
+    tag = NrfProvTagDevicesOperator(task_id="tag", report=receipt["report"], tags=["quarantine"])
+    assert tag.execute(context) == {"changed": 6, "unchanged": 0, "failed": 0}
+
+
+def test_a_file_of_uuids_selects(nrfcloud, context, tmp_path):
+    ids = claimed(nrfcloud, 4)
+    device_file = tmp_path / "devices.txt"
+    device_file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*ids, "", ids[0].upper(), ""]).encode())
+    assert block(device_file=str(device_file)).execute(context)["blocked"] == 4
+    device_file.write_text(f"{ids[0]}\nimei\n")
+    with pytest.raises(ValueError, match=r"devices.txt, line 2: 'imei' is no device UUID"):
+        block(device_file=str(device_file)).execute(context)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        block(device_file=str(tmp_path / "nowhere.txt")).execute(context)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"device_ids": [], "tag": LOT},
+        {"tag": ""},
+        {"tag": "None"},
+        {"device_ids": ""},
+        {"device_ids": " None "},
+        {"device_ids": "*"},
+        {"report": ""},
+        {"device_file": " "},
+    ],
+    ids=str,
+)
+def test_a_selection_that_is_none_is_refused_before_anything_is_sent(nrfcloud, context, arguments):
+    claimed(nrfcloud, 3, tags=(LOT,))
+    with pytest.raises(ValueError, match=r"give either|renders to nothing|no device UUID"):
+        block(**arguments).execute(context)
+    assert not nrfcloud.service.request_counts()
+
+
+def test_an_empty_list_is_no_error_to_who_blocks_or_tags(nrfcloud, context):
+    assert block(device_ids="[]").execute(context) == {"blocked": 0, "unchanged": 0, "failed": 0}
+    assert not nrfcloud.service.request_counts()
+
+
+def test_the_receipt_is_small_whatever_the_number_of_devices(nrfcloud, context, tmp_path):
+    ids = claimed(nrfcloud, 300)
+    strangers = [str(uuid.uuid4()) for _ in range(50)]
+    operator = block(device_ids=[*strangers, *ids], report_dir=str(tmp_path / "out"), max_failed="50")
+    receipt = operator.execute(context)
+    assert receipt == {
+        "blocked": 300, "unchanged": 0, "failed": 50,
+        "report": str(tmp_path / "out" / "report.csv"),
+        "failed_devices": str(tmp_path / "out" / "failed_devices.txt"),
+    }  # fmt: skip
+    assert context["ti"].pushed == {key: receipt[key] for key in ("report", "failed_devices")}
+    assert len(json.dumps([receipt, context["ti"].pushed])) < 2048
+    assert outcomes(receipt["report"]) == {"done": 300, "failed": 50}
+
+
+def test_too_many_failures_fail_the_task_after_all_were_tried_and_ten_are_named(nrfcloud, context, tmp_path):
+    ids = claimed(nrfcloud, 20)
+    strangers = [str(uuid.uuid4()) for _ in range(12)]
+    operator = block(device_ids=[*strangers, *ids], report_dir=str(tmp_path), max_failed=11)
+    with pytest.raises(DevicesRefusedError) as caught:
+        operator.execute(context)
+    assert isinstance(caught.value, AirflowFailException)  # a retry would be refused again
+    head, *named = str(caught.value).splitlines()
+    assert head == f"12 of 32 devices could not be blocked, 11 may fail. Report: {tmp_path / 'report.csv'}"
+    assert context["ti"].pushed["failed_devices"] == str(tmp_path / "failed_devices.txt")
+    assert named == [f"{each}: 404 there is no such claimed device" for each in strangers[:10]]
+    assert statuses(nrfcloud) == {"BLOCKED": 20}
+
+
+def test_failures_that_may_pass_are_retried_and_the_failed_devices_can_be_given_back(
+    nrfcloud, context, tmp_path
+):
+    ids = claimed(nrfcloud, 20)
+    nrfcloud.service.faults.plan("BlockClaimedDevice", Refuse(500), nth=5, times=3)
+    operator = block(device_ids=ids, report_dir=str(tmp_path / "a"))
+    with pytest.raises(DevicesFailedError) as caught:
+        operator.execute(context)
+    assert not isinstance(caught.value, AirflowFailException)
+    failed_devices = tmp_path / "a" / "failed_devices.txt"
+    assert len(failed_devices.read_text().split()) == 3
+    rest = block(device_file=str(failed_devices), report_dir=str(tmp_path / "b"))
+    assert rest.execute(context)["blocked"] == 3
+
+
+def test_a_retry_in_the_same_run_goes_on_and_another_run_begins_anew(
+    nrfcloud, context, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(device_record, "_DEVICES", 10)
+    ids = claimed(nrfcloud, 50)
+    nrfcloud.service.faults.plan("BlockClaimedDevice", Refuse(500), nth=50)
+    operator = block(device_ids=ids, report_dir=str(tmp_path))
+    with pytest.raises(DevicesFailedError):
+        operator.execute(context)
+    nrfcloud.service.requests.clear()
+    for device in nrfcloud.service.claimed_devices():
+        nrfcloud.service.unblock(device)
+    assert operator.execute(context)["blocked"] == 50
+    assert nrfcloud.service.request_counts()["BlockClaimedDevice"] == 1
+    # A task that has succeeded and is cleared does it again, and so does another run.
+    assert operator.execute(context) == {
+        "blocked": 49, "unchanged": 1, "failed": 0,
+        "report": str(tmp_path / "report.csv"), "failed_devices": None,
+    }  # fmt: skip
+    nrfcloud.service.requests.clear()
+    assert operator.execute({**context, "run_id": "another"})["unchanged"] == 50
+
+
+def test_without_a_report_dir_nothing_is_written_and_a_retry_finds_what_is_done(
+    nrfcloud, context, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    ids = claimed(nrfcloud, 50)
+    nrfcloud.service.faults.plan("BlockClaimedDevice", Refuse(500), nth=50)
+    with pytest.raises(DevicesFailedError):
+        block(device_ids=ids).execute(context)
+    assert block(device_ids=ids).execute(context) == {"blocked": 1, "unchanged": 49, "failed": 0}
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def object_store() -> str:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:  # Airflow 2
+        from airflow.io.store import attach
+
+    attach("memory", fs=MemoryFileSystem())
+    return f"memory://factory/{uuid.uuid4()}"
+
+
+def test_report_and_record_on_an_object_store(nrfcloud, context, object_store, monkeypatch):
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    monkeypatch.setattr(device_record, "_DEVICES", 10)
+    ids = claimed(nrfcloud, 50)
+    nrfcloud.service.faults.plan("BlockClaimedDevice", Refuse(500), nth=50)
+    operator = block(device_ids=ids, report_dir=object_store)
+    with pytest.raises(DevicesFailedError):
+        operator.execute(context)
+    with ObjectStoragePath(f"{object_store}/failed_devices.txt").open("r") as stream:
+        assert len(stream.read().split()) == 1
+    nrfcloud.service.requests.clear()
+    assert operator.execute(context)["blocked"] == 50
+    assert nrfcloud.service.request_counts()["BlockClaimedDevice"] == 1
+    rest = block(task_id="rest", device_file=f"{object_store}/failed_devices.txt")
+    assert rest.execute(context) == {"blocked": 0, "unchanged": 0, "failed": 0}
+
+
+def test_a_wrong_key_ends_the_task_early_with_a_report_of_what_was_not_tried(
+    nrfcloud, connect, context, tmp_path
+):
+    ids = claimed(nrfcloud, 30)
+    connect(nrfcloud.url, "no-such-key")
+    with pytest.raises(UnauthorizedError, match="legacy"):
+        block(device_ids=ids, report_dir=str(tmp_path)).execute(context)
+    assert outcomes(str(tmp_path / "report.csv")) == {"not_tried": 30}
+    assert (tmp_path / "failed_devices.txt").read_text().split() == ids
+    assert "no-such-key" not in (tmp_path / "summary.json").read_text()
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has retry policies since 3.3")
+def test_a_wrong_key_is_not_tried_again(nrfcloud, connect, context):
+    from airflow.sdk.definitions.retry_policy import RetryAction
+
+    ids = claimed(nrfcloud, 30)
+    connect(nrfcloud.url, "no-such-key")
+    operator = block(device_ids=ids)
+    with pytest.raises(UnauthorizedError) as caught:
+        operator.execute(context)
+    assert operator.retry_policy.evaluate(caught.value, 1, 3).action is RetryAction.FAIL
+
+
+def test_killing_the_task_finishes_what_is_in_flight_reports_it_and_fails(watched, context, tmp_path):
+    emulator, traffic = watched
+    ids = claimed(emulator, 100)
+    operator = block(device_ids=ids, report_dir=str(tmp_path))
+
+    def killed_at_the_thirtieth(scope: dict[str, Any]) -> None:
+        if emulator.service.request_counts().get("BlockClaimedDevice", 0) == 30:
+            operator.on_kill()
+
+    traffic.meddle = killed_at_the_thirtieth
+    with pytest.raises(DevicesNotTriedError, match="told to end"):
+        operator.execute(context)
+    counted = outcomes(str(tmp_path / "report.csv"))
+    assert counted["done"] == statuses(emulator)["BLOCKED"] < 40
+    assert counted["done"] + counted["not_tried"] == 100
+
+
+def test_max_in_flight_is_kept_by_every_operator(watched, context):
+    emulator, traffic = watched
+    ids = claimed(emulator, 30)
+    slow(emulator, 0.04)
+    for operator in (
+        block(device_ids=ids, max_in_flight=3),
+        NrfProvTagDevicesOperator(
+            task_id="tag", device_ids=ids, tags=["a"], create_tags=False, max_in_flight=3
+        ),
+        NrfProvUnblockDevicesOperator(task_id="unblock", device_ids=ids, max_in_flight=3),
+        unclaim(device_ids=ids, max_devices=30, max_in_flight=3),
+    ):
+        traffic.forget()
+        operator.execute(context)
+        assert traffic.most_in_flight == 3, operator
+    assert not emulator.service.claimed_ids()
+
+
+def test_unclaims_the_devices_of_a_file_or_report_too_and_reports_them(nrfcloud, context, tmp_path):
+    ids = claimed(nrfcloud, 4)
+    device_file = tmp_path / "devices.txt"
+    device_file.write_text("\n".join([*ids, str(uuid.uuid4())]))
+    operator = unclaim(device_file=str(device_file), report_dir=str(tmp_path / "out"))
+    assert operator.execute(context) == {
+        "unclaimed": 4, "were_not_ours": 1, "failed": 0,
+        "report": str(tmp_path / "out" / "report.csv"), "failed_devices": None,
+    }  # fmt: skip
+    assert not nrfcloud.service.claimed_ids()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"device_ids": None},
+        {"device_file": ""},
+        {"device_ids": "lot=7"},
+        {"device_ids": ["*"]},
+        {"device_ids": "[]"},
+        {"device_ids": str([str(uuid.UUID(int=number)) for number in range(11)])},
+        {"device_ids": [str(uuid.UUID(int=1))], "report": "x"},
+    ],
+    ids=str,
+)
+def test_unclaiming_is_guarded(nrfcloud, context, arguments):
+    claimed(nrfcloud, 3, tags=(LOT,))
+    with pytest.raises(UnclaimRefusedError, match="nothing is unclaimed"):
+        unclaim(**arguments).execute(context)
+    assert not nrfcloud.service.request_counts()
+
+
+def test_an_empty_file_of_devices_unclaims_nothing(nrfcloud, context, tmp_path):
+    device_file = tmp_path / "devices.txt"
+    device_file.write_text("\n")
+    with pytest.raises(UnclaimRefusedError, match="empty"):
+        unclaim(device_file=str(device_file)).execute(context)
+
+
+def test_devices_cannot_be_unclaimed_by_a_tag():
+    with pytest.raises(Exception, match="tag") as caught:
+        unclaim(tag=LOT)
+    assert type(caught.value).__name__ in {"TypeError", "AirflowException"}
+    assert "tag" not in NrfProvUnclaimDevicesOperator.template_fields
+
+
+def test_an_unknown_connection_is_named(context):
+    with pytest.raises(AirflowNotFoundException, match="nowhere"):
+        block(device_ids=[str(uuid.uuid4())], nrfprov_conn_id="nowhere").execute(context)
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        NrfProvBlockDevicesOperator,
+        NrfProvUnblockDevicesOperator,
+        NrfProvTagDevicesOperator,
+        NrfProvUnclaimDevicesOperator,
+    ],
+)
+def test_arguments_are_only_assigned_and_an_operator_can_be_copied_after_it_ran(operator, nrfcloud, context):
+    ids = claimed(nrfcloud, 2, tags=("a",))
+    more = {"tags": ["a"]} if operator is NrfProvTagDevicesOperator else {}
+    instance = operator(task_id="any", device_ids="{{ params.device_ids }}", **more)
+    assert instance.device_ids == "{{ params.device_ids }}"
+    assert set(instance.template_fields) <= set(dir(instance))
+    instance.device_ids = ids
+    instance.execute(context)
+    assert copy.deepcopy(instance).device_ids == ids
+
+
+def test_the_words_of_failures_hold_no_key(nrfcloud, connect, context):
+    with pytest.raises(NrfProvError) as caught:
+        block(device_ids=[str(uuid.uuid4())]).execute(context)
+    assert "emulator-key" not in str(caught.value)

@@ -1,0 +1,166 @@
+"""The pace of a client: by a clock of the test's own, and on the wire."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from airflow_provider_nrfprov.api import operations
+from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.contract import base_urls
+from airflow_provider_nrfprov.api.errors import RateLimitedError
+from airflow_provider_nrfprov.api.pace import Pace
+from airflow_provider_nrfprov.api.retry import NEVER, Retry
+from airflow_provider_nrfprov.emulator.faults import Refuse
+from tests.traffic import claimed, only, slow, watched_emulator
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pace(clock: Clock) -> Pace:
+    return Pace(clock, clock.sleep)
+
+
+def test_nothing_is_slowed_down_before_the_service_says_so(pace):
+    assert [pace.wait_for_turn() for _ in range(100)] == [100.0] * 100
+    assert pace.distance == 0
+
+
+def test_nobody_sends_until_the_wait_is_over(pace):
+    assert pace.slow_down(pace.wait_for_turn(), 7.5)
+    assert pace.wait_for_turn() == 107.5
+
+
+def test_a_shorter_wait_does_not_end_a_longer_one(pace):
+    at = pace.wait_for_turn()
+    pace.slow_down(at, 30)
+    pace.slow_down(at, 1)
+    assert pace.wait_for_turn() == 130
+
+
+def test_afterwards_requests_come_at_half_the_rate(pace, clock):
+    for _ in range(50):
+        at = pace.wait_for_turn()
+        clock.now += 0.1
+    pace.slow_down(at, 5)
+    first, second = pace.wait_for_turn(), pace.wait_for_turn()
+    assert (round(first - at, 6), round(second - first, 6)) == (5.1, 0.2)
+
+
+def test_answers_to_requests_that_were_under_way_together_halve_the_rate_once(pace):
+    together = [pace.wait_for_turn() for _ in range(8)]
+    halved, *others = [pace.slow_down(at, 1) for at in together]
+    assert others == [None] * 7
+    assert pace.distance == halved
+    assert pace.slow_down(pace.wait_for_turn(), 1) == 2 * halved
+
+
+def test_a_service_that_goes_on_refusing_is_asked_once_a_second(pace):
+    for _ in range(40):
+        pace.slow_down(pace.wait_for_turn(), 0)
+    assert pace.distance == 1
+
+
+def test_the_shortest_distance_is_said_though_it_is_over_at_once(pace, clock):
+    for _ in range(100):
+        at = pace.wait_for_turn()
+    assert pace.slow_down(at, 0) == 0.001
+    clock.now += 0.1
+    assert pace.distance == 0
+
+
+def test_the_rate_doubles_every_three_seconds_until_nothing_is_held_back(pace, clock):
+    pace.slow_down(pace.wait_for_turn(), 10)
+    first = pace.distance
+    clock.now += 10 + 3
+    assert pace.distance == pytest.approx(first / 2)
+    clock.now += 60
+    assert pace.distance == 0
+    assert [pace.wait_for_turn() for _ in range(10)] == [clock.now] * 10
+
+
+def asking(client: ProvisioningClient, device_ids: list[str], threads: int = 8) -> list[str]:
+    with ThreadPoolExecutor(threads) as pool:
+        return [
+            device.id
+            for device in pool.map(
+                lambda each: client.send(operations.fetch_claimed_device(each)), device_ids
+            )
+        ]
+
+
+def test_a_429_to_one_thread_stops_all_of_them_until_the_wait_is_over(caplog):
+    caplog.set_level(logging.INFO)
+    with watched_emulator() as (emulator, traffic):
+        ids = claimed(emulator, 60)
+        slow(emulator, 0.02)
+        emulator.service.faults.plan("FetchClaimedDevice", Refuse(429, retry_after=1), nth=20)
+        client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=Retry())
+        assert asking(client, ids) == ids
+        (refused_at,) = [at for at, status in traffic.answers if status == 429]
+    # What was sent before its sender can have known of the refusal does not count.
+    while_waiting = [at for at in traffic.arrivals if refused_at + 0.3 < at < refused_at + 0.95]
+    assert not while_waiting
+    assert len(traffic.arrivals) == 61
+    told = [record.getMessage() for record in caplog.records if "nothing is sent for" in record.getMessage()]
+    assert len(told) == 1
+    assert "emulator-key" not in told[0]
+
+
+def test_under_a_limit_that_nobody_told_of_every_request_gets_through_and_few_are_refused():
+    with watched_emulator() as (emulator, traffic):
+        ids = claimed(emulator, 150)
+        traffic.meddle = only(40)
+        retry = Retry(first_wait=0.1, longest_wait=0.5)
+        client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=retry)
+        assert asking(client, ids) == ids
+        refused = traffic.statuses().count(429)
+    assert 1 <= refused < 60
+
+
+def test_who_does_not_retry_does_not_wait_either():
+    with watched_emulator() as (emulator, _):
+        (device_id,) = claimed(emulator, 1)
+        emulator.service.faults.plan("FetchClaimedDevice", Refuse(429, retry_after=60))
+        client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=NEVER)
+        with pytest.raises(RateLimitedError):
+            client.send(operations.fetch_claimed_device(device_id))
+        started = time.monotonic()
+        client.send(operations.fetch_claimed_device(device_id))
+        assert time.monotonic() - started < 30
+
+
+def test_each_thread_has_its_own_session_and_all_are_closed():
+    with watched_emulator() as (emulator, _):
+        ids = claimed(emulator, 40)
+        slow(emulator, 0.02)
+        client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=NEVER)
+        sessions = set()
+        with ThreadPoolExecutor(4) as pool:
+            for device_id in ids:
+                pool.submit(lambda each=device_id: client.send(operations.fetch_claimed_device(each)))
+            sessions = set(pool.map(lambda _: (time.sleep(0.05), client._session())[1], range(8)))
+        assert len(sessions) == 4
+        pools = [len(session.adapters["http://"].poolmanager.pools) for session in sessions]
+        assert sum(pools) >= 1
+        client.close()
+        assert [len(session.adapters["http://"].poolmanager.pools) for session in sessions] == [0] * 4

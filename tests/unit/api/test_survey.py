@@ -1,0 +1,132 @@
+"""Asking how many bulk operations stand: in pages where that is cheaper, one by one where it is not."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+
+from airflow_provider_nrfprov.api import operations
+from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.contract import base_urls
+from airflow_provider_nrfprov.api.errors import NotFoundError, UnauthorizedError, UnavailableError
+from airflow_provider_nrfprov.api.retry import NEVER
+from airflow_provider_nrfprov.api.survey import BulkOpsSurvey
+from airflow_provider_nrfprov.emulator.clock import ManualClock
+from airflow_provider_nrfprov.emulator.faults import Refuse
+from airflow_provider_nrfprov.emulator.server import running_emulator
+
+LIST, FETCH = "ListBulkOpsRequests", "FetchBulkOpsRequest"
+
+
+class Desk:
+    """A team with operations, and somebody who asks about them."""
+
+    def __init__(self, emulator, clock):
+        self.emulator, self.clock = emulator, clock
+        self.client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=NEVER)
+        self.slept = []
+        self.survey = BulkOpsSurvey(self.client, sleep=self.slept.append)
+
+    def start(self, count):
+        send = self.client.send
+        return [
+            str(send(operations.bulk_claim(f'"rubbish {n}"\n')).bulk_ops_request_id) for n in range(count)
+        ]
+
+    def ask(self, ids, others=()):
+        """Ask; give what was found, and how many requests it took."""
+        before = self.requests()
+        found = dict(self.survey.ask(ids, others))
+        return found, [now - then for now, then in zip(self.requests(), before, strict=True)]
+
+    def requests(self):
+        counts = self.emulator.service.request_counts()
+        return [counts.get(LIST, 0), counts.get(FETCH, 0)]
+
+
+@pytest.fixture
+def desk():
+    clock = ManualClock(datetime.now(timezone.utc))
+    with running_emulator(clock=clock, contract="async", bulk_seconds=60) as emulator:
+        desk = Desk(emulator, clock)
+        with desk.client:
+            yield desk
+
+
+def test_one_page_tells_of_a_hundred_operations(desk):
+    ids = desk.start(230)
+    for _ in range(2):
+        found, requests = desk.ask(ids)
+        assert set(found) == set(ids)
+        assert requests == [3, 0]
+    desk.clock.advance(90)
+    found, _ = desk.ask(ids)
+    assert all(operation.is_finished for operation in found.values())
+
+
+def test_a_single_operation_is_fetched(desk):
+    (id_,) = desk.start(1)
+    found, requests = desk.ask([id_])
+    assert (list(found), requests) == ([id_], [0, 1])
+
+
+def test_the_list_is_given_up_where_single_questions_are_cheaper(desk):
+    ids = desk.start(450)
+    wanted = [ids[0], ids[449]]
+    found, (pages, singles) = desk.ask(wanted)
+    assert set(found) == set(wanted)
+    assert pages <= 2
+    assert singles <= 2
+
+
+def test_operations_of_different_hours_are_listed_apart(desk):
+    early = desk.start(3)
+    desk.ask(early)
+    desk.clock.advance(5 * 3600)
+    between = desk.start(150)
+    desk.clock.advance(5 * 3600)
+    late = desk.start(3)
+    # So much later than our own clock that they are new to the survey.
+    for id_ in late:
+        desk.ask([id_])
+    found, requests = desk.ask([*early, *late])
+    assert set(found) == {*early, *late}
+    assert not set(found) & set(between)
+    assert requests == [2, 0]
+
+
+def test_what_a_page_says_of_others_that_are_waited_for_is_told_too(desk):
+    ids = desk.start(20)
+    found, requests = desk.ask(ids[:5], others=ids[5:15])
+    assert set(found) == set(ids[:15])
+    assert requests == [1, 0]
+
+
+def test_an_operation_that_does_not_exist_is_told_as_such(desk):
+    ids = desk.start(2)
+    found, _ = desk.ask([*ids, "01J00000000000000000000000"])
+    assert isinstance(found.pop("01J00000000000000000000000"), NotFoundError)
+    assert set(found) == set(ids)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_without_a_list_each_is_asked_about_at_a_bounded_rate(desk, status):
+    ids = desk.start(10)
+    desk.emulator.service.faults.plan(LIST, Refuse(status))
+    found, requests = desk.ask(ids)
+    assert (set(found), requests) == (set(ids), [1, 10])
+    assert desk.slept == [0.05] * 9
+    assert desk.ask(ids)[1] == [0, 10]
+
+
+def test_an_error_ends_the_round_and_what_was_found_until_then_is_told(desk):
+    ids = desk.start(150)
+    desk.emulator.service.faults.plan(LIST, Refuse(503), nth=2)
+    found = []
+    with pytest.raises(UnavailableError):
+        found.extend(desk.survey.ask(ids))
+    assert len(found) == 100
+    desk.emulator.service.keys.revoke("emulator-key")
+    with pytest.raises(UnauthorizedError):
+        list(desk.survey.ask(ids))

@@ -1,0 +1,541 @@
+"""The engine over many devices, over the wire to the emulator: bounds, failures, early ends, crashes."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_nrfprov.api.calls import ProvisioningCalls
+from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.contract import base_urls
+from airflow_provider_nrfprov.api.errors import (
+    ForbiddenError,
+    RateLimitedError,
+    UnauthorizedError,
+    UnavailableError,
+    UnreachableError,
+)
+from airflow_provider_nrfprov.api.retry import NEVER, Retry
+from airflow_provider_nrfprov.claiming import device_record, many_devices
+from airflow_provider_nrfprov.claiming.blocking import BlockAction
+from airflow_provider_nrfprov.claiming.device_job import DeviceJob, JobEnd
+from airflow_provider_nrfprov.claiming.many_devices import (
+    Act,
+    DeviceOutcome,
+    DeviceResult,
+    Stop,
+    carry_out,
+)
+from airflow_provider_nrfprov.claiming.storage import Folder
+from airflow_provider_nrfprov.claiming.tagging import TagAction, TagMode, wanted_tags
+from airflow_provider_nrfprov.claiming.unclaiming import UnclaimAction
+from airflow_provider_nrfprov.emulator.accounts import TEAM_A
+from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore, Refuse, Slow
+from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from reliability.dying import Killed
+from tests.traffic import Traffic, claimed, only, slow, watched_emulator
+
+log = logging.getLogger(__name__)
+DONE, UNCHANGED, FAILED, NOT_TRIED = DeviceOutcome
+
+
+class Calls(ProvisioningCalls):
+    """The calls, over a client of the test's own."""
+
+    def __init__(self, emulator: Emulator, *, retry: Retry = NEVER, key: str = "emulator-key") -> None:
+        self._client = ProvisioningClient(key, urls=base_urls(emulator.url), retry=retry)
+
+    def get_conn(self) -> ProvisioningClient:
+        return self._client
+
+
+@pytest.fixture
+def watched() -> Iterator[tuple[Emulator, Traffic]]:
+    with watched_emulator() as (emulator, traffic):
+        yield emulator, traffic
+
+
+def block(emulator: Emulator, **settings: Any) -> BlockAction:
+    return BlockAction(Calls(emulator, **settings), blocked=True)
+
+
+def job(action: Any, ids: Sequence[str], folder: Path | None = None, **settings: Any) -> DeviceJob:
+    return DeviceJob(
+        "block",
+        action,
+        ids,
+        log,
+        folder=Folder(folder) if folder else None,
+        **{"work": ("run 1",), **settings},
+    )
+
+
+def counts(end: JobEnd) -> dict[str, int]:
+    return {outcome.value: count for outcome, count in end.tally.counts.items() if count}
+
+
+def statuses(emulator: Emulator) -> Counter[str]:
+    return Counter(device.status for device in emulator.service.claimed_devices())
+
+
+def report_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "report.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize("limit", [1, 3, 8])
+def test_as_many_requests_are_in_flight_as_allowed_and_never_one_more(watched, limit):
+    emulator, traffic = watched
+    ids = claimed(emulator, 60)
+    slow(emulator, 0.05)
+    assert counts(job(block(emulator), ids, max_in_flight=limit).run()) == {"done": 60}
+    assert traffic.most_in_flight == limit
+    assert statuses(emulator) == {"BLOCKED": 60}
+
+
+def test_eight_are_in_flight_unless_told_otherwise(watched):
+    emulator, traffic = watched
+    ids = claimed(emulator, 60)
+    slow(emulator, 0.05)
+    job(block(emulator), ids).run()
+    assert traffic.most_in_flight == 8
+
+
+def test_fewer_than_one_request_in_flight_is_refused(emulator):
+    with pytest.raises(ValueError, match="at least 1"):
+        job(block(emulator), [], max_in_flight=0).run()
+
+
+def test_what_is_so_already_is_unchanged_and_costs_no_request_but_its_page(emulator):
+    ids = claimed(emulator, 150)
+    assert counts(job(block(emulator), ids).run()) == {"done": 150}
+    assert counts(job(block(emulator), ids).run()) == {"unchanged": 150}
+    assert emulator.service.request_counts() == {"ListClaimedDevices": 4, "BlockClaimedDevice": 150}
+
+
+def test_a_few_devices_in_a_long_list_are_fetched_one_by_one(emulator):
+    ids = claimed(emulator, 300)[-3:]
+    assert counts(job(block(emulator), ids).run()) == {"done": 3}
+    assert counts(job(block(emulator), ids).run()) == {"unchanged": 3}
+    assert emulator.service.request_counts() == {"FetchClaimedDevice": 6, "BlockClaimedDevice": 3}
+
+
+def test_a_status_that_is_not_learnt_cheaply_is_not_asked_for(emulator):
+    ids = claimed(emulator, 1000)[-20:]
+    assert counts(job(block(emulator), ids).run()) == {"done": 20}
+    assert emulator.service.request_counts() == {"ListClaimedDevices": 3, "BlockClaimedDevice": 20}
+
+
+def test_unblocking_sends_also_to_what_does_not_look_blocked_since_the_word_for_it_is_inferred():
+    with running_emulator(blocked_status="SUSPENDED") as emulator:
+        ids = claimed(emulator, 12)
+        job(block(emulator), ids[:6]).run()
+        assert statuses(emulator) == {"SUSPENDED": 6, "READY": 6}
+        # Blocked devices that do not say BLOCKED are sent the block again.
+        assert counts(job(block(emulator), ids[:6]).run()) == {"done": 6}
+        unblock = BlockAction(Calls(emulator), blocked=False)
+        assert counts(job(unblock, ids).run()) == {"unchanged": 12}
+        assert statuses(emulator) == {"READY": 12}
+
+
+def test_a_conflict_is_believed_only_if_the_device_is_as_wanted(watched):
+    emulator, traffic = watched
+    ids = claimed(emulator, 20)
+
+    def somebody_was_faster(scope: dict[str, Any]) -> tuple[int, dict[str, str]] | None:
+        if not scope["path"].endswith("/block"):
+            return None
+        if ids[3] in scope["path"]:
+            emulator.service.block(emulator.service.devices.get(TEAM_A, ids[3]))
+        return 409, {}
+
+    traffic.meddle = somebody_was_faster
+    end = job(block(emulator), ids).run()
+    assert counts(end) == {"unchanged": 1, "failed": 19}
+    assert end.tally.examples[0] == f"{ids[0]}: 409 because the test says so"
+
+
+def test_devices_that_fail_do_not_keep_the_others_from_being_done(emulator, tmp_path):
+    ids = claimed(emulator, 30)
+    strangers = [str(uuid.uuid4()) for _ in range(3)]
+    mixed = [*ids[:10], strangers[0], *ids[10:20], *strangers[1:], *ids[20:]]
+    end = job(block(emulator), mixed, tmp_path).run()
+    assert counts(end) == {"done": 30, "failed": 3}
+    assert end.error is None
+    assert end.tally.may_succeed_later == 0
+    rows = report_of(tmp_path)
+    assert [row["device_id"] for row in rows] == mixed
+    assert [row for row in rows if row["outcome"] == "failed"] == [
+        {
+            "device_id": each,
+            "outcome": "failed",
+            "status": "404",
+            "message": "there is no such claimed device",
+        }
+        for each in strangers
+    ]
+    assert (tmp_path / "failed_devices.txt").read_text().split() == strangers
+    assert json.loads((tmp_path / "summary.json").read_text()) == {
+        "action": "block", "devices": 33, "done": 30, "unchanged": 0, "failed": 3, "not_tried": 0,
+        "report": str(tmp_path / "report.csv"), "failed_devices": str(tmp_path / "failed_devices.txt"),
+        "ended_early": None,
+    }  # fmt: skip
+
+
+def test_the_report_is_in_the_order_of_the_selection_though_answers_come_in_another(watched, tmp_path):
+    emulator, _ = watched
+    ids = claimed(emulator, 40)
+    emulator.service.faults.plan("BlockClaimedDevice", Slow(before=0.5))
+    slow_one_first = job(block(emulator), ids, tmp_path).run()
+    assert counts(slow_one_first) == {"done": 40}
+    assert [row["device_id"] for row in report_of(tmp_path)] == ids
+
+
+def test_a_key_that_is_revoked_in_the_middle_ends_the_work_and_the_rest_is_not_tried(watched, tmp_path):
+    emulator, traffic = watched
+    ids = claimed(emulator, 200)
+
+    def revoked_at_the_fiftieth(scope: dict[str, Any]) -> None:
+        if emulator.service.request_counts().get("BlockClaimedDevice", 0) >= 50:
+            emulator.service.keys.revoke("emulator-key")
+
+    traffic.meddle = revoked_at_the_fiftieth
+    end = job(block(emulator), ids, tmp_path).run()
+    assert isinstance(end.error, UnauthorizedError)
+    requests = emulator.service.request_counts()["BlockClaimedDevice"]
+    assert 51 <= requests <= 50 + 8
+    # All that met the 401 was in flight together; what was done is done, on both sides.
+    assert counts(end) == {"done": 50, "failed": requests - 50, "not_tried": 200 - requests}
+    assert statuses(emulator) == {"BLOCKED": 50, "READY": 150}
+    rows = report_of(tmp_path)
+    assert [row["device_id"] for row in rows] == ids
+    assert {row["status"] for row in rows if row["outcome"] == "failed"} == {"401"}
+    assert (tmp_path / "failed_devices.txt").read_text().split() == [
+        row["device_id"] for row in rows if row["outcome"] != "done"
+    ]
+    assert "legacy" in json.loads((tmp_path / "summary.json").read_text())["ended_early"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [(Refuse(403), ForbiddenError), (Refuse(429), RateLimitedError), (DropBefore(), UnreachableError)],
+    ids=["403", "429", "no answer"],
+)
+def test_what_every_device_would_meet_ends_the_work(watched, fault, error):
+    emulator, _ = watched
+    ids = claimed(emulator, 100)
+    emulator.service.faults.plan("BlockClaimedDevice", fault, nth=11, times=None)
+    end = job(block(emulator), ids).run()
+    assert isinstance(end.error, error)
+    assert counts(end)["done"] == 10
+    assert counts(end)["not_tried"] >= 100 - 10 - 8
+    assert sum(counts(end).values()) == 100
+
+
+def test_a_service_that_is_down_ends_the_work_but_single_failures_do_not(watched):
+    emulator, _ = watched
+    ids = claimed(emulator, 100)
+    for nth in range(4, 100, 4):
+        emulator.service.faults.plan("BlockClaimedDevice", Refuse(500), nth=nth)
+    end = job(block(emulator), ids, max_in_flight=1).run()
+    assert counts(end) == {"done": 76, "failed": 24}
+    assert (end.error, end.tally.may_succeed_later, len(end.tally.examples)) == (None, 24, 10)
+    emulator.service.faults.clear()
+    emulator.service.faults.plan("UnblockClaimedDevice", Refuse(503), times=None)
+    end = job(BlockAction(Calls(emulator), blocked=False), ids, max_in_flight=1).run()
+    assert isinstance(end.error, UnavailableError)
+    assert counts(end) == {"failed": 20, "not_tried": 80}
+
+
+def test_if_not_even_the_devices_can_be_looked_up_none_is_tried(emulator, tmp_path):
+    ids = claimed(emulator, 10)
+    end = job(block(emulator, key="wrong"), ids, tmp_path).run()
+    assert isinstance(end.error, UnauthorizedError)
+    assert counts(end) == {"not_tried": 10}
+    assert emulator.service.request_counts() == {"ListClaimedDevices": 1}
+    assert (tmp_path / "failed_devices.txt").read_text().split() == ids
+
+
+def test_a_limit_of_the_service_costs_time_and_no_device(watched):
+    emulator, traffic = watched
+    ids = claimed(emulator, 120)
+    traffic.meddle = only(60)
+    retry = Retry(first_wait=0.05, longest_wait=0.2)
+    end = job(block(emulator, retry=retry), ids).run()
+    assert counts(end) == {"done": 120}
+    assert 1 <= traffic.statuses().count(429) < 60
+    assert statuses(emulator) == {"BLOCKED": 120}
+
+
+def test_told_to_end_it_finishes_what_is_in_flight_and_tries_nothing_else(watched, tmp_path):
+    emulator, traffic = watched
+    ids = claimed(emulator, 100)
+    stop = Stop()
+
+    def told_at_the_thirtieth(scope: dict[str, Any]) -> None:
+        if emulator.service.request_counts().get("BlockClaimedDevice", 0) >= 30:
+            stop.now()
+
+    traffic.meddle = told_at_the_thirtieth
+    end = job(block(emulator), ids, tmp_path, stop=stop).run()
+    assert end.error is None
+    assert 30 < counts(end)["done"] <= 38
+    assert counts(end)["done"] == statuses(emulator)["BLOCKED"]
+    assert sum(counts(end).values()) == 100
+    assert json.loads((tmp_path / "summary.json").read_text())["ended_early"] == "told to end"
+
+
+def test_unclaims_several_at_a_time_and_what_is_not_ours_is_as_wanted(watched, tmp_path):
+    emulator, traffic = watched
+    ids = claimed(emulator, 40)
+    slow(emulator, 0.05)
+    stranger = str(uuid.uuid4())
+    end = job(UnclaimAction(Calls(emulator)), [stranger, *ids], tmp_path).run()
+    assert counts(end) == {"done": 40, "unchanged": 1}
+    assert traffic.most_in_flight == 8
+    assert not emulator.service.claimed_ids()
+    assert report_of(tmp_path)[0] == {
+        "device_id": stranger, "outcome": "unchanged", "status": "404",
+        "message": "was not ours, or is not any more",
+    }  # fmt: skip
+
+
+def test_a_lost_answer_to_an_unclaim_is_no_failure(emulator):
+    ids = claimed(emulator, 3)
+    emulator.service.faults.plan("UnclaimDevice", DropAfter(), nth=2)
+    end = job(UnclaimAction(Calls(emulator, retry=Retry(first_wait=0.01))), ids).run()
+    assert counts(end) == {"done": 2, "unchanged": 1}
+    assert not emulator.service.claimed_ids()
+
+
+def test_tags_of_many_devices_cost_a_page_a_hundred_and_one_request_each(emulator):
+    ids = claimed(emulator, 300, tags=("a",))
+    tag = TagAction(Calls(emulator), ["b"], TagMode.ADD)
+    assert counts(job(tag, [*ids, str(uuid.uuid4())]).run()) == {"done": 300, "failed": 1}
+    assert {tuple(device.tags) for device in emulator.service.claimed_devices()} == {("a", "b")}
+    assert emulator.service.request_counts() == {"ListClaimedDevices": 3, "UpdateClaimedDevice": 300}
+    assert counts(job(tag, ids).run()) == {"unchanged": 300}
+    assert emulator.service.request_counts() == {"ListClaimedDevices": 6, "UpdateClaimedDevice": 300}
+
+
+def test_where_the_list_is_long_the_tags_of_a_few_are_fetched_by_several_threads(watched):
+    emulator, traffic = watched
+    ids = claimed(emulator, 1000)[-20:]
+    slow(emulator, 0.03)
+    assert counts(job(TagAction(Calls(emulator), ["b"], TagMode.ADD), ids).run()) == {"done": 20}
+    assert emulator.service.request_counts() == {
+        "ListClaimedDevices": 3, "FetchClaimedDevice": 20, "UpdateClaimedDevice": 20,
+    }  # fmt: skip
+    assert traffic.most_in_flight == 8
+
+
+@pytest.mark.parametrize(
+    ("mode", "wanted"), [("add", ("a", "b", "c")), ("remove", ("a",)), ("replace", ("c", "b"))]
+)
+def test_the_present_tags_come_first_and_none_twice(mode, wanted):
+    assert wanted_tags(("a", "b"), ("c", "b"), TagMode(mode)) == wanted
+
+
+class Dying:
+    """An action whose worker dies at the ``at``-th device."""
+
+    def __init__(self, action: Any, at: int) -> None:
+        self._action, self._at, self._devices = action, at, itertools.count(1)
+
+    def prepare(self, device_ids: Sequence[str]) -> Act:
+        act = self._action.prepare(device_ids)
+
+        def perhaps(device_id: str) -> DeviceResult:
+            if next(self._devices) == self._at:
+                raise Killed
+            return act(device_id)
+
+        return perhaps
+
+
+@pytest.fixture
+def small_segments(monkeypatch) -> None:
+    monkeypatch.setattr(device_record, "_DEVICES", 20)
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_after_a_crash_what_is_on_record_as_done_is_not_asked_for_again(emulator, tmp_path):
+    ids = claimed(emulator, 100)
+    with pytest.raises(Killed):
+        job(Dying(block(emulator), 71), ids, tmp_path).run()
+    assert not (tmp_path / "report.csv").exists()
+    before = emulator.service.request_counts()["BlockClaimedDevice"]
+    assert before >= 70
+    emulator.service.requests.clear()
+    # Somebody unblocks them: a request that was not skipped would show.
+    for device in emulator.service.claimed_devices():
+        emulator.service.unblock(device)
+    end = job(block(emulator), ids, tmp_path).run()
+    assert counts(end) == {"done": 100}
+    assert emulator.service.request_counts()["BlockClaimedDevice"] == 40
+    assert [(row["device_id"], row["outcome"]) for row in report_of(tmp_path)] == [
+        (each, "done") for each in ids
+    ]
+    assert statuses(emulator) == {"READY": 60, "BLOCKED": 40}
+
+
+@pytest.mark.usefixtures("small_segments")
+@pytest.mark.parametrize(
+    "another",
+    [{"work": ("run 2",)}, {"name": "unblock"}],
+    ids=["run", "action"],
+)
+def test_another_run_or_action_in_the_same_folder_skips_nothing(emulator, tmp_path, another):
+    ids = claimed(emulator, 100)
+    with pytest.raises(Killed):
+        job(Dying(block(emulator), 71), ids, tmp_path).run()
+    arguments = {"name": "block", "work": ("run 1",), **another}
+    again = DeviceJob(
+        arguments["name"], block(emulator), ids, log, folder=Folder(tmp_path), work=arguments["work"]
+    )
+    end = again.run()
+    assert sum(counts(end).values()) == 100
+    assert counts(end)["unchanged"] >= 70  # asked, and found blocked; not skipped as done
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_what_failed_is_tried_again_and_a_job_that_is_over_begins_anew(emulator, tmp_path):
+    ids = claimed(emulator, 60)
+    for nth in (3, 30):
+        emulator.service.faults.plan("BlockClaimedDevice", Refuse(500), nth=nth)
+    assert counts(job(block(emulator), ids, tmp_path).run()) == {"done": 58, "failed": 2}
+    emulator.service.requests.clear()
+    second = job(block(emulator), ids, tmp_path)
+    assert counts(second.run()) == {"done": 60}
+    assert emulator.service.request_counts()["BlockClaimedDevice"] == 2
+    assert not (tmp_path / "failed_devices.txt").read_text()
+    second.close()
+    assert counts(job(block(emulator), ids, tmp_path).run()) == {"unchanged": 60}
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_devices_that_are_not_selected_any_more_stay_in_the_report(emulator, tmp_path):
+    """They were selected by a tag that the first try took from them."""
+    ids = claimed(emulator, 100, tags=("lot=7",))
+    untag = TagAction(Calls(emulator), ["lot=7"], TagMode.REMOVE)
+    with pytest.raises(Killed):
+        job(Dying(untag, 71), ids, tmp_path).run()
+    left = [device.id for device in emulator.service.claimed_devices() if device.tags]
+    assert len(left) <= 30
+    end = job(untag, left, tmp_path).run()
+    assert {row["device_id"] for row in report_of(tmp_path)} >= {*left, *ids[:60]}
+    assert counts(end)["done"] == len(report_of(tmp_path))
+
+
+_VICTIM = """
+import logging, sys
+from pathlib import Path
+from airflow_provider_nrfprov.api.calls import ProvisioningCalls
+from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.contract import base_urls
+from airflow_provider_nrfprov.claiming import device_record
+from airflow_provider_nrfprov.claiming.blocking import BlockAction
+from airflow_provider_nrfprov.claiming.device_job import DeviceJob
+from airflow_provider_nrfprov.claiming.storage import Folder
+
+device_record._DEVICES = 20
+url, folder = sys.argv[1:]
+
+class Calls(ProvisioningCalls):
+    client = ProvisioningClient("emulator-key", urls=base_urls(url))
+    def get_conn(self):
+        return self.client
+
+ids = Path(folder, "ids.txt").read_text().split()
+job = DeviceJob("block", BlockAction(Calls(), blocked=True), ids, logging.getLogger(), folder=Folder(Path(folder)), work=("1",))
+print(job.run().tally)
+"""
+
+
+def test_a_worker_that_is_killed_has_left_what_the_next_one_needs(watched, tmp_path):
+    """SIGKILL to a real process."""
+    emulator, _ = watched
+    ids = claimed(emulator, 200)
+    (tmp_path / "ids.txt").write_text("\n".join(ids))
+    slow(emulator, 0.02)
+    command = [sys.executable, "-c", _VICTIM, emulator.url, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
+        give_up = time.monotonic() + 60
+        while emulator.service.request_counts().get("BlockClaimedDevice", 0) < 120:
+            assert time.monotonic() < give_up
+            assert victim.poll() is None
+            time.sleep(0.002)
+        os.kill(victim.pid, signal.SIGKILL)
+    assert not (tmp_path / "report.csv").exists()
+    segments = list((tmp_path / "progress").rglob("done-*.csv"))
+    recorded = sum(len(segment.read_text().splitlines()) for segment in segments)
+    assert recorded >= 80
+    time.sleep(0.2)  # what was in flight arrives
+    emulator.service.requests.clear()
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "0 failed" in result.stdout
+    assert statuses(emulator) == {"BLOCKED": 200}
+    assert [row["device_id"] for row in report_of(tmp_path)] == ids
+    assert {row["outcome"] for row in report_of(tmp_path)} <= {"done", "unchanged"}
+    assert emulator.service.request_counts()["BlockClaimedDevice"] <= 200 - recorded
+
+
+class Instant:
+    """An action that asks nobody."""
+
+    def prepare(self, device_ids: Sequence[str]) -> Act:
+        return lambda device_id: DeviceResult(device_id, DONE)
+
+
+def test_memory_does_not_grow_with_the_number_of_devices(monkeypatch):
+    monkeypatch.setattr(many_devices, "DEVICES_LOOKED_UP_AT_ONCE", 1000)
+
+    def peak(devices: int) -> int:
+        ids = (str(uuid.UUID(int=number)) for number in range(devices))
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in carry_out(Instant(), ids)) == devices
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(9_000) < 1.3 * peak(3_000) < 20_000_000
+
+
+def test_progress_is_a_line_each_thousand_devices_and_one_at_the_end(caplog, tmp_path):
+    caplog.set_level(logging.INFO)
+    ids = [str(uuid.UUID(int=number)) for number in range(3500)]
+    job(Instant(), ids).run()
+    told = [record.getMessage() for record in caplog.records]
+    assert [line.split(";")[0] for line in told] == [
+        f"block: {done} of 3,500 devices: {done} done, 0 unchanged, 0 failed"
+        for done in ("1,000", "2,000", "3,000", "3,500")
+    ]
+    assert all(line.endswith(" devices/s") for line in told)
+
+
+def test_progress_is_told_each_few_seconds_too(caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(many_devices, "_SECONDS_A_LINE", 0.05)
+
+    class Slow:
+        def prepare(self, device_ids: Sequence[str]) -> Act:
+            return lambda device_id: (time.sleep(0.02), DeviceResult(device_id, DONE))[1]
+
+    job(Slow(), [str(uuid.UUID(int=number)) for number in range(20)], max_in_flight=1).run()
+    assert 3 <= len(caplog.records) <= 12

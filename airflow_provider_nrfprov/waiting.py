@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_nrfprov.api.errors import NrfProvError
+from airflow_provider_nrfprov.api.errors import NrfProvError, from_data
 from airflow_provider_nrfprov.claiming.storage import lines
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.paths import to_path
@@ -61,6 +61,8 @@ def read_event(event: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
             return failed, []
         case {"status": "timeout", "waiting": [*waiting]}:
             return [], waiting
+        case {"status": "error", "error": {"kind": str(), "message": str()} as error}:
+            raise from_data(error, "while waiting in the triggerer: ")
         case {"status": "error", "message": str(message)}:
             raise NrfProvError(f"waiting in the triggerer ended with {message}")
     raise NrfProvError(f"the trigger ended with an event that is not understood: {event!r}")

@@ -6,7 +6,9 @@ an exception (module ``answer``), and is otherwise shown unedited, with its stat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 class NrfProvError(Exception):
@@ -87,3 +89,44 @@ class UnavailableError(ServiceError):
 
 class TagError(NrfProvError):
     """A tag cannot be renamed or deleted as asked: it is not there, a name is taken, or devices carry it."""
+
+
+def as_data(error: NrfProvError) -> dict[str, Any]:
+    """Describe an exception in JSON, for a process that raises it again: ``kind``, ``message`` and what decides."""
+    data: dict[str, Any] = {"kind": type(error).__name__, "message": str(error)}
+    if isinstance(error, ServiceError):
+        return {
+            **data,
+            "status": error.status,
+            "problem": error.problem.message,
+            "code": error.problem.code,
+            "retry_after": error.retry_after,
+        }
+    return data
+
+
+def from_data(data: Mapping[str, Any], prefix: str = "") -> NrfProvError:
+    """Build the exception that :func:`as_data` described; where its kind is not known, an ``NrfProvError``.
+
+    The whole text of the answer is gone; what the message shows of it is there.
+
+    :param prefix: put before the message.
+    """
+    kind, message = _kinds().get(str(data.get("kind")), NrfProvError), f"{prefix}{data.get('message')}"
+    match data:
+        case {"status": int(status), "problem": str(problem), "code": code, "retry_after": retry_after} if (
+            issubclass(kind, ServiceError)
+        ):
+            return kind(
+                message, status=status, text="", problem=Problem(problem, code), retry_after=retry_after
+            )
+    if kind is UnreachableError:
+        return UnreachableError(message, maybe_sent=True)
+    if kind is UnreadableAnswerError:
+        return UnreadableAnswerError(message, status=200, text="")
+    return NrfProvError(message) if issubclass(kind, ServiceError) else kind(message)
+
+
+def _kinds() -> dict[str, type[NrfProvError]]:
+    direct = NrfProvError.__subclasses__()
+    return {kind.__name__: kind for kind in (*direct, *ServiceError.__subclasses__())}

@@ -80,10 +80,11 @@ class DeferringSensor(BaseSensorOperator):
             seconds = min(seconds, self.execution_timeout.total_seconds())
         end_time = time.time() + seconds
         self.defer(
-            trigger=self._trigger(self._watch.waiting, end_time),
+            # What failed is asked about again, so that the event names it, too: dag.test() hands nothing but the
+            # event over to the resumed task.
+            trigger=self._trigger([*self._watch.failed, *self._watch.waiting], end_time),
             method_name="execute_complete",
             timeout=backstop(self.poke_interval, end_time),
-            kwargs={"failed": self._watch.failed},
         )
         return None
 
@@ -104,14 +105,12 @@ class DeferringSensor(BaseSensorOperator):
         value = self._end(self._watch.failed)
         return True if value is None else PokeReturnValue(is_done=True, xcom_value=value)
 
-    def execute_complete(
-        self, context: Context, event: dict[str, Any] | None = None, failed: Sequence[str] = ()
-    ) -> Any:
-        """Take the trigger's event; ``failed`` is what had failed before the deferral."""
-        failed_since, waiting = read_event(event)
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Take the trigger's event."""
+        failed, waiting = read_event(event)
         if waiting:
             raise AirflowSensorTimeout(self._late(waiting))
-        return self._end([*failed, *failed_since])
+        return self._end(failed)
 
     def _first_poke(self, context: Context) -> bool | PokeReturnValue:
         try:

@@ -22,7 +22,7 @@ class NrfProvBulkOpsTrigger(WaitingTrigger):
     waits are asked about less often: after an hour every six minutes, five minutes apart at most.
 
     Its one event is ``{"status": "ended", "failed": […]}``, ``{"status": "timeout", "waiting": […]}`` or
-    ``{"status": "error", "message": "…"}``.
+    ``{"status": "error", "error": {…}}``.
 
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param bulk_ops_request_ids: the operations to wait for.

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_nrfprov.api.errors import NrfProvError
+from airflow_provider_nrfprov.api.errors import NrfProvError, as_data
 from airflow_provider_nrfprov.api.waiting import Awaited, Watch
 
 ResultT = TypeVar("ResultT")
@@ -27,7 +27,7 @@ class WaitingTrigger(BaseTrigger):
     ``poll_interval`` has passed: whoever defers has just asked, and Airflow may fail a task whose
     trigger fires within moments of the deferral (apache/airflow#72716). Events hold ids and statuses
     only: ``{"status": "ended", "failed": […]}``, ``{"status": "timeout", "waiting": […]}`` or
-    ``{"status": "error", "message": "…"}``.
+    ``{"status": "error", "error": {…}}`` with ``api.errors.as_data`` of what went wrong.
 
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param poll_interval: seconds between two rounds of asking.
@@ -54,7 +54,8 @@ class WaitingTrigger(BaseTrigger):
         try:
             event = await self.wait(self.watch())
         except NrfProvError as error:
-            event = {"status": "error", "message": f"{type(error).__name__}: {error}"}
+            # The task fails with it as if it had asked itself: a retry policy goes by the kind.
+            event = {"status": "error", "error": as_data(error)}
         except Exception as error:  # noqa: BLE001 - a trigger that dies without an event fails its task without a word
             event = {"status": "error", "message": f"{type(error).__name__}: {error}"}
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ class NrfProvCommandTrigger(PollingTrigger):
     """Waits until a device has carried out a provisioning command, or could not.
 
     Its one event is ``{"status": "ended", "failed": […]}``, ``{"status": "timeout", "waiting": […]}`` or
-    ``{"status": "error", "message": "…"}``. What the device answered is not in it: the task fetches that.
+    ``{"status": "error", "error": {…}}``. What the device answered is not in it: the task fetches that.
 
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param device_id: UUID of the device.

@@ -95,7 +95,7 @@ def test_an_operation_that_is_not_there_ends_its_own_trigger_only(emulator):
     *others, wrong = asyncio.run(events_of([*map(trigger, ids), trigger(missing)]))
     assert [event["status"] for event in others] == ["ended"] * 3
     assert wrong["status"] == "error"
-    assert "NotFoundError" in wrong["message"]
+    assert wrong["error"]["kind"] == "NotFoundError"
 
 
 def test_a_revoked_key_ends_all_triggers_and_a_short_trouble_none(emulator):
@@ -106,7 +106,7 @@ def test_a_revoked_key_ends_all_triggers_and_a_short_trouble_none(emulator):
     emulator.service.keys.revoke("emulator-key")
     events = asyncio.run(events_of(map(trigger, ids)))
     assert {event["status"] for event in events} == {"error"}
-    assert all("UnauthorizedError" in event["message"] for event in events)
+    assert {event["error"]["kind"] for event in events} == {"UnauthorizedError"}
 
 
 def test_a_connection_that_is_not_there_ends_all_triggers(monkeypatch):

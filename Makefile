@@ -26,12 +26,13 @@ define environment
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test reliability env lint clean
+.PHONY: help demo test test-compose reliability env lint clean
 
 help:
 	@echo "make demo    a file of devices through a real Airflow, against the emulator of nRF Cloud"
 	@echo "             [ROWS=$(ROWS)] [CONTRACT=both|async|sync] [PORT=$(PORT)] [KEEP=1: leave it running]"
 	@echo "make test    all tests, on Airflow 3.3.2 or AIRFLOW=2.11.2 [ARGS=\"-k token\"]"
+	@echo "make test-compose  the services of docker-compose.yaml without containers; wants PostgreSQL and Redis"
 	@echo "make reliability  a claim file under so many seeded schedules of faults and crashes [SEEDS=$(SEEDS)],"
 	@echo "             and twenty times as many broken files and tokens for the reader"
 	@echo "make env     secrets for docker-compose.yaml, once: writes .env [NRF_CLOUD=1: asks for the API key]"
@@ -47,6 +48,10 @@ demo:
 test:
 	$(call environment,$(AIRFLOW),$(VENV))
 	@exec $(VENV)/bin/python -m pytest $(ARGS)
+
+test-compose:
+	$(call environment,$(DEMO_AIRFLOW),.venv)
+	@exec .venv/bin/python -m pytest -m compose tests/system $(ARGS)
 
 reliability:
 	$(call environment,$(DEMO_AIRFLOW),.venv)

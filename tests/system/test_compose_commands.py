@@ -39,7 +39,7 @@ PORTS = {"postgres": "5432", "redis": "6379", "api-server": "8080", "scheduler":
 # In containers nobody else is on the address that they listen on; here somebody may be.
 LOCAL_ONLY = {"redis": ["--bind", HOST]}
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.compose]
 
 
 def missing():

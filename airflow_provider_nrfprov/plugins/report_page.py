@@ -1,0 +1,46 @@
+"""A page of Airflow's web server that shows the report of a task (Airflow 3.1 and later).
+
+What it serves: the ``report.csv`` that the task itself named in its XCom ``report``, and nothing else. The name has to
+be that, and the first line that of a report, so that no other file that the server can read comes out, and
+``failed_rows.csv``, which holds claim tokens, never does. Who may read a task's XComs may read its report: Airflow's own
+rule decides, with the browser's session or a token.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+try:
+    from airflow.sdk.plugins_manager import AirflowPlugin
+except ImportError:  # before Airflow 3.2
+    from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+URL_PREFIX = "/nrfprov"
+
+
+class _OnDemand:
+    """An ASGI application that is built when it is first asked: every worker loads plugins, and none of them serves."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await _app()(scope, receive, send)
+
+    def __repr__(self) -> str:
+        return "the report page of airflow-provider-nrfprov"
+
+
+class NrfProvReportPagePlugin(AirflowPlugin):  # type: ignore[misc]
+    """Adds the page to Airflow's web server. Airflow 2 loads it and makes nothing of it."""
+
+    name = "nrfprov_report_page"
+    fastapi_apps = [{"app": _OnDemand(), "url_prefix": URL_PREFIX, "name": "nRF Cloud Provisioning reports"}]  # noqa: RUF012 - as Airflow declares it
+
+
+@cache
+def _app() -> FastAPI:
+    from airflow_provider_nrfprov.plugins.report_app import build_app
+
+    return build_app()

@@ -175,7 +175,8 @@ def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
             raise ValueError("a tag is empty")
         if len(tag) > MAX_TAG_CHARACTERS:
             raise ValueError(
-                f"a tag has {len(tag)} characters, at most {MAX_TAG_CHARACTERS} are allowed: {tag!r}"
+                # Not whole: somebody may have pasted a claim token.
+                f"a tag has {len(tag)} characters, at most {MAX_TAG_CHARACTERS} are allowed: {tag[:20]!r}…"
             )
         if "," in tag:
             raise ValueError(f"a tag cannot hold a comma in a bulk claim, where commas part tags: {tag!r}")

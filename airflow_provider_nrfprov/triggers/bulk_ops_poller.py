@@ -87,6 +87,8 @@ class Follower:
     def fail(self, error: BaseException) -> None:
         """End the wait with an error."""
         self.error = error
+        # Else it would be asked about once more before it can leave.
+        self.next_at = math.inf
         self.news.set()
 
 

@@ -1,0 +1,126 @@
+"""Runs a DAG that a test has built, through ``dag.test()``, and tells how each of its tasks ended."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG
+
+_numbers = itertools.count(1)
+_BUNDLE = "built-by-tests"
+_BUNDLES_SETTING = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
+
+
+@dataclass
+class End:
+    """How a task ended: state, exception, and what it pushed to XCom."""
+
+    state: str
+    error: BaseException | None = None
+    xcoms: dict[str, Any] = field(default_factory=dict)
+    tries: int = 1
+
+
+@contextmanager
+def new_dag(**arguments: Any) -> Iterator[DAG]:
+    """Give a DAG that no other test has: ``dag.test()`` leaves things behind in its DAG and its database."""
+    with DAG(f"built_by_a_test_{next(_numbers)}", schedule=None, **arguments) as dag:
+        yield dag
+
+
+def run(dag: DAG) -> dict[str, End]:
+    """Run a DAG once, triggers in line; give the end of each task. The database has to be there (``load_dag``)."""
+    errors: dict[str, BaseException] = {}
+    for task in dag.tasks:
+        # Both callbacks see the exception as it was raised, before Airflow masks or stores anything.
+        task.on_failure_callback = task.on_retry_callback = [_recorder(task.task_id, errors)]
+    with warnings.catch_warnings(), _bundle_of_our_own(), _handlers_kept():
+        warnings.simplefilter("ignore")
+        _make_known(dag)
+        result = dag.test()
+    xcoms = _xcoms(dag.dag_id)
+    return {
+        ti.task_id: End(str(ti.state), errors.get(ti.task_id), xcoms.get(ti.task_id, {}), ti.try_number)
+        for ti in result.get_task_instances()
+    }
+
+
+def database() -> Path:
+    """Give the file of Airflow's database."""
+    return Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Undo that ``dag.test()`` of Airflow 2 gives the tasks' logger a handler for this very ``sys.stdout``, for good."""
+    logger = logging.getLogger("airflow.task")
+    before = list(logger.handlers)
+    try:
+        yield
+    finally:
+        logger.handlers[:] = before
+
+
+def _recorder(task_id: str, errors: dict[str, BaseException]) -> Any:
+    def record(context: Any) -> None:
+        errors[task_id] = context["exception"]
+
+    return record
+
+
+def _make_known(dag: DAG) -> None:
+    """Put a DAG that is in no DAG file into the database; Airflow 2 does so by itself."""
+    try:
+        from airflow.dag_processing.bundles.manager import DagBundlesManager
+        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    except ImportError:
+        return
+    folder = _bundle_folder()
+    DagBundlesManager().sync_bundles_to_db()
+    bag = DagBag(dag_folder=os.devnull, collect_dags=False, bundle_name=_BUNDLE, bundle_path=folder)
+    dag.fileloc, dag.relative_fileloc = __file__, Path(__file__).name
+    bag.dags = {dag.dag_id: dag}
+    sync_bag_to_db(bag, _BUNDLE, None)
+
+
+def _bundle_folder() -> Path:
+    return Path(os.environ["AIRFLOW_HOME"]) / _BUNDLE
+
+
+@contextmanager
+def _bundle_of_our_own() -> Iterator[None]:
+    """Let the DAG belong to a bundle without files: Airflow 3 parses all of a DAG's bundle each time it is tested."""
+    _bundle_folder().mkdir(exist_ok=True)
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    bundles = [
+        {"name": "dags-folder", "classpath": local, "kwargs": {}},
+        {"name": _BUNDLE, "classpath": local, "kwargs": {"path": str(_bundle_folder())}},
+    ]
+    os.environ[_BUNDLES_SETTING] = json.dumps(bundles)
+    try:
+        yield
+    finally:
+        del os.environ[_BUNDLES_SETTING]
+
+
+def _xcoms(dag_id: str) -> dict[str, dict[str, Any]]:
+    """Read them as stored: JSON, as text or as bytes depending on the version of Airflow."""
+    pushed: dict[str, dict[str, Any]] = {}
+    with closing(sqlite3.connect(database())) as connection:
+        rows = connection.execute("select task_id, key, value from xcom where dag_id = ?", (dag_id,))
+        for task_id, key, value in rows:
+            # SQLite gives a number as a number.
+            pushed.setdefault(task_id, {})[key] = (
+                json.loads(value) if isinstance(value, str | bytes) else value
+            )
+    return pushed

@@ -1,0 +1,661 @@
+"""Waiting on a worker and waiting deferred end alike: same state, XCom, exception and load on the service."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+
+from airflow_provider_nrfprov.api.errors import (
+    ForbiddenError,
+    NotFoundError,
+    NrfProvError,
+    UnauthorizedError,
+    UnreachableError,
+)
+from airflow_provider_nrfprov.api.waiting import FAILURES_IN_A_ROW
+from airflow_provider_nrfprov.emulator.faults import (
+    DropBefore,
+    FalseFailure,
+    Fault,
+    HtmlAfter,
+    OddStatus,
+    Refuse,
+    Slow,
+    StuckOperation,
+    TruncateAfter,
+)
+from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.exceptions import BulkOpsFailedError, RowsFailedError, RowsUnknownError
+from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
+from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
+from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow_provider_nrfprov.waiting import IDS_IN_XCOM
+from tests.integration.dag_runs import End, new_dag, run
+
+# dag.test() runs Airflow's own code, whose warnings are not ours to mend.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+POLLS = ("FetchBulkOpsRequest", "ListBulkOpsRequests")
+"""The trigger may ask for a list where there is more than one operation to wait for."""
+CLAIM = "BulkClaimDeviceOwnership"
+INTERVAL = 0.05
+"""Seconds between two polls, in every case here."""
+TOKENS = [device.token for device in mint_devices(60, seed="parity")]
+NO_OPERATION = "01G4ACS60SAEK1YNGSSJHBEET0"
+MODES = ("poke", "deferrable")
+
+
+class World:
+    """An emulator whose time goes on by one second with each poll, and the claims that it gets.
+
+    So an operation ends at the poll that a case says, in both modes, however slow the machine is.
+    """
+
+    def __init__(self) -> None:
+        self.emulator: Emulator
+        self.folder: Path
+        self.at_poll: dict[int, Callable[[], None]] = {}
+        """What happens just before the poll of that number is answered."""
+
+    def now(self) -> datetime:
+        polls = self.polls() if hasattr(self, "emulator") else 0
+        if action := self.at_poll.pop(polls, None):
+            action()
+        return self._start + timedelta(seconds=polls)
+
+    def begin(self, **settings: Any) -> None:
+        self.at_poll.clear()
+        self._start = datetime.now(timezone.utc)
+        self.emulator.reset(**{"bulk_seconds": 0, **settings})
+
+    def polls(self) -> int:
+        return sum(self.emulator.service.requests[name] for name in POLLS)
+
+    def requests(self) -> dict[str, int]:
+        return self.emulator.service.request_counts()
+
+    def fault(self, fault: Fault, nth: int = 1, times: int | None = 1, on: str = POLLS[0]) -> None:
+        self.emulator.service.faults.plan(on, fault, nth=nth, times=times)
+
+    def claim(self, *tokens: str) -> str:
+        body = "".join(f'"{token}"\n' for token in tokens)
+        return str(NrfProvHook().bulk_claim(body).bulk_ops_request_id)
+
+    def revoke_at(self, poll: int) -> None:
+        self.at_poll[poll] = lambda: self.emulator.service.keys.revoke("emulator-key")
+
+
+class Triggers:
+    """The triggers of a run: how often one ran, what it yielded, and how long it kept its event loop."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.events: list[Any] = []
+        self.worst_lag = 0.0
+
+    async def measure(self) -> None:
+        while True:
+            started = time.monotonic()
+            await asyncio.sleep(0.01)
+            self.worst_lag = max(self.worst_lag, time.monotonic() - started - 0.01)
+
+
+@pytest.fixture(scope="module")
+def world_of_the_module() -> Iterator[World]:
+    world = World()
+    world._start = datetime.now(timezone.utc)
+    with running_emulator(clock=world.now) as emulator:
+        world.emulator = emulator
+        yield world
+
+
+@pytest.fixture
+def world(world_of_the_module, load_dag, connect, tmp_path) -> World:
+    world_of_the_module.begin()
+    world_of_the_module.folder = tmp_path
+    connect(world_of_the_module.emulator.url)
+    return world_of_the_module
+
+
+@pytest.fixture(autouse=True)
+def triggers(monkeypatch: pytest.MonkeyPatch) -> Triggers:
+    """Watch every trigger; one that hangs fails its task instead of the whole run of tests."""
+    seen, run_unwatched = Triggers(), NrfProvBulkOpsTrigger.run
+
+    async def run_watched(trigger: NrfProvBulkOpsTrigger) -> Any:
+        seen.runs += 1
+        measuring = asyncio.create_task(seen.measure())
+        events = run_unwatched(trigger)
+        try:
+            while True:
+                event = await asyncio.wait_for(anext(events), timeout=30)
+                seen.events.append(json.loads(json.dumps(event.payload)))
+                yield event
+        except StopAsyncIteration:
+            return
+        finally:
+            measuring.cancel()
+
+    monkeypatch.setattr(NrfProvBulkOpsTrigger, "run", run_watched)
+    return seen
+
+
+@dataclass(frozen=True)
+class Case:
+    """What happens, and how the task has to end in both modes."""
+
+    name: str
+    state: str = "success"
+    error: type[BaseException] | None = None
+    polls: int | range = 1
+    """Requests about operations: so many in both modes; a range where real time decides."""
+    defers: bool = True
+    """Whether the deferrable mode gets as far as its trigger."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
+    connection: dict[str, Any] = field(default_factory=dict)
+    arrange: Callable[[World], Any] = lambda world: None
+    outcomes: dict[str, int] = field(default_factory=dict)
+    """Of the claim's report; empty for the sensor, which writes none."""
+
+
+@dataclass
+class Seen:
+    """All that a run in one mode left behind, without what differs from run to run."""
+
+    end: End
+    requests: dict[str, int]
+    report: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def polls(self) -> int:
+        return sum(self.requests.get(name, 0) for name in POLLS)
+
+    @property
+    def other_requests(self) -> dict[str, int]:
+        return {name: count for name, count in self.requests.items() if name not in POLLS}
+
+
+def by_name(cases: list[Case]) -> Any:
+    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
+
+
+def judge(case: Case, seen: dict[str, Seen], triggers: Triggers) -> None:
+    """Hold both modes against what the case says, and against each other."""
+    poke, deferrable = (seen[mode] for mode in MODES)
+    allowed = case.polls if isinstance(case.polls, range) else range(case.polls, case.polls + 1)
+    for mode, each in seen.items():
+        assert each.end.state == case.state, (mode, each.end)
+        assert type(each.end.error) is (case.error or type(None)), (mode, each.end)
+        assert each.polls in allowed, (mode, each.requests)
+    assert deferrable.end.xcoms == poke.end.xcoms
+    assert deferrable.report == poke.report
+    assert deferrable.other_requests == poke.other_requests
+    assert triggers.runs == len(triggers.events) == case.defers
+    # It neither asked on its event loop nor looped without sleeping.
+    assert triggers.worst_lag < 0.5
+
+
+def begin(world: World, case: Case, connect: Any) -> None:
+    world.begin(**case.settings)
+    connect(world.emulator.url, **case.connection)
+
+
+# --- the sensor ---------------------------------------------------------------------------------------
+
+
+def one(*tokens: str, then: Callable[[World], Any] = lambda world: None) -> Callable[[World], list[str]]:
+    """Start one operation, and let something go wrong after that."""
+
+    def arrange(world: World) -> list[str]:
+        ids = [world.claim(*(tokens or TOKENS[:2]))]
+        then(world)
+        return ids
+
+    return arrange
+
+
+def met_by(fault: Fault, nth: int = 1, times: int | None = 1) -> Callable[[World], list[str]]:
+    """Start one operation; the poll of that number, and so many after it, meet a fault."""
+    return one(then=lambda world: world.fault(fault, nth, times))
+
+
+def one_failed_and_one_that_goes_on(world: World) -> list[str]:
+    failed = world.claim("rubbish")
+    world.fault(StuckOperation(), on=CLAIM)
+    world.at_poll[4] = world.emulator.service.release_operations
+    return [failed, world.claim(TOKENS[0])]
+
+
+def a_list_of_many(world: World) -> str:
+    """Give the path of a list, as a bulk claim pushes it to XCom if there are more ids than fit."""
+    path = world.folder / "bulk_ops_request_ids.txt"
+    path.write_text("".join(f"{world.claim(token)}\n" for token in TOKENS[: IDS_IN_XCOM + 1]))
+    return str(path)
+
+
+def revoked(world: World) -> None:
+    world.revoke_at(2)
+
+
+LATER = {"bulk_seconds": 3}
+NEVER = {"bulk_seconds": 900}
+SOFT = {"soft_fail": True}
+SHORT = {"timeout": 0.3}
+UNTIL_SHORT = range(2, round(0.3 / INTERVAL) + 3)
+
+SENSOR = [
+    Case("done at the first poll", polls=1, defers=False, arrange=one()),
+    Case("done at the third poll", polls=3, settings=LATER, arrange=one()),
+    Case("no operations", polls=0, defers=False, arrange=lambda world: []),
+    # 41 polls in the first round; in the second one list, or 41 polls again.
+    Case("41 operations", polls=range(42, 83), settings={"bulk_seconds": 42}, arrange=a_list_of_many),
+    Case("FAILED at the first poll", "failed", BulkOpsFailedError, 1, False, arrange=one("rubbish")),
+    Case("FAILED at the third poll", "failed", BulkOpsFailedError, 3, settings=LATER, arrange=one("rubbish")),
+    Case("partly failed", "failed", BulkOpsFailedError, 3, settings=LATER, arrange=one(TOKENS[0], "rubbish")),
+    Case(
+        "partly failed and allowed",
+        polls=3,
+        settings=LATER,
+        arguments={"allow_failed": True},
+        arrange=one(TOKENS[0], "rubbish"),
+    ),
+    Case(
+        "FAILED at the first poll and another goes on",
+        "failed",
+        BulkOpsFailedError,
+        range(4, 6),  # who defers may let the trigger ask about the failed one again
+        arrange=one_failed_and_one_that_goes_on,
+    ),
+    Case("unknown status for two polls", polls=3, arrange=met_by(OddStatus(), times=2)),
+    Case(
+        "unknown status that stays",
+        "failed",
+        AirflowSensorTimeout,
+        UNTIL_SHORT,
+        arguments=SHORT,
+        arrange=met_by(OddStatus(), times=None),
+    ),
+    Case(
+        "deadline",
+        "failed",
+        AirflowSensorTimeout,
+        UNTIL_SHORT,
+        settings=NEVER,
+        arguments=SHORT,
+        arrange=one(),
+    ),
+    Case(
+        "deadline in an outage",
+        "failed",
+        AirflowSensorTimeout,
+        UNTIL_SHORT,
+        arguments=SHORT,
+        arrange=met_by(Refuse(503), times=None),
+    ),
+    Case("503 at the first poll", polls=2, arrange=met_by(Refuse(503))),
+    Case("503 at the second poll", polls=3, settings=LATER, arrange=met_by(Refuse(503), 2)),
+    Case("429 at the second poll", polls=3, settings=LATER, arrange=met_by(Refuse(429), 2)),
+    Case("connection dropped at the first poll", polls=2, arrange=met_by(DropBefore())),
+    Case("connection dropped at the second poll", polls=3, settings=LATER, arrange=met_by(DropBefore(), 2)),
+    Case("half an answer at the second poll", polls=3, settings=LATER, arrange=met_by(TruncateAfter(), 2)),
+    Case("HTML at the second poll", polls=3, settings=LATER, arrange=met_by(HtmlAfter(), 2)),
+    Case("slow answer at the second poll", polls=3, settings=LATER, arrange=met_by(Slow(0.7), 2)),
+    Case(
+        "no answer to any poll",
+        "failed",
+        UnreachableError,
+        range(FAILURES_IN_A_ROW, FAILURES_IN_A_ROW + 2),
+        arrange=met_by(DropBefore(), times=None),
+    ),
+    Case("401 at the first poll", "failed", UnauthorizedError, 1, False, arrange=met_by(Refuse(401))),
+    Case("403 at the first poll", "failed", ForbiddenError, 1, False, arrange=met_by(Refuse(403))),
+    Case("404 at the first poll", "failed", NotFoundError, 1, False, arrange=lambda world: [NO_OPERATION]),
+    Case("403 later", "failed", ForbiddenError, 2, settings=LATER, arrange=met_by(Refuse(403), 2)),
+    Case("404 later", "failed", NotFoundError, 2, settings=LATER, arrange=met_by(Refuse(404), 2)),
+    Case("key revoked later", "failed", UnauthorizedError, 2, settings=LATER, arrange=one(then=revoked)),
+    Case(
+        "soft_fail and FAILED at the first poll",
+        "skipped",
+        polls=1,
+        defers=False,
+        arguments=SOFT,
+        arrange=one("rubbish"),
+    ),
+    Case(
+        "soft_fail and FAILED at the third poll",
+        "skipped",
+        polls=3,
+        settings=LATER,
+        arguments=SOFT,
+        arrange=one("rubbish"),
+    ),
+    Case(
+        "soft_fail and a deadline",
+        "skipped",
+        polls=UNTIL_SHORT,
+        settings=NEVER,
+        arguments={**SOFT, **SHORT},
+        arrange=one(),
+    ),
+    Case(
+        "soft_fail and 401 at the first poll",
+        "failed",
+        UnauthorizedError,
+        1,
+        False,
+        arguments=SOFT,
+        arrange=met_by(Refuse(401)),
+    ),
+    Case(
+        "soft_fail and a key revoked later",
+        "failed",
+        UnauthorizedError,
+        2,
+        settings=LATER,
+        arguments=SOFT,
+        arrange=one(then=revoked),
+    ),
+]
+
+
+@by_name(SENSOR)
+def test_the_sensor_ends_alike_in_both_modes(world, connect, triggers, case):
+    seen = {}
+    for mode in MODES:
+        begin(world, case, connect)
+        ids = case.arrange(world)
+        with new_dag() as dag:
+            NrfProvBulkOpsSensor(
+                task_id="wait",
+                bulk_ops_request_ids=ids,
+                deferrable=mode == "deferrable",
+                **{"poke_interval": INTERVAL, "timeout": 30, **case.arguments},
+            )
+        seen[mode] = Seen(run(dag)["wait"], world.requests())
+    judge(case, seen, triggers)
+
+
+# --- the bulk claim -----------------------------------------------------------------------------------
+
+
+def one_row_is_another_teams(world: World) -> None:
+    service = world.emulator.service
+    with service.turn() as now:
+        service.devices.claim("B", TOKENS[0], (), now)
+
+
+def polls_meet(fault: Fault, nth: int = 1, times: int | None = 1) -> Callable[[World], None]:
+    return lambda world: world.fault(fault, nth, times)
+
+
+def stuck(world: World) -> None:
+    world.fault(StuckOperation(), on=CLAIM)
+
+
+def falsely_failed(world: World) -> None:
+    world.fault(FalseFailure(), on=CLAIM)
+
+
+ALL_CLAIMED = {"claimed": 5}
+ONE_REFUSED = {"claimed": 4, "failed": 1}
+NOT_KNOWN = {"unknown": 5}
+SHORT_WAIT = {"wait_timeout": 0.3}
+
+# Of the polls, the last one is the report's, which asks once more about each operation.
+CLAIM_CASES = [
+    Case("done at the first poll", polls=2, defers=False, outcomes=ALL_CLAIMED),
+    Case("done at the third poll", polls=4, settings=LATER, outcomes=ALL_CLAIMED),
+    Case("synchronous contract", polls=0, defers=False, settings={"contract": "sync"}, outcomes=ALL_CLAIMED),
+    Case(
+        "partly failed at the first poll",
+        "failed",
+        RowsFailedError,
+        2,
+        False,
+        arrange=one_row_is_another_teams,
+        outcomes=ONE_REFUSED,
+    ),
+    Case(
+        "partly failed at the third poll",
+        "failed",
+        RowsFailedError,
+        4,
+        settings=LATER,
+        arrange=one_row_is_another_teams,
+        outcomes=ONE_REFUSED,
+    ),
+    Case(
+        "partly failed and allowed",
+        polls=4,
+        settings=LATER,
+        arguments={"max_failed_rows": 1},
+        arrange=one_row_is_another_teams,
+        outcomes=ONE_REFUSED,
+    ),
+    Case("FAILED against the truth", polls=4, settings=LATER, arrange=falsely_failed, outcomes=ALL_CLAIMED),
+    Case(
+        "unknown status for two polls",
+        polls=4,
+        arrange=polls_meet(OddStatus(), times=2),
+        outcomes=ALL_CLAIMED,
+    ),
+    Case(
+        "deadline",
+        "failed",
+        RowsUnknownError,
+        UNTIL_SHORT,
+        arguments=SHORT_WAIT,
+        arrange=stuck,
+        outcomes=NOT_KNOWN,
+    ),
+    Case("503 at the first poll", polls=3, arrange=polls_meet(Refuse(503)), outcomes=ALL_CLAIMED),
+    Case(
+        "503 at the second poll",
+        polls=4,
+        settings=LATER,
+        arrange=polls_meet(Refuse(503), 2),
+        outcomes=ALL_CLAIMED,
+    ),
+    Case(
+        "connection dropped at the second poll",
+        polls=4,
+        settings=LATER,
+        arrange=polls_meet(DropBefore(), 2),
+        outcomes=ALL_CLAIMED,
+    ),
+    Case(
+        # However long a call may be repeated by the connection's settings: a poll is repeated by the next one.
+        "no answer to any poll",
+        "failed",
+        UnreachableError,
+        FAILURES_IN_A_ROW + 2,
+        connection={"retry_deadline": 30},
+        arrange=polls_meet(DropBefore(), times=FAILURES_IN_A_ROW + 1),
+        outcomes=ALL_CLAIMED,
+    ),
+    Case(
+        "401 at the first poll",
+        "failed",
+        UnauthorizedError,
+        2,
+        False,
+        settings=NEVER,
+        arrange=lambda world: world.revoke_at(1),
+        outcomes=NOT_KNOWN,
+    ),
+    Case(
+        "key revoked later",
+        "failed",
+        UnauthorizedError,
+        3,
+        settings=LATER,
+        arrange=lambda world: world.revoke_at(2),
+        outcomes=NOT_KNOWN,
+    ),
+    Case(
+        "403 later",
+        "failed",
+        ForbiddenError,
+        3,
+        settings=NEVER,
+        arrange=polls_meet(Refuse(403), 2, None),
+        outcomes=NOT_KNOWN,
+    ),
+    Case(
+        "404 later",
+        "failed",
+        NotFoundError,
+        3,
+        settings=NEVER,
+        arrange=polls_meet(Refuse(404), 2, None),
+        outcomes=NOT_KNOWN,
+    ),
+    Case(
+        # 41 polls in the first round; in the second one list, or 41 polls again; 41 of the report.
+        "41 operations",
+        polls=range(83, 124),
+        settings={"bulk_seconds": 42},
+        arguments={"rows_per_request": 1},
+        outcomes={"claimed": IDS_IN_XCOM + 1},
+    ),
+]
+
+
+@by_name(CLAIM_CASES)
+def test_the_bulk_claim_ends_alike_in_both_modes(world, connect, triggers, tmp_path, case):
+    seen = {}
+    for mode in MODES:
+        begin(world, case, connect)
+        case.arrange(world)
+        folder = tmp_path / mode
+        with new_dag() as dag:
+            bulk_claim(folder, mode, rows=sum(case.outcomes.values()), **case.arguments)
+        end = run(dag)["claim"]
+        report = list(csv.DictReader(plain((folder / "report" / "report.csv").read_text(), world, folder)))
+        # A link to the page of a run is another one for each run.
+        pushed = {key: value for key, value in end.xcoms.items() if not key.startswith("_link_")}
+        end.xcoms = json.loads(plain(json.dumps(pushed), world, folder)[0])
+        seen[mode] = Seen(end, world.requests(), report)
+        assert Counter(row["outcome"] for row in report) == case.outcomes
+        assert set(world.emulator.service.submission_counts().values()) == {1}
+        assert ("return_value" in end.xcoms) is (case.state == "success")
+        # More ids than fit into a small XCom: the path of their list.
+        assert isinstance(end.xcoms["bulk_ops_request_ids"], str) is (len(report) > IDS_IN_XCOM)
+    judge(case, seen, triggers)
+
+
+def bulk_claim(folder: Path, mode: str, rows: int = 5, **arguments: Any) -> NrfProvBulkClaimOperator:
+    folder.mkdir()
+    (folder / "shift.csv").write_text("".join(f"{token}\n" for token in TOKENS[:rows]))
+    return NrfProvBulkClaimOperator(
+        task_id="claim",
+        claim_file=str(folder / "shift.csv"),
+        report_dir=str(folder / "report"),
+        poll_interval=INTERVAL,
+        deferrable=mode == "deferrable",
+        **arguments,
+    )
+
+
+def plain(text: str, world: World, folder: Path) -> list[str]:
+    """Give the lines of a text in which operations and folders are named alike in every run."""
+    for number, operation in enumerate(world.emulator.service.bulk_operations()):
+        text = text.replace(operation.id, f"<operation {number}>")
+    return text.replace(str(folder), "<folder>").replace(world.emulator.url, "<url>").splitlines()
+
+
+# --- one after the other, again, and what no trigger of ours says ---------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("contract", "polls"), [("sync", range(1)), ("async", range(3, 5))], ids=["sync", "async"]
+)
+def test_claim_and_sensor_in_a_row_end_alike_in_both_modes(world, triggers, tmp_path, contract, polls):
+    seen = {}
+    for mode in MODES:
+        world.begin(contract=contract, **LATER)
+        with new_dag() as dag:
+            claim = bulk_claim(tmp_path / mode, mode, rows_per_request=3, wait_for_completion=False)
+            NrfProvBulkOpsSensor(
+                task_id="wait",
+                bulk_ops_request_ids=claim.output["bulk_ops_request_ids"],
+                deferrable=mode == "deferrable",
+                poke_interval=INTERVAL,
+            )
+        ends = run(dag)
+        assert {task: end.state for task, end in ends.items()} == {"claim": "success", "wait": "success"}
+        seen[mode] = Seen(ends["wait"], world.requests())
+        assert seen[mode].polls in polls
+        assert len(world.emulator.service.claimed_ids()) == 5
+    assert seen["deferrable"].other_requests == seen["poke"].other_requests
+    assert triggers.runs == (contract == "async")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_key_that_is_revoked_later_costs_no_second_try_on_airflow_3_3(world, mode):
+    world.begin(**LATER)
+    operation = world.claim(*TOKENS[:2])
+    world.revoke_at(2)
+    with new_dag() as dag:
+        NrfProvBulkOpsSensor(
+            task_id="wait",
+            bulk_ops_request_ids=[operation],
+            deferrable=mode == "deferrable",
+            poke_interval=INTERVAL,
+            retries=2,
+            retry_delay=timedelta(0),
+        )
+    end = run(dag)["wait"]
+    assert (end.state, type(end.error)) == ("failed", UnauthorizedError)
+    assert world.polls() == (2 if AIRFLOW_V_3_3_PLUS else 4)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_second_try_after_an_outage_sends_nothing_twice(world, tmp_path, mode):
+    world.fault(DropBefore(), times=FAILURES_IN_A_ROW + 2)
+    with new_dag() as dag:
+        bulk_claim(tmp_path / mode, mode, retries=1, retry_delay=timedelta(0))
+    end = run(dag)["claim"]
+    assert (end.state, end.xcoms["return_value"]["claimed"]) == ("success", 5)
+    assert world.requests()[CLAIM] == 1
+
+
+@pytest.mark.parametrize("event", [{"status": "success"}, {"status": "ended"}, {}, "done"], ids=str)
+def test_an_event_that_is_not_understood_is_no_success(world, tmp_path, monkeypatch, triggers, event):
+    async def wait(*_: Any) -> Any:
+        return event
+
+    monkeypatch.setattr(NrfProvBulkOpsTrigger, "wait", wait)
+    world.begin(**NEVER)
+    with new_dag() as dag:
+        claim = bulk_claim(tmp_path / "claim", "deferrable")
+        wait_for = NrfProvBulkOpsSensor(
+            task_id="wait",
+            bulk_ops_request_ids=claim.output["bulk_ops_request_ids"],
+            deferrable=True,
+            soft_fail=True,
+            trigger_rule="all_done",
+        )
+        claim >> wait_for
+    ends = run(dag)
+    assert {task: (end.state, type(end.error)) for task, end in ends.items()} == {
+        "claim": ("failed", NrfProvError),
+        "wait": ("failed", NrfProvError),
+    }
+    assert triggers.events == [event, event]
+    assert (tmp_path / "claim" / "report" / "report.csv").exists()

@@ -8,6 +8,8 @@ import requests
 
 _COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 _SECONDS = 30
+_PAGE = 100
+"""Airflow gives no more task instances at a time (``[api] maximum_page_limit``)."""
 
 
 class AirflowApiError(Exception):
@@ -60,13 +62,25 @@ class AirflowApi:
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Give the task instances of a run: ``task_id``, ``map_index``, ``state``, ``try_number`` and more."""
-        return list(self._ask("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"])
+        path, total = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", 1
+        found: list[dict[str, Any]] = []
+        while len(found) < total:
+            page = self._ask("GET", path, params={"limit": _PAGE, "offset": len(found), "order_by": "id"})
+            # What is gone meanwhile must not keep us here for ever.
+            total = page["total_entries"] if page["task_instances"] else 0
+            found += page["task_instances"]
+        return found
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """Give what a task (not a mapped one) left under a key; ``None`` if it left nothing."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         entry = self._ask("GET", path, params={"deserialize": "true"}, missing_is_fine=True)
         return None if entry is None else entry["value"]
+
+    def clear_failed(self, dag_id: str, run_id: str) -> None:
+        """Clear the failed tasks of a run, as a person does who wants them to be tried again."""
+        body = {"dry_run": False, "dag_run_id": run_id, "only_failed": True, "reset_dag_runs": True}
+        self._ask("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
 
     def log_tail(
         self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1, count: int = 15

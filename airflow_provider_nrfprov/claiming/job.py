@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import BinaryIO, cast
 
+import pendulum
+
 from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
 from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError
 from airflow_provider_nrfprov.api.retry import nothing_was_done
@@ -26,7 +28,7 @@ from airflow_provider_nrfprov.claiming.claim_file import (
     to_csv,
 )
 from airflow_provider_nrfprov.claiming.in_flight import in_flight
-from airflow_provider_nrfprov.claiming.ledger import Entry, Ledger, Plan, SecondPlace
+from airflow_provider_nrfprov.claiming.ledger import Entry, Ledger, NotOurTurnError, Plan, SecondPlace
 from airflow_provider_nrfprov.claiming.logger import Logger
 from airflow_provider_nrfprov.claiming.preflight import Inspection, inspect
 from airflow_provider_nrfprov.claiming.recovery import find_lost_operation
@@ -35,6 +37,7 @@ from airflow_provider_nrfprov.claiming.service import Service
 from airflow_provider_nrfprov.claiming.settlement import not_claimed, settle_chunk
 from airflow_provider_nrfprov.claiming.storage import Folder, PathLike
 
+_LOOK_AGAIN_SECONDS = 0.5
 _REFUSED_AS_A_WHOLE = {400, 409, 413, 422}
 """A request refused with one of these would be refused again; the next chunk may do better."""
 
@@ -44,13 +47,18 @@ class ClaimJob:
 
     :param claim_file: where the file lies; it is read as a stream, more than once.
     :param ledger: of this file with these tags, see :meth:`plan`.
+    :param patience: see :meth:`plan`.
     """
 
-    def __init__(self, claim_file: PathLike, ledger: Ledger, service: Service, log: Logger) -> None:
+    def __init__(
+        self, claim_file: PathLike, ledger: Ledger, service: Service, log: Logger, *, patience: float = 0.0
+    ) -> None:
         self._claim_file = claim_file
         self._ledger = ledger
         self._service = service
         self._log = log
+        self._patience = patience
+        self._stopped = False
         self.operations: list[str] = []
         """Ids of the bulk operations that :meth:`settle` has come across."""
 
@@ -65,6 +73,7 @@ class ClaimJob:
         tags: Iterable[str] = (),
         rows_per_request: int = MAX_ROWS_PER_REQUEST,
         second_place: SecondPlace | None = None,
+        patience: float = 0.0,
     ) -> ClaimJob:
         """Plan a job for the file as it is now.
 
@@ -72,6 +81,8 @@ class ClaimJob:
         :param tags: added to the tags of each row.
         :param rows_per_request: so many rows are claimed by one request, from 1 to 1,000.
         :param second_place: where the ledger is kept besides the folder.
+        :param patience: seconds that are left to a request of an earlier try, from its sending, until its
+            answer counts as lost: that try may still be running.
         :raises ClaimFileError: if the file is not there.
         :raises ValueError: if a tag cannot be one, or the number of rows is out of its bounds.
         """
@@ -81,7 +92,7 @@ class ClaimJob:
         digest = digest_of(claim_file, checked, rows_per_request)
         plan = Plan(str(claim_file), digest, checked, rows_per_request)
         ledger = Ledger(folder, plan, second_place)
-        job = cls(claim_file, ledger, service, log)
+        job = cls(claim_file, ledger, service, log, patience=patience)
         log.info("%s: %s", claim_file, ledger.begin())
         return job
 
@@ -103,6 +114,7 @@ class ClaimJob:
             synchronous contract.
         :raises NrfProvError: if the service could not be asked or would refuse every other chunk too.
             What was sent until then is in the ledger, and a later call goes on from there.
+        :raises NotOurTurnError: if another try of the job has begun meanwhile, or ``stop`` was called.
         """
         operations: list[str] = []
         started, sent = time.monotonic(), 0
@@ -112,14 +124,18 @@ class ClaimJob:
             if entry.bulk_ops_request_id:
                 operations.append(entry.bulk_ops_request_id)
             self._log.info(
-                "chunk %d: %d rows, %s; %d rows sent so far, %.0f rows/s",
+                "chunk %d: %s rows, %s; %s rows sent so far, %s rows/s",
                 chunk.number,
-                len(chunk.sendable),
+                f"{len(chunk.sendable):,}",
                 _in_words(entry),
-                sent,
-                sent / max(time.monotonic() - started, 1e-9),
+                f"{sent:,}",
+                f"{sent / max(time.monotonic() - started, 1e-9):,.0f}",
             )
         return operations
+
+    def stop(self) -> None:
+        """Send nothing more: what is under way is brought to its end, then ``send`` raises ``NotOurTurnError``."""
+        self._stopped = True
 
     def settle(self) -> Iterator[RowOutcome]:
         """Yield what became of each row, in the order of the file, as far as the service knows by now.
@@ -153,7 +169,9 @@ class ClaimJob:
             return entry
         if entry is not None and not entry.nothing_done:
             self._log.info("chunk %d was sent before and its answer is not known", chunk.number)
-            return self._send_missing(chunk, entry)
+            entry = self._wait_for_answer(chunk, entry)
+            return entry if entry.is_settled else self._send_missing(chunk, entry)
+        self._require_turn()
         entry = self._ledger.about_to_send(chunk.number)
         try:
             return self._post(chunk, tuple(range(len(chunk.sendable))))
@@ -162,6 +180,20 @@ class ClaimJob:
                 raise
             self._log.warning("chunk %d: no usable answer (%s)", chunk.number, error)
             return self._send_missing(chunk, entry)
+
+    def _require_turn(self) -> None:
+        if self._stopped:
+            raise NotOurTurnError("told to end; nothing more is sent")
+        self._ledger.require_turn()
+
+    def _wait_for_answer(self, chunk: Chunk, entry: Entry) -> Entry:
+        """Leave an earlier try, which may still be running, the time to write down what it was answered."""
+        end = (entry.sent_at or entry.first_sent_at).add(seconds=self._patience)
+        while not entry.is_settled and pendulum.now("UTC") < end:
+            time.sleep(_LOOK_AGAIN_SECONDS)
+            self._require_turn()
+            entry = self._ledger.entry(chunk.number) or entry
+        return entry
 
     def _send_missing(self, chunk: Chunk, entry: Entry) -> Entry:
         """After a lost answer: find the operation that it told of, or send again what is not ours."""
@@ -175,6 +207,7 @@ class ClaimJob:
         ours = self._service.find_claimed_devices([_device_id(row) for row in rows])
         missing = tuple(position for position, row in enumerate(rows) if row.device_id not in ours)
         self._log.info("chunk %d: %d of %d devices are ours", chunk.number, len(ours), len(rows))
+        self._require_turn()
         entry = self._ledger.about_to_send(chunk.number, positions=missing)
         if not missing:
             return self._ledger.write(chunk.number, replace(entry, status=200))
@@ -243,4 +276,4 @@ def _device_id(row: Row) -> str:
 def _in_words(entry: Entry) -> str:
     if entry.bulk_ops_request_id:
         return f"bulk operation {entry.bulk_ops_request_id}"
-    return f"answered {entry.status}, {len(entry.not_claimed)} of them not claimed"
+    return f"answered {entry.status}, {len(entry.not_claimed):,} of them not claimed"

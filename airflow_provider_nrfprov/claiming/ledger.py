@@ -9,6 +9,7 @@ gone. Entries hold times, ids, positions of rows and words of the service, never
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -21,10 +22,18 @@ from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
 from airflow_provider_nrfprov.claiming.storage import Folder
 
 _PLAN = "plan.json"
+_TURN = "turn.txt"
 _SECOND_PLACE_BYTES = 60_000
 """An entry of more is shortened for the second place: Airflow's store is made for 64 KB."""
 _SECOND_PLAN = "nrfprov.plan"
 _SHORT_WORDS = 40
+
+
+class NotOurTurnError(Exception):
+    """Another try of the job has begun, or this one was told to end: it must not send anything more.
+
+    No error of the service: nothing is to be reported by a try whose turn is over.
+    """
 
 
 class SecondPlace(Protocol):
@@ -67,6 +76,8 @@ class Entry:
     words (empty where it had none)."""
     nothing_done: bool = False
     """The service provably did nothing: the chunk may be sent as if for the first time."""
+    sent_at: pendulum.DateTime | None = None
+    """When it was last about to be sent; unknown in entries of older versions."""
 
     @property
     def is_settled(self) -> bool:
@@ -91,6 +102,7 @@ class Ledger:
         self._folder = folder.folder(plan.digest[:16])
         self._second_place = second_place
         self._lock = threading.Lock()
+        self._turn: str | None = None
         # One listing instead of a look for every chunk of a new job.
         self._in_folder = self._folder.names()
         self._in_second_place = second_place is not None and second_place.get(self._key()) is not None
@@ -122,6 +134,9 @@ class Ledger:
         is_new = self.is_new
         had_another = _PLAN in self._root.names()
         text = json.dumps(asdict(self.plan))
+        # First: whoever still works on an earlier try sends nothing more from here on.
+        self._turn = secrets.token_hex(8)
+        self._root.write(_TURN, self._turn)
         self._root.write(_PLAN, text)
         if self._second_place is not None:
             self._second_place.set(_SECOND_PLAN, text)
@@ -131,6 +146,16 @@ class Ledger:
         if had_another:
             return "a new job: the claim file or its tags changed since the last job that reported here"
         return "a new job"
+
+    def require_turn(self) -> None:
+        """Make sure that no later try of the job has begun.
+
+        Airflow may start the next try while the last one still runs: after its scheduler died, for some seconds.
+
+        :raises NotOurTurnError: if one has.
+        """
+        if self._turn is not None and self._root.read(_TURN) not in {None, self._turn}:
+            raise NotOurTurnError("another try of this job has begun; this one sends nothing more")
 
     def entry(self, chunk: int) -> Entry | None:
         """Read what is known of a chunk; ``None`` if it was never about to be sent."""
@@ -145,9 +170,9 @@ class Ledger:
         """Write that a chunk, or only its rows at ``positions``, is about to be sent."""
         known = self.entry(chunk)
         if known is None or (known.nothing_done and positions is None):
-            entry = Entry(first_sent_at=pendulum.now("UTC"))
+            entry = Entry(first_sent_at=(now := pendulum.now("UTC")), sent_at=now)
         else:
-            entry = Entry(first_sent_at=known.first_sent_at, sent=positions)
+            entry = Entry(first_sent_at=known.first_sent_at, sent=positions, sent_at=pendulum.now("UTC"))
         return self.write(chunk, entry)
 
     def write(self, chunk: int, entry: Entry) -> Entry:
@@ -187,10 +212,15 @@ def _to_json(entry: Entry) -> str:
     )
 
 
+def _time(text: str) -> pendulum.DateTime:
+    return pendulum.instance(datetime.fromisoformat(text))
+
+
 def _from_json(text: str) -> Entry:
     body = json.loads(text)
     return Entry(
-        first_sent_at=pendulum.instance(datetime.fromisoformat(body["first_sent_at"])),
+        first_sent_at=_time(body["first_sent_at"]),
+        sent_at=_time(body["sent_at"]) if body.get("sent_at") else None,
         sent=None if body["sent"] is None else tuple(body["sent"]),
         status=body["status"],
         bulk_ops_request_id=body["bulk_ops_request_id"],

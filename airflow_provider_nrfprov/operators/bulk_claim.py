@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_nrfprov.links.nrf_cloud import NrfCloudLink
+from airflow_provider_nrfprov.links.report import NrfProvReportLink
 from airflow_provider_nrfprov.retries import set_default_retry_policy
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
     from airflow_provider_nrfprov.claiming.job import ClaimJob
@@ -19,15 +22,33 @@ if TYPE_CHECKING:
     from airflow_provider_nrfprov.claiming.tolerance import Tolerance
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
+PATIENCE = 15.0
+"""Seconds. So long may a try go on after Airflow began the next: it notices at a heartbeat (every 5 s), is then
+told to end by SIGINT and SIGTERM, 5 s apart, and killed after 5 more."""
 OPERATION_IDS_FILE = "bulk_ops_request_ids.txt"
 
 
 class _ClaimReporting(BaseOperator):
     """What both operators do at the end: settle every row, write the report, judge."""
 
+    operator_extra_links = (NrfCloudLink(), NrfProvReportLink())
     nrfprov_conn_id: str
     max_failed_rows: int | str | None
     max_failed_ratio: float | str | None
+    written_report: str | None = None
+    """Path of the report, once it is written; the link to it asks."""
+    _read: tuple[str, int] | None = None
+    """The claim file and its number of rows, then."""
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
+        """Tell OpenLineage's provider, which alone calls this, what was read and written."""
+        from airflow_provider_nrfprov.lineage import claim_lineage
+
+        if self._read is None:
+            claim_file = getattr(self, "claim_file", None)
+            return claim_lineage(claim_file, None, None) if claim_file else None
+        claim_file, rows = self._read
+        return claim_lineage(claim_file, self.written_report, rows)
 
     def _hook(self) -> NrfProvHook:
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
@@ -36,6 +57,7 @@ class _ClaimReporting(BaseOperator):
 
     def _report(self, report_dir: str, context: Context) -> Summary:
         """Write the report of the newest job in a folder, from its ledger and the service's answers."""
+        from airflow_provider_nrfprov.asset_events import describe
         from airflow_provider_nrfprov.claiming.job import ClaimJob
         from airflow_provider_nrfprov.claiming.ledger import Ledger
         from airflow_provider_nrfprov.claiming.report import write_report
@@ -46,9 +68,18 @@ class _ClaimReporting(BaseOperator):
         folder = Folder(to_path(report_dir))
         ledger = Ledger.reopen(folder, second_place(context))
         job = ClaimJob(to_path(ledger.plan.claim_file), ledger, self._hook(), self.log)
+        self.log.info("finding out what became of each row")
         summary = write_report(folder, job.settle())
         self.log.info("%s; report: %s", summary, summary.report)
         _push(context, report=summary.report)
+        facts = {
+            "claim_file": ledger.plan.claim_file,
+            "report_dir": report_dir,
+            "bulk_ops_request_ids": _in_xcom(job.operations, folder),
+        }
+        self.written_report, self._read = summary.report, (ledger.plan.claim_file, summary.rows)
+        # They become events only if the task succeeds.
+        describe(context, self.outlets, {**summary.as_dict(), **facts})
         return summary
 
     def _judge(self, summary: Summary) -> dict[str, Any]:
@@ -95,7 +126,8 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     :param tags: given to each device besides the row's own tags, as it is claimed.
     :param wait_for_completion: wait for the bulk operations and write the report.
     :param deferrable: wait in the triggerer and give the worker slot up.
-    :param poll_interval: seconds between two rounds of asking.
+    :param poll_interval: seconds between two rounds of asking. Below 10, a deferred task may be failed by
+        Airflow 3.3's own scheduler (docs/reliability.md has the count).
     :param wait_timeout: seconds until the wait is given up; the operations go on in nRF Cloud.
     :param max_failed_rows: so many rows may fail or be unknown before the task fails, after the report is
         written; ``None`` for any number. Rejected rows do not count.
@@ -110,7 +142,8 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: counts by outcome, ``rows``, and the paths ``report`` and ``failed_rows``: under 2 KB. Without
         waiting: ``claim_file``, ``report_dir`` and the number of ``bulk_operations``. Also pushed, by key:
-        ``bulk_ops_request_ids`` (past 40 of them the path of their list), ``report_dir`` and ``report``.
+        ``bulk_ops_request_ids`` (past 40 of them the path of their list), ``report_dir`` and ``report``. The events of
+        the task's ``outlets`` have all of these, and ``claim_file``, in their ``extra``.
     :raises ClaimFileError: if the file is not there, empty or no text.
     :raises RowsFailedError: if too many rows failed, or were refused in the dry run (not retried).
     :raises RowsRejectedError: if rows cannot be sent and ``on_invalid_rows`` is ``fail`` (not retried).
@@ -129,6 +162,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     )
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
     ui_color = "#d7f0f7"
+    _job: ClaimJob | None = None
 
     def __init__(
         self,
@@ -188,29 +222,34 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
             tags=listed(self.tags),
             rows_per_request=self.rows_per_request,
             second_place=second_place(context),
+            patience=PATIENCE,
         )
         _push(context, report_dir=report_dir)
         if job.is_new:
             self._look_first(job, hook, report_dir, context)
         operations = self._send(job, report_dir, context)
-        _push(context, bulk_ops_request_ids=_in_xcom(operations, folder))
+        ids = _in_xcom(operations, folder)
+        _push(context, bulk_ops_request_ids=ids)
         if not self.wait_for_completion:
-            return {
-                "claim_file": self.claim_file,
-                "report_dir": report_dir,
-                "bulk_operations": len(operations),
-            }
+            return self._sent(report_dir, operations, ids, context)
         if operations:
             self._wait(operations, report_dir, context)
         return self._judge(self._report(report_dir, context))
 
     def execute_complete(
-        self, context: Context, event: dict[str, Any] | None, report_dir: str
+        self,
+        context: Context,
+        event: dict[str, Any] | None,
+        report_dir: str | None = None,
     ) -> dict[str, Any]:
-        """Write the report once the operations have ended, or the wait was given up."""
+        """Write the report once the operations have ended, or the wait was given up.
+
+        :param report_dir: where to, if it is not to be found out again: ``dag.test()`` of Airflow 3.3 loses it.
+        """
         from airflow_provider_nrfprov.api.errors import NrfProvError
         from airflow_provider_nrfprov.waiting import read_event
 
+        report_dir = report_dir or self._report_dir(context)
         try:
             _, waiting = read_event(event)
         except NrfProvError:
@@ -221,11 +260,27 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         return self._judge(self._report(report_dir, context))
 
     def on_kill(self) -> None:
-        """Say what goes on: nothing is undone, and a new try of the task goes on from the ledger."""
+        """Send nothing more, and say what goes on: nothing is undone, a new try goes on from the ledger."""
+        # Airflow 3 calls this from a signal handler and lets execute run on.
+        if self._job is not None:
+            self._job.stop()
         self.log.warning(
             "killed; what was sent goes on in nRF Cloud, and a new try of this task takes it up from the ledger in %s",
             self.report_dir or "the report folder",
         )
+
+    def _sent(
+        self, report_dir: str, operations: Sequence[str], ids: list[str] | str, context: Context
+    ) -> dict[str, Any]:
+        from airflow_provider_nrfprov.asset_events import describe
+
+        receipt = {
+            "claim_file": self.claim_file,
+            "report_dir": report_dir,
+            "bulk_operations": len(operations),
+        }
+        describe(context, self.outlets, {**receipt, "bulk_ops_request_ids": ids})
+        return receipt
 
     def _check_arguments(self) -> None:
         self._tolerance()
@@ -269,12 +324,16 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     def _send(self, job: ClaimJob, report_dir: str, context: Context) -> list[str]:
         from airflow_provider_nrfprov.api.errors import NrfProvError
 
+        self._job = job
         try:
             return job.send(max_in_flight=self.max_in_flight)
         except NrfProvError:
             # What was done until now is on record even if no retry follows.
             self._report(report_dir, context)
             raise
+        finally:
+            # Airflow copies operators, and a lock cannot be copied.
+            self._job = None
 
     def _wait(self, operations: Sequence[str], report_dir: str, context: Context) -> None:
         from airflow_provider_nrfprov.api.errors import NrfProvError
@@ -309,7 +368,11 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         return min(self.wait_timeout, self.execution_timeout.total_seconds())
 
     def _ask(self, watch: BulkOpsWatch) -> None:
-        watch.ask(self._hook().fetch_bulk_ops_request)
+        from airflow_provider_nrfprov.api.retry import NEVER
+        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+
+        # The next poll is the repetition, as in the triggerer.
+        watch.ask(NrfProvHook(self.nrfprov_conn_id, NEVER).fetch_bulk_ops_request)
         for note in watch.notes:
             self.log.info("%s", note)
 

@@ -1,0 +1,261 @@
+"""Real kills on a real Airflow, and what becomes of the claim files: `python -m reliability.kills --kills 100`.
+
+Each run claims a file of its own; at a random moment the process of its task, the worker, the triggerer or the
+scheduler gets SIGKILL. Airflow does the rest. Prints a line for each run, then counts. With `--write PATH` these go
+into a document, between its lines `<!-- kills: begin -->` and `<!-- kills: end -->`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from airflow_provider_nrfprov.emulator.server import running_emulator
+from demo.interruption import Interrupted, raise_on_signals
+from reliability.killed_runs import BULK_SECONDS, Case, Ground, KilledRun, run_and_kill
+from reliability.published import table, write_section
+from reliability.real_airflow import DAGS, QUICK_TO_NOTICE, real_airflow
+from reliability.victims import Victim
+
+NAME = "kills"
+CONTRACTS = ("async", "sync")
+SCHEDULER_SECONDS = 30
+"""As by default in Airflow."""
+COLUMNS = (
+    "killed",
+    "contract",
+    "the task waits",
+    ">kills",
+    ">runs",
+    ">rows",
+    ">lost",
+    ">claimed twice",
+    ">sent twice",
+    ">other wrong outcomes",
+    ">tries",
+    ">cleared by hand",
+)
+LEGEND = """\
+- *task*: the process that executes the operator. *worker*: the executor's process above it; the task's process is left
+  behind, and nobody tells it to stop. *triggerer*: it, or its child in which the triggers run. *scheduler*: its workers and
+  their tasks are left behind.
+- *kills*: those that came in time: Airflow had to try the task again, the task was still deferred with its triggerer gone, or
+  its run had not ended with the scheduler gone. Some runs are hit twice, the second time while they recover.
+- *lost*: rows that are not in the report, and devices that are not ours at the end and should be.
+- *claimed twice*, *sent twice*: devices, as the emulator counts them.
+- *other wrong outcomes*: rows whose outcome is not what the emulator's state says; runs that came to no end."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What went wrong, by kind."""
+
+    lost: int
+    claimed_twice: int
+    sent_twice: int
+    other: int
+
+    @property
+    def total(self) -> int:
+        """Everything that went wrong."""
+        return self.lost + self.claimed_twice + self.sent_twice + self.other
+
+
+def tally(runs: Iterable[KilledRun]) -> Tally:
+    """Count what the judge found. What it does not know by its first word is an outcome that is wrong."""
+    sentences = [sentence for run in runs for sentence in run.wrong]
+    lost = sum(sentence.startswith("lost") for sentence in sentences)
+    claimed = sum(sentence.startswith("claimed") for sentence in sentences)
+    sent = sum(sentence.startswith("sent") for sentence in sentences)
+    return Tally(lost, claimed, sent, len(sentences) - lost - claimed - sent)
+
+
+def cases(seed: int, only: Collection[Victim] = tuple(Victim)) -> Iterator[Case]:
+    """Yield what is to be killed, without end: in every 13, each kind of case in an order of its own.
+
+    :param only: leave out all others.
+    """
+    every = [(contract, deferrable) for contract in CONTRACTS for deferrable in (False, True)]
+    chance = random.Random(seed)
+    for number in count():
+        some = [Case(victim, *each) for victim in (Victim.TASK, Victim.WORKER) for each in every]
+        some += [Case(Victim.TRIGGERER, "async", True)] * 4
+        # All that run meanwhile stand still when it is gone, so it goes less often.
+        some.append(Case(Victim.SCHEDULER, *every[number % 3]))
+        chance.shuffle(some)
+        yield from (case for case in some if case.victim in only)
+
+
+def run_all(
+    ground: Ground, wanted: Iterable[Case], kills: int, *, seed: int, at_a_time: int
+) -> list[KilledRun]:
+    """Run case after case until so many kills have hit, some at a time; print each."""
+    todo, seeds, lock = iter(wanted), count(seed * 1_000_000), threading.Lock()
+    runs: list[KilledRun] = []
+    again: list[Case] = []
+
+    def hits() -> int:
+        return sum(run.hits for run in runs)
+
+    def lane() -> None:
+        while True:
+            with lock:
+                # Those of which a kill mostly comes too late would else be the fewest in the end.
+                case = again.pop() if again else None if hits() >= kills else next(todo, None)
+                number = next(seeds)
+                if case is None or ground.closed.is_set():
+                    return
+            run = run_and_kill(case, number, ground)
+            with lock:
+                runs.append(run)
+                if not run.hits:
+                    again.append(case)
+                print(f"{hits()}/{kills}: {run.line}", flush=True)
+
+    with ThreadPoolExecutor(at_a_time) as pool:
+        try:
+            for each in [pool.submit(lane) for _ in range(at_a_time)]:
+                each.result()
+        except BaseException:
+            ground.closed.set()
+            raise
+    return runs
+
+
+def kill_and_judge(
+    wanted: Iterable[Case],
+    kills: int,
+    *,
+    seed: int,
+    at_a_time: int,
+    folder: Path,
+    scheduler_seconds: int = SCHEDULER_SECONDS,
+) -> tuple[list[KilledRun], str]:
+    """Start everything, run and kill; give the runs, and on what they ran.
+
+    :param folder: keeps all files, logs and reports.
+    :param scheduler_seconds: without a heartbeat for so long, a scheduler counts as dead.
+    """
+    with ExitStack() as stack:
+        emulators = {
+            contract: stack.enter_context(running_emulator(contract=contract, bulk_seconds=BULK_SECONDS))
+            for contract in CONTRACTS
+        }
+        here = stack.enter_context(
+            real_airflow(
+                folder / "airflow",
+                DAGS / "killed",
+                emulators={contract: emulator.url for contract, emulator in emulators.items()},
+                settings=QUICK_TO_NOTICE
+                | {"scheduler__scheduler_health_check_threshold": str(scheduler_seconds)},
+            )
+        )
+        for dag_id in ("claim_on_worker", "claim_deferred"):
+            here.airflow.wait_for_dag(dag_id)
+        ground = Ground(here.airflow, emulators, folder / "runs")
+        return run_all(ground, wanted, kills, seed=seed, at_a_time=at_a_time), here.words
+
+
+def lines_of(runs: Sequence[KilledRun]) -> Iterator[str]:
+    """Yield the tables: by what was killed, and by how far the run was."""
+    keys = sorted({_key(run) for run in runs})
+    yield from table(COLUMNS, [[*key, *_counts([run for run in runs if _key(run) == key])] for key in keys])
+    yield ""
+    strikes = [strike for run in runs for strike in run.strikes if strike.hit]
+    places = ("before sending", "while sending", "all sent", "deferred")
+    yield from table(
+        ["how far the run was", ">kills"],
+        [[place, sum(strike.place == place for strike in strikes)] for place in places],
+    )
+    late = sum(not strike.hit for run in runs for strike in run.strikes)
+    found = tally(runs)
+    yield ""
+    yield (
+        f"- {sum(run.hits for run in runs)} kills in {len(runs)} runs, {sum(run.rows for run in runs):,} rows: "
+        f"{found.lost} lost, {found.claimed_twice} claimed twice, {found.sent_twice} sent twice, "
+        f"{found.other} other wrong outcomes"
+    )
+    yield f"- {late} kills came too late, when the task had ended, and do not count"
+
+
+def _key(run: KilledRun) -> tuple[str, str, str]:
+    return run.case.victim.value, run.case.contract, run.case.waits
+
+
+def _counts(runs: Sequence[KilledRun]) -> list[int]:
+    found = tally(runs)
+    return [
+        sum(run.hits for run in runs),
+        len(runs),
+        sum(run.rows for run in runs),
+        found.lost,
+        found.claimed_twice,
+        found.sent_twice,
+        found.other,
+        sum(run.tries for run in runs),
+        sum(run.cleared for run in runs),
+    ]
+
+
+def main() -> int:
+    """Kill; print counts; 1 if anything was lost, done twice or said wrongly."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=100, help="that came in time")
+    parser.add_argument("--seed", type=int, default=1, help="of files and moments")
+    parser.add_argument("--at-a-time", type=int, default=5, help="runs under way together")
+    parser.add_argument("--only", nargs="+", type=Victim, default=list(Victim), help="kill nothing else")
+    parser.add_argument(
+        "--scheduler-seconds",
+        type=int,
+        default=SCHEDULER_SECONDS,
+        help="without a heartbeat for so long a scheduler counts as dead; with 7, tries are begun while others still run",
+    )
+    parser.add_argument("--keep", type=Path, help="a new folder that keeps all files and logs")
+    parser.add_argument("--write", type=Path, help=f"a file with the lines <!-- {NAME}: begin --> and end")
+    arguments = parser.parse_args()
+    raise_on_signals()
+    started = time.monotonic()
+    folder = arguments.keep or Path(tempfile.mkdtemp(prefix="nrfprov-kills-"))
+    try:
+        runs, words = kill_and_judge(
+            cases(arguments.seed, arguments.only),
+            arguments.kills,
+            seed=arguments.seed,
+            at_a_time=arguments.at_a_time,
+            folder=folder.resolve(),
+            scheduler_seconds=arguments.scheduler_seconds,
+        )
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    finally:
+        if not arguments.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    text = "\n".join(
+        [
+            *lines_of(runs),
+            "",
+            LEGEND,
+            "",
+            f"Seed {arguments.seed}, {arguments.at_a_time} runs at a time, a scheduler dead after "
+            f"{arguments.scheduler_seconds} s without a heartbeat, {time.monotonic() - started:.0f} s; {words}.",
+        ]
+    )
+    print(text)
+    if arguments.write:
+        write_section(arguments.write, NAME, text)
+    return 1 if tally(runs).total else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

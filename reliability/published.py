@@ -1,0 +1,33 @@
+"""Writes a measured table into a document, between two marker comments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def write_section(path: Path, name: str, text: str) -> None:
+    """Replace what stands between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->`` of a file.
+
+    :raises ValueError: if it does not have both.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, found_begin, rest = path.read_text().partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found_begin and found_end):
+        raise ValueError(f"{path} does not have the lines {begin} and {end}")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
+    """Give the lines of a table: a column whose name begins with ``>`` is of numbers, set to the right."""
+    names = list(columns)
+    lines = [_line(name.removeprefix(">") for name in names)]
+    lines.append(_line("---:" if name.startswith(">") else "---" for name in names))
+    return lines + [
+        _line(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row) for row in rows
+    ]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

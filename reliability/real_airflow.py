@@ -1,0 +1,107 @@
+"""A real Airflow for reliability's sake: on PostgreSQL if there is one, and quick to notice a death."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+from demo.airflow_api import AirflowApiError
+from demo.local_airflow import LocalAirflow
+from reliability.ours import OUR_KEY
+from reliability.postgres import free_port, running_postgres, what_is_missing
+
+ResultT = TypeVar("ResultT")
+
+DAGS = Path(__file__).parent / "dags"
+
+QUICK_TO_NOTICE = {
+    # A task whose worker died silently is given up after 20 s instead of 5 minutes. How often a worker tells
+    # that it lives, and asks whether it still may, stays as it is by default (5 s). Less, and a busy machine
+    # takes the living for dead.
+    "scheduler__task_instance_heartbeat_timeout": "20",
+    "scheduler__task_instance_heartbeat_timeout_detection_interval": "2",
+    "scheduler__job_heartbeat_sec": "1",
+    "scheduler__orphaned_tasks_check_interval": "3",
+    "triggerer__job_heartbeat_sec": "1",
+    "triggerer__triggerer_health_check_threshold": "8",
+}
+"""Airflow's settings (``section__name``) that let it find the dead within seconds."""
+
+
+@dataclass(frozen=True)
+class RealAirflow:
+    """A running Airflow, and in words on what it runs."""
+
+    airflow: LocalAirflow
+    database: str
+    """``PostgreSQL`` or ``SQLite``."""
+
+    @property
+    def words(self) -> str:
+        """Name it for a report."""
+        return (
+            f"apache-airflow {version('apache-airflow')}, LocalExecutor, {self.database}, "
+            f"Python {platform.python_version()}"
+        )
+
+
+@contextmanager
+def real_airflow(
+    folder: Path,
+    dags: Path,
+    *,
+    emulators: Mapping[str, str],
+    parallelism: int = 8,
+    settings: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[RealAirflow]:
+    """Run an Airflow while the ``with`` block runs; it is healthy when the block begins.
+
+    :param folder: its home, which holds its logs afterwards.
+    :param dags: the folder of its DAG files.
+    :param emulators: URLs of emulators; each is the connection ``nrfprov_NAME``.
+    :param parallelism: as many tasks at a time; on SQLite at most 4.
+    :param settings: more of Airflow's settings, as ``section__name``.
+    :param env: more of its environment.
+    :raises AirflowDiedError: if it does not get healthy.
+    """
+    with ExitStack() as stack:
+        on_postgres = not what_is_missing()
+        database = (
+            {"database__sql_alchemy_conn": stack.enter_context(running_postgres())} if on_postgres else {}
+        )
+        chosen = {
+            "core__parallelism": str(parallelism if on_postgres else min(parallelism, 4)),
+            **database,
+            **(settings or {}),
+        }
+        env_of_airflow = {f"AIRFLOW__{name.upper()}": value for name, value in chosen.items()}
+        env_of_airflow |= dict(env or {})
+        for name, url in emulators.items():
+            connection = {"conn_type": "nrfprov", "host": url, "password": OUR_KEY}
+            env_of_airflow[f"AIRFLOW_CONN_NRFPROV_{name.upper()}"] = json.dumps(connection)
+        airflow = LocalAirflow(folder, dags, port=free_port(), env=env_of_airflow)
+        stack.callback(airflow.stop)
+        airflow.start()
+        airflow.wait_until_healthy()
+        yield RealAirflow(airflow, "PostgreSQL" if on_postgres else "SQLite")
+
+
+def patiently(ask: Callable[[], ResultT], times: int = 10) -> ResultT:
+    """Ask Airflow's API again if it does not answer: a busy machine lets it time out once in a while.
+
+    :raises AirflowApiError: if it does not answer so many times in a row.
+    """
+    for _ in range(times - 1):
+        try:
+            return ask()
+        except AirflowApiError:
+            time.sleep(1)
+    return ask()

@@ -1,0 +1,90 @@
+"""Two tries of one job at a time, as Airflow lets happen when its scheduler dies: only the newer one sends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_nrfprov.claiming.job import ClaimJob
+from airflow_provider_nrfprov.claiming.ledger import NotOurTurnError
+from airflow_provider_nrfprov.claiming.storage import Folder
+from airflow_provider_nrfprov.emulator.faults import Slow
+from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+
+LOG = logging.getLogger(__name__)
+
+
+class WatchedHook(NrfProvHook):
+    """Does something while its second bulk claim is under way."""
+
+    then = staticmethod(lambda: None)
+    claims = 0
+
+    def bulk_claim(self, csv):
+        self.claims += 1
+        answer = super().bulk_claim(csv)
+        if self.claims == 2:
+            self.then()
+        return answer
+
+
+@pytest.fixture
+def claim_file(tmp_path: Path) -> Path:
+    path = tmp_path / "shift.csv"
+    path.write_text("".join(f"{device.token}\n" for device in mint_devices(20, seed="turn")))
+    return path
+
+
+def plan(claim_file: Path, hook: NrfProvHook, patience: float = 0.0) -> ClaimJob:
+    folder = Folder(claim_file.parent / "report")
+    return ClaimJob.plan(claim_file, folder, hook, LOG, rows_per_request=5, patience=patience)
+
+
+def test_a_try_sends_nothing_more_once_another_has_begun(claim_file, emulator, connect) -> None:
+    connect(emulator.url)
+    first = WatchedHook()
+    first.then = lambda: plan(claim_file, NrfProvHook())
+    with pytest.raises(NotOurTurnError, match="another try"):
+        plan(claim_file, first).send()
+    assert first.claims == 2
+    plan(claim_file, NrfProvHook()).send()
+    assert set(emulator.service.submission_counts().values()) == {1}
+    assert len(emulator.service.submission_counts()) == 20
+
+
+def test_a_try_that_is_told_to_end_sends_nothing_more(claim_file, emulator, connect) -> None:
+    connect(emulator.url)
+    hook = WatchedHook()
+    job = plan(claim_file, hook)
+    hook.then = job.stop
+    with pytest.raises(NotOurTurnError, match="told to end"):
+        job.send()
+    assert hook.claims == 2
+    assert len(emulator.service.submission_counts()) == 10
+
+
+def test_a_request_that_is_still_under_way_is_waited_for(claim_file, emulator, connect) -> None:
+    connect(emulator.url)
+    emulator.service.faults.plan("BulkClaimDeviceOwnership", Slow(before=1.0), nth=2)
+    older = plan(claim_file, NrfProvHook())
+    ended: list[BaseException] = []
+
+    def send() -> None:
+        try:
+            older.send()
+        except NotOurTurnError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    while emulator.service.request_counts().get("BulkClaimDeviceOwnership", 0) < 2:
+        time.sleep(0.01)
+    plan(claim_file, NrfProvHook(), patience=10).send()
+    thread.join()
+    assert ended
+    assert set(emulator.service.submission_counts().values()) == {1}

@@ -37,10 +37,12 @@ with DAG(
             title="Claim file",
             description="Path as the workers see it, or a URL like s3://conn_id@bucket/shift.csv. Rows are a claim "
             "token and optionally its tags, or imei,uuid,token,time as Nordic's gather_attestation_tokens writes them.",
+            examples=["/factory/claims/shift.csv", "s3://factory@claims/shift.csv"],
         ),
         "tags": Param(
             [],
-            type="array",
+            # Without "null" the form wants a tag as soon as somebody has typed one and taken it away again.
+            type=["null", "array"],
             items={"type": "string", "minLength": 1, "maxLength": 100},
             title="Tags",
             description="Given to every device besides the row's own tags, one a line.",
@@ -50,6 +52,7 @@ with DAG(
             type=["null", "string"],
             title="Report folder",
             description="Where report.csv and failed_rows.csv go; empty for a folder beside the claim file.",
+            examples=["s3://factory@reports/shift"],
         ),
         "max_failed_rows": Param(
             0,

@@ -17,6 +17,7 @@ with DAG(
     params={
         "claim_token": Param(
             type="string",
+            # No pattern: Airflow quotes a value that breaks one, and this is a secret until it is used.
             minLength=1,
             title="Claim token",
             description="What the device answers AT%ATTESTTOKEN: 180 characters with a dot. The run's configuration "

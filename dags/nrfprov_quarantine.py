@@ -45,6 +45,7 @@ with DAG(
             title="Report folder",
             description="As the workers see it, or a URL like s3://conn_id@bucket/quarantine; each run has its own "
             "folder in there, with a line for each device.",
+            examples=["s3://factory@reports/quarantine"],
         ),
         "mark": Param(
             "quarantine",

@@ -96,6 +96,8 @@ def kill(pids: Iterable[int], programs: Sequence[Program] = (), seconds: float =
         for program in programs:
             program.process.poll()  # else it stays as a zombie
         left = sorted({*filter(_is_alive, left), *pids_of_sessions(sessions)})
+    for program in programs:
+        program.process.poll()  # Python complains of one that is dropped before its end was noticed
     return left
 
 

@@ -31,6 +31,9 @@ _HINTS = {
         "Set it as the password of the Airflow connection."
     ),
 }
+NO_SUCH_PATH = "Missing Authentication Token"
+"""What an AWS API gateway says, with 403, of a path that it does not serve (inferred for this service)."""
+
 _NO_SUCH_PATH_HINT = (
     "That is what the gateway says of a path that does not exist on this host: check the connection's "
     "base URL, or name the path in its extra 'endpoints'."
@@ -82,7 +85,7 @@ class Answer:
 
     def says_no_such_path_exists(self) -> bool:
         """Whether an AWS API gateway says that it serves no such path (inferred for this service)."""
-        return self.status == 403 and self.problem().message == "Missing Authentication Token"
+        return self.status == 403 and self.problem().message == NO_SUCH_PATH
 
     def unreadable(self, why: str) -> UnreadableAnswerError:
         """Build the exception that says that this answer cannot be read, and shows its start."""

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nrfprov.api.client import CONNECT_TIMEOUT, READ_TIMEOUT, ProvisioningClient
-from airflow_provider_nrfprov.api.contract import BulkContract, base_urls, endpoints
+from airflow_provider_nrfprov.api.contract import (
+    DEFAULT_BASE_URL,
+    BulkContract,
+    Host,
+    base_urls,
+    claimed_devices_page,
+    endpoints,
+)
 from airflow_provider_nrfprov.api.errors import ConfigurationError
 from airflow_provider_nrfprov.api.retry import Retry
 
@@ -27,14 +35,9 @@ def client_from(connection: Connection, retry: Retry | None = None) -> Provision
     """
     try:
         extra = _extra(connection.extra)
-        host = connection.host
-        if host and connection.port:
-            host = f"{host}:{connection.port}"
-        if host and "://" not in host and connection.schema in {"http", "https"}:
-            host = f"{connection.schema}://{host}"
         return ProvisioningClient(
             connection.password,
-            urls=base_urls(host, extra.get("cloud_url")),
+            urls=base_urls(_host(connection), extra.get("cloud_url")),
             endpoint_candidates=endpoints(_bulk_contract(extra), _object(extra, "endpoints")),
             connect_timeout=_seconds(extra, "connect_timeout", CONNECT_TIMEOUT),
             read_timeout=_seconds(extra, "read_timeout", READ_TIMEOUT),
@@ -42,6 +45,50 @@ def client_from(connection: Connection, retry: Retry | None = None) -> Provision
         )
     except ConfigurationError as error:
         raise ConfigurationError(f"Airflow connection {connection.conn_id!r}: {error}") from None
+
+
+def urls_of(connection: Connection) -> dict[Host, str]:
+    """Give the two base URLs that the client of a connection asks.
+
+    :raises ConfigurationError: as :func:`client_from`, without the connection's name.
+    """
+    return base_urls(_host(connection), _extra(connection.extra).get("cloud_url"))
+
+
+def portal_page_of(connection: Connection) -> str | None:
+    """Give the page of claimed devices in the portal of the service that a connection leads to.
+
+    Extra ``portal_url`` is that page's address; without it the address of Nordic's own (inferred) is given, and
+    ``None`` for any other host: an emulator has no portal.
+
+    :raises ConfigurationError: if the base URL or ``portal_url`` cannot be one.
+    """
+    url = _extra(connection.extra).get("portal_url")
+    if not url:
+        return claimed_devices_page(_host(connection))
+    if not isinstance(url, str) or not re.match(r"https?://[^\s/@]+(/\S*)?$", url):
+        # It becomes a link that people click on.
+        raise ConfigurationError("extra 'portal_url' is no URL that begins with https:// or http://")
+    return url
+
+
+def _host(connection: Connection) -> str | None:
+    host: str | None = connection.host
+    if connection.port:
+        host = _with_port(host or DEFAULT_BASE_URL, connection.port)
+    if host and "://" not in host and connection.schema in {"http", "https"}:
+        host = f"{connection.schema}://{host}"
+    return host
+
+
+def _with_port(url: str, port: int) -> str:
+    """Put the port behind the host's name, unless it is there."""
+    scheme, separator, rest = url.rpartition("://")
+    name, slash, path = rest.partition("/")
+    said = re.search(r":(\d+)$", name)
+    if said and int(said[1]) != port:
+        raise ConfigurationError(f"the base URL has the port {said[1]}, the field for the port has {port}")
+    return url if said else f"{scheme}{separator}{name}:{port}{slash}{path}"
 
 
 def _extra(text: str | None) -> Mapping[str, Any]:

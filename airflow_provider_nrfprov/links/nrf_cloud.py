@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
-
-if TYPE_CHECKING:
-    from airflow.models.taskinstancekey import TaskInstanceKey
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +19,7 @@ class NrfCloudLink(BaseOperatorLink):
 
     name = "nRF Cloud"
 
-    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Give the address, an empty text for none. Asks for the connection, and nothing else."""
         from airflow.providers.common.compat.sdk import BaseHook
 

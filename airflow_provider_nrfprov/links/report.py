@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_PLUS
-
-if TYPE_CHECKING:
-    from airflow.models.taskinstancekey import TaskInstanceKey
 
 PAGE = "/nrfprov/report"
 """Where Airflow's own web server shows a report, see :mod:`airflow_provider_nrfprov.plugins.report_page`."""
@@ -21,18 +18,22 @@ class NrfProvReportLink(BaseOperatorLink):
 
     From Airflow 3.1 on to a page of Airflow itself. Before, to the page of a file in the console of its object store
     (``s3://``, ``gs://``), and nowhere for other files.
+
+    An operator that has it says in ``written_report`` which report it has written, and pushes the path as ``report``.
     """
 
     name = "Report"
 
-    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """Give the address, an empty text if the task pushed no path of a report."""
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Give the address, an empty text if the task wrote no report."""
+        if AIRFLOW_V_3_1_PLUS:
+            # Asked in the worker, where it has just run; looking for an XCom that is not there would log an error.
+            return page_url(ti_key) if getattr(operator, "written_report", None) else ""
+
         from airflow.providers.common.compat.sdk import XCom
 
         report = XCom.get_value(ti_key=ti_key, key="report")
-        if not isinstance(report, str) or not report:
-            return ""
-        return page_url(ti_key) if AIRFLOW_V_3_1_PLUS else console_url(report)
+        return console_url(report) if isinstance(report, str) else ""
 
 
 def page_url(ti_key: Any) -> str:

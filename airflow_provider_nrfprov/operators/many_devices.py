@@ -49,6 +49,8 @@ class ManyDevicesOperator(BaseOperator):
     _participle = ""
     _stop: Stop | None = None
     tag: str | None = None
+    written_report: str | None = None
+    """Path of the report, once it is written; the link to it asks."""
 
     def __init__(
         self,
@@ -125,6 +127,7 @@ class ManyDevicesOperator(BaseOperator):
         )
         try:
             end = job.run()
+            self.written_report = end.paths.get("report")
             for key, path in end.paths.items():
                 # So that block.output["report"] works, and also after a failure.
                 context["ti"].xcom_push(key=key, value=path)

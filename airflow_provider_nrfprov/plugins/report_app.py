@@ -54,5 +54,5 @@ def _download(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Re
     return StreamingResponse(whole, media_type="text/csv; charset=utf-8", headers=headers)
 
 
-async def _no_report(request: Request, error: Exception) -> Response:
+async def _no_report(_: Request, error: Exception) -> Response:
     return HTMLResponse(page("No report", paragraph(str(error))), status_code=404, headers=_HEADERS)

@@ -12,13 +12,12 @@ from typing import IO
 
 from airflow_provider_nrfprov.claiming import device_report
 from airflow_provider_nrfprov.claiming import report as claim_report
+from airflow_provider_nrfprov.claiming.many_devices import SETTLED
 from airflow_provider_nrfprov.claiming.report import REPORT, Outcome
 from airflow_provider_nrfprov.paths import to_path
 
 SHOWN_ROWS = 500
-_GOOD = {Outcome.CLAIMED.value, Outcome.ALREADY_CLAIMED.value} | {
-    outcome.value for outcome in device_report.SETTLED
-}
+_GOOD = {Outcome.CLAIMED.value, Outcome.ALREADY_CLAIMED.value} | {outcome.value for outcome in SETTLED}
 _HEADERS = {",".join(columns) for columns in (claim_report.COLUMNS, device_report.COLUMNS)}
 _BLOCK = 1 << 16
 

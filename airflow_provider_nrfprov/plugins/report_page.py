@@ -12,9 +12,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 try:
+    # Not the other one: a worker would load Airflow's database code with it.
     from airflow.sdk.plugins_manager import AirflowPlugin
 except ImportError:  # before Airflow 3.2
-    from airflow.plugins_manager import AirflowPlugin
+    from airflow.plugins_manager import AirflowPlugin  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -32,7 +33,7 @@ class _OnDemand:
         return "the report page of airflow-provider-nrfprov"
 
 
-class NrfProvReportPagePlugin(AirflowPlugin):  # type: ignore[misc]
+class NrfProvReportPagePlugin(AirflowPlugin):
     """Adds the page to Airflow's web server. Airflow 2 loads it and makes nothing of it."""
 
     name = "nrfprov_report_page"

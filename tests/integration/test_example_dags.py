@@ -15,9 +15,13 @@ import pytest
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_PLUS, AIRFLOW_V_3_3_PLUS
+from tests.integration.leaks import Secrets, folder, written_by_airflow
 
 DAGS = sorted((Path(__file__).parents[2] / "dags").glob("*.py"))
+# This one alone is not started by hand only, and that one wants what Airflow has since 3.1.
+STARTED_BY_AN_EVENT = "nrfprov_claim_on_arrival"
+ASKS_A_PERSON = "nrfprov_unclaim_with_approval"
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -33,14 +37,6 @@ def run(dag, conf: dict) -> tuple[str, dict[str, str]]:
     return str(result.state), {ti.task_id: str(ti.state) for ti in result.get_task_instances()}
 
 
-def airflow_files() -> dict[str, str]:
-    """Give all that Airflow has written: its database (XCom, rendered templates, triggers, logs of events) and logs."""
-    home = Path(os.environ["AIRFLOW_HOME"])
-    files = {path.name: path.read_text("latin-1") for path in home.rglob("*") if path.is_file()}
-    assert any(name.startswith("airflow.db") for name in files)
-    return files
-
-
 @pytest.mark.parametrize("file", DAGS, ids=lambda file: file.stem)
 def test_an_example_is_parsed_without_connection_network_or_warning(file, tmp_path):
     environment = {
@@ -52,8 +48,11 @@ def test_an_example_is_parsed_without_connection_network_or_warning(file, tmp_pa
     code = (
         "import runpy, warnings;"
         "warnings.filterwarnings('error', category=DeprecationWarning, module='<run_path>|airflow_provider_nrfprov');"
-        f"names = runpy.run_path({str(file)!r}); dag = names['dag']; assert type(dag.timetable).__name__ == 'NullTimetable';"
-        "assert not dag.catchup"
+        f"names = runpy.run_path({str(file)!r}); dag = names.get('dag');"
+        f"assert dag is not None or ({file.stem!r} == {ASKS_A_PERSON!r} and not {AIRFLOW_V_3_1_PLUS});"
+        f"by_hand = dag is None or type(dag.timetable).__name__ == 'NullTimetable';"
+        f"assert by_hand != ({file.stem!r} == {STARTED_BY_AN_EVENT!r});"
+        "assert dag is None or not dag.catchup"
     )
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
@@ -67,7 +66,8 @@ def test_an_example_is_parsed_without_connection_network_or_warning(file, tmp_pa
 
 def test_every_example_is_named_after_its_file(load_dag):
     for file in DAGS:
-        assert load_dag(file.stem).dag_id == file.stem
+        if AIRFLOW_V_3_1_PLUS or file.stem != ASKS_A_PERSON:
+            assert load_dag(file.stem).dag_id == file.stem
 
 
 @pytest.mark.slow
@@ -91,13 +91,13 @@ def test_claims_a_file_from_check_to_tags(load_dag, connect, tmp_path, contract,
     assert outcomes == {"claimed": 1199, "already_claimed": 1, "rejected": 2}
     written = "".join(capfd.readouterr())
     assert "1202 rows" in written.replace(",", "")  # the log was looked at, not missed
-    for place, text in {
+    secrets = Secrets(rows, ["emulator-key"])
+    places = {
         "log": written,
-        **airflow_files(),
-        "report": (tmp_path / "out" / "report.csv").read_text(),
-    }.items():
-        assert not [token for token in rows if token[8:60] in text], f"a claim token is in the {place}"
-        assert "emulator-key" not in text, f"the API key is in the {place}"
+        **written_by_airflow(),
+        **folder(tmp_path / "out", apart_from=["failed_rows.csv"]),
+    }
+    assert secrets.found_in_places(places) == {}
 
 
 @pytest.mark.slow

@@ -33,10 +33,14 @@ class Events:
     def __init__(self, of: NrfProvClaimFileTrigger) -> None:
         self._trigger = of
         self.payloads: list[dict] = []
+        self._wanted = 0
+        self._enough = asyncio.Event()
 
     async def _listen(self) -> None:
         async for event in self._trigger.run():
             self.payloads.append(event.payload)
+            if len(self.payloads) >= self._wanted:
+                self._enough.set()
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[Events]:
@@ -50,9 +54,11 @@ class Events:
 
     async def names(self, count: int, *, within: float = 10) -> list[str]:
         """Wait until there are so many events, and three looks more; give the names of the files."""
-        end = time.monotonic() + within
-        while len(self.payloads) < count and time.monotonic() < end:
-            await asyncio.sleep(INTERVAL / 5)
+        self._wanted = count
+        self._enough.clear()
+        if len(self.payloads) < count:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._enough.wait(), within)
         await asyncio.sleep(6 * INTERVAL)
         return [payload["claim_file"].rpartition("/")[2] for payload in self.payloads]
 
@@ -101,7 +107,9 @@ def test_what_is_no_claim_file_is_overlooked(tmp_path):
     asyncio.run(story())
 
 
-def test_a_folder_that_cannot_be_read_is_said_once_and_looked_at_on_without_haste(tmp_path, capfd, monkeypatch):
+def test_a_folder_that_cannot_be_read_is_said_once_and_looked_at_on_without_haste(
+    tmp_path, capfd, monkeypatch
+):
     looks = []
     real = claim_file_arrival._files
     monkeypatch.setattr(claim_file_arrival, "_files", lambda *args: looks.append(1) or real(*args))

@@ -5,6 +5,8 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connec
 
 from airflow_provider_nrfprov.api.contract import Host
 from airflow_provider_nrfprov.api.errors import ConfigurationError
+from airflow_provider_nrfprov.emulator.accounts import VIEWER_KEY
+from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.hooks.connection import client_from
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
@@ -23,6 +25,10 @@ def test_a_key_is_all_that_a_connection_needs():
     [
         ({"host": "127.0.0.1", "port": 8099, "schema": "http"}, "http://127.0.0.1:8099/v1"),
         ({"host": "http://127.0.0.1", "port": 8099}, "http://127.0.0.1:8099/v1"),
+        ({"host": "http://127.0.0.1:8099", "port": 8099}, "http://127.0.0.1:8099/v1"),
+        ({"host": "https://proxy.factory/nrf/v1", "port": 8443}, "https://proxy.factory:8443/nrf/v1"),
+        ({"host": "http://[::1]", "port": 8099}, "http://[::1]:8099/v1"),
+        ({"port": 443}, "https://api.provisioning.nrfcloud.com:443/v1"),
         ({"host": "proxy.factory"}, "https://proxy.factory/v1"),
     ],
 )
@@ -43,6 +49,10 @@ def test_host_port_and_schema_of_a_connection_uri_are_taken(fields, url):
         ({"extra": '{"endpoints": "nonsense"}'}, "endpoints"),
         ({"extra": '{"endpoints": {"X": "GET /y"}}'}, "known are"),
         ({"host": "ftp://x"}, "base URL"),
+        (
+            {"host": "https://x:8443", "port": 443},
+            "the base URL has the port 8443, the field for the port has 443",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_connection_is_said_with_its_name_and_without_its_key(fields, words):
@@ -65,25 +75,73 @@ def test_a_connection_that_does_not_exist_is_named():
         NrfProvHook("nowhere").get_conn()
 
 
+def test_a_connection_is_tested_through_the_uri_that_airflow_makes_of_it(emulator, monkeypatch):
+    stored = connection(host=emulator.url.rpartition(":")[0], port=int(emulator.url.rpartition(":")[2]))
+    stored.password = "emulator-key"
+    monkeypatch.setenv("AIRFLOW_CONN_MADE_UP", stored.get_uri())
+    assert NrfProvHook("made_up").test_connection()[0]
+    nordics = Connection(conn_id="made_up", uri=connection(host="", port=443).get_uri())
+    assert client_from(nordics)._urls == {
+        Host.PROVISIONING: "https://api.provisioning.nrfcloud.com:443/v1",
+        Host.CLOUD: "https://api.nrfcloud.com:443/v1",
+    }
+
+
 def test_a_good_connection_tests_well(emulator, connect):
     connect(emulator.url)
     ok, message = NrfProvHook().test_connection()
-    assert ok, message
+    assert ok
+    assert message.endswith("can be listed, and a claim is not refused to the key's role.")
+    assert len(emulator.service.devices) == 0
 
 
 @pytest.mark.parametrize(
     ("password", "words"),
-    [("wrong", "legacy nRF Cloud app"), ("", "no API key")],
+    [
+        ("wrong", "legacy nRF Cloud app"),
+        ("", "no API key"),
+        (VIEWER_KEY, "wants the role Editor, Admin or Owner"),
+    ],
 )
 def test_a_bad_key_tests_as_a_sentence_that_does_not_show_it(emulator, connect, password, words):
     connect(emulator.url, password)
     ok, message = NrfProvHook().test_connection()
     assert not ok
     assert words in message
-    assert "wrong" not in message.replace("wrong kind", "")
+    assert not password or password not in message
+
+
+def test_a_test_does_not_show_the_name_under_which_airflow_makes_it(connect):
+    connect("https://api.provisioning.nrfcloud.com", "")
+    assert NrfProvHook().test_connection()[1].startswith("no API key")
 
 
 def test_a_host_that_is_not_there_tests_as_a_sentence(connect):
     connect("http://127.0.0.1:9")
-    assert NrfProvHook().test_connection() == (False, NrfProvHook().test_connection()[1])
-    assert "could not be reached" in NrfProvHook().test_connection()[1]
+    ok, message = NrfProvHook().test_connection()
+    assert not ok
+    assert message.startswith("http://127.0.0.1:9/v1 gave no answer: Failed to establish a new connection")
+    assert "HTTPConnection" not in message
+
+
+def test_a_host_that_is_another_service_tests_as_a_sentence(emulator, connect):
+    connect(f"{emulator.url}/somewhere")
+    ok, message = NrfProvHook().test_connection()
+    assert not ok
+    assert "answers, but not as the Provisioning Service does (403): check the base URL" in message
+
+
+def test_what_cannot_be_found_out_of_a_role_is_said_and_fails_no_test(emulator, connect):
+    connect(emulator.url)
+    emulator.service.faults.plan("ClaimDeviceOwnershipDryRun", Refuse(503))
+    ok, message = NrfProvHook().test_connection()
+    assert ok
+    assert "Whether the key's role may claim could not be found out" in message
+
+
+def test_a_service_without_a_path_to_claim_is_not_mistaken_for_a_low_role(emulator, connect):
+    connect(emulator.url, endpoints={"ClaimDeviceOwnership": "POST /nowhere"})
+    ok, message = NrfProvHook().test_connection()
+    assert not ok
+    assert "there is no path to claim" in message
+    assert "role" not in message

@@ -1,0 +1,93 @@
+"""What the *Test* of a connection asks, and what it says: a sentence that begins with what to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeGuard
+
+from airflow_provider_nrfprov.api import operations
+from airflow_provider_nrfprov.api.answer import NO_SUCH_PATH
+from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.contract import CHANGING_ROLES, Host
+from airflow_provider_nrfprov.api.errors import (
+    ForbiddenError,
+    NotFoundError,
+    NrfProvError,
+    UnauthorizedError,
+    UnavailableError,
+    UnreachableError,
+    UnreadableAnswerError,
+)
+
+_NO_TOKEN = "not a claim token"  # noqa: S105
+"""Sent in a dry run. Were it no dry run, this could claim nothing either."""
+
+_SHOWN_CHARACTERS = 80
+
+
+def try_out(client: ProvisioningClient, urls: Mapping[Host, str]) -> tuple[bool, str]:
+    """Ask for one claimed device and one bulk operation, and whether the key's role may claim.
+
+    The last is asked with a dry run of a text that is no claim token: 403 is taken to mean that the role is too low,
+    any other answer that it is not (inferred: that the service looks at the role before it looks at the token).
+
+    :param urls: where the client asks, to be named in the sentence.
+    :return: whether all is well, and a sentence for the person who asked.
+    """
+    try:
+        client.send(operations.list_claimed_devices(page_limit=1))
+    except NrfProvError as error:
+        return False, in_words(error, urls[Host.PROVISIONING])
+    try:
+        client.send(operations.list_bulk_ops_requests(page_limit=1))
+    except NrfProvError as error:
+        words = in_words(error, urls[Host.CLOUD])
+        return False, f"Claimed devices can be listed, but bulk operations cannot. {words}"
+    listed = "The Provisioning Service answered: claimed devices and bulk operations can be listed"
+    try:
+        client.send(operations.dry_run_claim(_NO_TOKEN))
+    except ForbiddenError as error:
+        if _is_no_such_path(error):
+            return False, f"{listed}, but there is no path to claim. {error}"
+        *others, last = CHANGING_ROLES
+        return False, (
+            "The API key can list devices, but its role is too low to claim them (403): that wants the role "
+            f"{', '.join(others)} or {last} in the team. The service says: {error.problem.message}"
+        )
+    except NrfProvError:
+        return True, f"{listed}. Whether the key's role may claim could not be found out."
+    return True, f"{listed}, and a claim is not refused to the key's role."
+
+
+def in_words(error: NrfProvError, url: str) -> str:
+    """Give an error as a sentence: what is wrong and what to look at, then the service's own words."""
+    if isinstance(error, UnreachableError):
+        return (
+            f"{url} gave no answer: {_cause(error)}. Check the base URL and the port, and that Airflow's web server "
+            "may reach it."
+        )
+    if isinstance(error, UnauthorizedError):
+        return (
+            "The service refused the API key (401). It has to be the team's API key of the legacy nRF Cloud app "
+            "(User Account > Current Team Details); a User API key of the new app is refused. "
+            f"The service says: {error.problem.message}"
+        )
+    if isinstance(error, UnavailableError):
+        return f"The service is there, but it failed ({error.status}): try again later. ({error})"
+    if isinstance(error, (NotFoundError, UnreadableAnswerError)) or _is_no_such_path(error):
+        return (
+            f"{url} answers, but not as the Provisioning Service does ({error.status}): check the base URL. "
+            f"The answer begins: {error.text[:_SHOWN_CHARACTERS]!r}"
+        )
+    return str(error)
+
+
+def _is_no_such_path(error: NrfProvError) -> TypeGuard[ForbiddenError]:
+    return isinstance(error, ForbiddenError) and error.problem.message == NO_SUCH_PATH
+
+
+def _cause(error: UnreachableError) -> str:
+    """Give the innermost reason of what requests says, without the pool that it happened in."""
+    outer = error.__context__
+    inner = outer.args[0] if outer and outer.args else error
+    return str(getattr(inner, "reason", inner)).rpartition("): ")[2]

@@ -1,0 +1,100 @@
+"""A task group to build into larger pipelines: claim the devices of a file, tag them, judge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import TaskGroup, task
+
+from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
+from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
+
+
+class ClaimAndTag(TaskGroup):
+    """The group that :func:`claim_and_tag` gives."""
+
+    @property
+    def summary(self) -> XComArg:
+        """The summary of the claim: counts by outcome, ``rows``, and the paths ``report`` and ``failed_rows``."""
+        output: XComArg = self._member("judge_outcome").output
+        return output
+
+    @property
+    def report(self) -> XComArg:
+        """The path of ``report.csv``: the ``report`` of an operator over many devices."""
+        output: XComArg = self._member("claim").output["report"]
+        return output
+
+    def _member(self, name: str) -> Any:
+        return next(child for key, child in self.children.items() if key.rpartition(".")[2] == name)
+
+
+def claim_and_tag(
+    *,
+    claim_file: Any,
+    tags: Any = (),
+    group_id: str = "claim_and_tag",
+    mode: str = "add",
+    max_failed_rows: int | str | None = 0,
+    max_failed_ratio: float | str | None = None,
+    nrfprov_conn_id: str = "nrfprov_default",
+    claim_arguments: dict[str, Any] | None = None,
+    **group_arguments: Any,
+) -> ClaimAndTag:
+    """Give a group of tasks: ``claim`` a file, ``tag_devices`` that are ours now, ``judge_outcome``.
+
+    Devices that are claimed get the tags with the claim; those that were ours before get them from ``tag_devices``. The
+    group fails, if it has to, at its end only: what was claimed is tagged and reported then.
+
+    :param claim_file: path or URL, or what gives one: a template, another task's output, a mapped argument.
+    :param tags: of every device, besides the row's own; a list, or a template or output that gives one.
+    :param mode: ``add`` or ``replace``, of devices that were ours before.
+    :param max_failed_rows: so many rows may fail or be unknown; ``None`` for any number.
+    :param max_failed_ratio: such a share of the rows may, from 0 to 1, if that is more.
+    :param claim_arguments: others of :class:`NrfProvBulkClaimOperator`, as ``{"deferrable": True}``. In a mapped group
+        let a ``report_dir`` be another for each file; the default is.
+    :param group_arguments: others of Airflow's ``TaskGroup``.
+    :return: the group, with the outputs ``summary`` and ``report``.
+    """
+    group = ClaimAndTag(group_id=group_id, **group_arguments)
+    with group:
+        claim: Any = NrfProvBulkClaimOperator(
+            task_id="claim",
+            claim_file=claim_file,
+            tags=tags,
+            # What was claimed is tagged first; judge_outcome fails the group.
+            max_failed_rows=None,
+            nrfprov_conn_id=nrfprov_conn_id,
+            **(claim_arguments or {}),
+        )
+        tag_devices = NrfProvTagDevicesOperator(
+            task_id="tag_devices",
+            report=claim.output["report"],
+            tags=tags,
+            mode=mode,
+            nrfprov_conn_id=nrfprov_conn_id,
+        )
+        judged = _judge(claim.output, max_failed_rows, max_failed_ratio)
+        claim >> tag_devices >> judged
+    return group
+
+
+@task(task_id="judge_outcome", retries=0)
+def _judge(
+    summary: dict[str, Any], max_failed_rows: int | str | None, max_failed_ratio: float | str | None
+) -> dict[str, Any]:
+    """Fail if more rows failed, or are unknown, than may."""
+    from airflow_provider_nrfprov.claiming.tolerance import Tolerance
+    from airflow_provider_nrfprov.exceptions import RowsFailedError
+
+    bad = summary["failed"] + summary["unknown"]
+    allowed = Tolerance.of(max_failed_rows, max_failed_ratio).allowed(summary["rows"])
+    if bad > allowed:
+        raise RowsFailedError(
+            f"{bad} row(s) failed or are unknown, {allowed} allowed; {summary['report']} says which, "
+            f"{summary['failed_rows']} can be run again"
+        )
+    return summary

@@ -1,0 +1,188 @@
+"""The trigger of an asset watcher: a claim file has landed in a folder or bucket (Airflow 3)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from fnmatch import fnmatch
+from typing import Any
+
+try:
+    from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+except ImportError:  # Airflow 2, which has no asset watchers
+    from airflow.triggers.base import BaseTrigger as BaseEventTrigger  # type: ignore[assignment]
+    from airflow.triggers.base import TriggerEvent
+
+REMEMBERED = "nrfprov_claim_files"
+"""Where in the asset's state it is kept for which files there was an event."""
+MOST_REMEMBERED = 4000
+"""Files; what is kept of them stays below the 64 KB that Airflow recommends for a value."""
+_LEAST_INTERVAL = 1.0
+_SECONDS_TO_STORE = 5.0
+"""After so long the triggerer has written an event to Airflow's database: it does so each second or two."""
+
+
+class NrfProvClaimFileTrigger(BaseEventTrigger):
+    """Fires once for each new claim file in a folder, local to the triggerer or on an object store.
+
+    A file is taken when it is not empty and has not changed between two looks, so that half of one is not claimed. One
+    that is written anew is a new one. Files whose name begins with a dot, and folders inside, are overlooked.
+
+    From Airflow 3.3 on it is kept in the asset's state for which files there was an event. Before, a restarted triggerer
+    does not know: it fires again for all files that are still there, which a bulk claim answers with
+    ``already_claimed``. The same happens, rather than that a file is lost, if the triggerer ends within five seconds
+    after an event.
+
+    The event's payload is ``{"claim_file": path, "bytes": size}``; in an asset event it stands in ``extra["payload"]``.
+
+    :param folder: path, or URL as ``s3://conn_id@bucket/claims``.
+    :param pattern: which names count, as of a shell.
+    :param poll_interval: seconds between two looks, 1 at least. A new file's event comes after one to two of them.
+    """
+
+    def __init__(self, folder: str, pattern: str = "*.csv", poll_interval: float = 30) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.folder = folder
+        self.pattern = pattern
+        self.poll_interval = poll_interval
+        self._is_readable = True
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give class path and arguments."""
+        return (
+            "airflow_provider_nrfprov.triggers.claim_file_arrival.NrfProvClaimFileTrigger",
+            {"folder": self.folder, "pattern": self.pattern, "poll_interval": self.poll_interval},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look, sleep, and look again, for ever."""
+        fired = kept = await self._remembered()
+        before: Mapping[str, _File] = {}
+        while True:
+            found = await self._look()
+            interval = max(_LEAST_INTERVAL, float(self.poll_interval))
+            if found is not None:
+                for file in _landed(before, found, fired):
+                    self.log.info("claim file %s has landed: %d bytes", file.path, file.size)
+                    fired = fired | {file.mark}
+                    payload = {"claim_file": file.path, "bytes": file.size}
+                    yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+                before = found
+                if fired != kept:
+                    # Not before Airflow has the event for certain.
+                    await asyncio.sleep(min(interval, _SECONDS_TO_STORE))
+                    interval -= min(interval, _SECONDS_TO_STORE)
+                    kept = fired = _bounded(fired, found.values())
+                    await self._remember(kept)
+            await asyncio.sleep(interval)
+
+    async def _look(self) -> dict[str, _File] | None:
+        """Give the files of the folder by name; ``None`` if it cannot be read, which the log says once."""
+        try:
+            # In a thread: neither a disk nor a bucket may hold up the other triggers.
+            found = await asyncio.to_thread(_files, self.folder, self.pattern)
+        except Exception as error:  # noqa: BLE001 - every object store fails in its own way, and the next look may work
+            if self._is_readable:
+                self.log.warning("%s cannot be read, looking on: %s", self.folder, error)
+            self._is_readable = False
+            return None
+        if not self._is_readable:
+            self.log.info("%s can be read again", self.folder)
+        self._is_readable = True
+        return found
+
+    async def _remembered(self) -> frozenset[str]:
+        store = getattr(self, "asset_state_store", None)
+        if store is None:
+            return frozenset()
+        try:
+            text = await store.aget(REMEMBERED)
+        except Exception as error:  # noqa: BLE001 - also if two assets share this trigger
+            self.log.warning("it is not known for which files there was an event: %s", error)
+            return frozenset()
+        return frozenset(text.split()) if isinstance(text, str) else frozenset()
+
+    async def _remember(self, marks: Iterable[str]) -> None:
+        store = getattr(self, "asset_state_store", None)
+        if store is None:
+            return
+        try:
+            await store.aset(REMEMBERED, " ".join(sorted(marks)))
+        except Exception as error:  # noqa: BLE001 - a restarted triggerer fires once more then
+            self.log.warning("for which files there was an event is only known until a restart: %s", error)
+
+
+class _File:
+    """A file as a look found it."""
+
+    def __init__(self, path: str, size: int, version: object) -> None:
+        self.path = path
+        self.size = size
+        self.mark = hashlib.sha256(f"{path}\n{size}\n{version}".encode()).hexdigest()[:14]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _File) and self.mark == other.mark
+
+    def __hash__(self) -> int:
+        return hash(self.mark)
+
+
+def _landed(before: Mapping[str, _File], found: Mapping[str, _File], fired: frozenset[str]) -> list[_File]:
+    """Give the files that are as they were at the last look, and had no event, in the order of their names."""
+    return [
+        file for name, file in sorted(found.items()) if file == before.get(name) and file.mark not in fired
+    ]
+
+
+def _files(folder: str, pattern: str) -> dict[str, _File]:
+    from airflow_provider_nrfprov.paths import to_path
+
+    base = folder.rstrip("/")
+    path: Any = to_path(folder)
+    entries = _listed(path) if "://" in folder and not folder.startswith("file://") else _local(path)
+    return {
+        name: _File(f"{base}/{name}", size, version)
+        for name, size, version in entries
+        if size and not name.startswith(".") and fnmatch(name, pattern)
+    }
+
+
+def _local(path: Any) -> Iterable[tuple[str, int, object]]:
+    for entry in path.iterdir():
+        try:
+            stat = entry.stat()
+        except FileNotFoundError:  # moved away meanwhile
+            continue
+        if entry.is_file():
+            yield entry.name, stat.st_size, stat.st_mtime_ns
+
+
+def _listed(path: Any) -> Iterable[tuple[str, int, object]]:
+    """List an object store: one request for all its files, and not from a cache."""
+    file_system = path.fs
+    file_system.invalidate_cache(path.path)
+    for entry in file_system.ls(path.path, detail=True):
+        if entry["type"] == "file":
+            # What tells one version of an object from the next is named differently by every store.
+            version = [
+                str(entry.get(key))
+                for key in (
+                    "ETag",
+                    "etag",
+                    "md5Hash",
+                    "generation",
+                    "LastModified",
+                    "mtime",
+                    "created",
+                    "updated",
+                )
+            ]
+            yield entry["name"].rpartition("/")[2], entry.get("size") or 0, version
+
+
+def _bounded(marks: frozenset[str], found: Iterable[_File]) -> frozenset[str]:
+    """Forget files that are gone, but only when there are too many: a folder may seem empty for a moment."""
+    if len(marks) <= MOST_REMEMBERED:
+        return marks
+    return marks & {file.mark for file in found}

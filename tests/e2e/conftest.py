@@ -1,0 +1,128 @@
+"""A real Airflow, the emulator and a Chromium, for as long as the tests of a module run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+
+from demo.local_airflow import USER, LocalAirflow
+from demo.local_emulator import LocalEmulator
+from tests.e2e.browser import Browser
+
+ROOT = Path(__file__).resolve().parents[2]
+DAGS = ("nrfprov_claim_from_csv.py", "nrfprov_claim_one_device.py")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PICTURES = Path(os.environ.get("NRFPROV_SCREENSHOTS") or ROOT / "build" / "screenshots")
+WINDOW = {"width": 1280, "height": 800}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What runs for the tests."""
+
+    airflow: LocalAirflow
+    emulator: LocalEmulator
+    browser: Browser
+
+
+def what_is_missing() -> str:
+    """Say what keeps these tests from running; empty if nothing does."""
+    from airflow import __version__
+
+    if Version(__version__) < Version("3.3"):
+        return f"the pages are those of Airflow 3.3, this is {__version__}"
+    if find_spec("playwright") is None:
+        return "there is no playwright: pip install -c constraints.txt -e '.[dev]'"
+    if not any(map(shutil.which, BROWSERS)):
+        return "there is no Chromium; on Debian: apt-get install chromium"
+    return ""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Start all three; somebody is logged in."""
+    if missing := what_is_missing():
+        pytest.skip(f"no end-to-end test in a browser: {missing}")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    folder = tmp_path_factory.mktemp("e2e")
+    emulator = LocalEmulator(folder / "emulator.log", bulk_seconds=1)
+    left = []
+    try:
+        emulator.start()
+        airflow = LocalAirflow(
+            folder / "airflow", _dags(folder / "dags"), port=_free_port(), env=_environment(emulator)
+        )
+        try:
+            airflow.start()
+            airflow.wait_until_healthy(300)
+            for name in DAGS:
+                airflow.wait_for_dag(Path(name).stem, 120)
+            yield from _with_browser(airflow, emulator)
+        finally:
+            left += airflow.stop()
+    finally:
+        left += emulator.stop()
+    assert not left, f"these processes would not end: {left}"
+
+
+def _with_browser(airflow: LocalAirflow, emulator: LocalEmulator) -> Iterator[Stack]:
+    from playwright.sync_api import sync_playwright
+
+    program = next(filter(None, map(shutil.which, BROWSERS)))
+    # Without its sandbox, which root cannot have: it opens pages of this machine only.
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=arguments, headless=True)
+        context = chromium.new_context(viewport=WINDOW, reduced_motion="reduce", timezone_id="UTC")
+        browser = Browser(context.new_page(), airflow.url, PICTURES)
+        browser.log_in(USER, airflow.password)
+        yield Stack(airflow, emulator, browser)
+        chromium.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Keep a picture of what the browser showed when a test failed."""
+    report = yield
+    stack = item.funcargs.get("stack")
+    if report.when == "call" and report.failed and stack:
+        stack.browser.picture(f"failed-{item.originalname}")
+    return report
+
+
+def _environment(emulator: LocalEmulator) -> dict[str, str]:
+    connection = {
+        "conn_type": "nrfprov",
+        "host": emulator.url,
+        "password": emulator.api_key,
+        "extra": {"portal_url": f"{emulator.url}/emulator/devices"},
+    }
+    return {
+        "AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection),
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        # On a busy machine Airflow's own first answer to a task takes longer than the 5 s that it has for it.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+    }
+
+
+def _dags(folder: Path) -> Path:
+    """Only those that are used here: the others need not be read again and again."""
+    folder.mkdir()
+    for name in DAGS:
+        shutil.copy(ROOT / "dags" / name, folder)
+    return folder
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

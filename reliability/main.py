@@ -48,14 +48,14 @@ def main() -> int:
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
         for done in pool.imap_unordered(run_seeds, batches):
             verdicts += done
+            for verdict in done:
+                for sentence in verdict.wrong[:3]:
+                    print(f"seed {verdict.seed}: {sentence}", flush=True)
             wrong = sum(bool(verdict.wrong) for verdict in verdicts)
             print(
                 f"{len(verdicts)}/{arguments.seeds} schedules, {wrong} wrong, {time.monotonic() - started:.0f} s",
                 flush=True,
             )
-    for verdict in sorted(verdicts, key=lambda verdict: verdict.seed):
-        for sentence in verdict.wrong[:3]:
-            print(f"seed {verdict.seed}: {sentence}")
     print(
         f"{len(verdicts)} schedules, {sum(v.rows for v in verdicts)} rows, {sum(v.injected for v in verdicts)} faults, "
         f"{sum(v.deaths for v in verdicts)} deaths, {sum(v.tries for v in verdicts)} tries, "

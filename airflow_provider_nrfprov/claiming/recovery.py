@@ -15,6 +15,7 @@ import pendulum
 
 from airflow_provider_nrfprov.api.errors import ForbiddenError, NotFoundError, NrfProvError
 from airflow_provider_nrfprov.api.models import BulkOpsRequest
+from airflow_provider_nrfprov.api.waiting import is_transient
 from airflow_provider_nrfprov.claiming.claim_file import Row
 from airflow_provider_nrfprov.claiming.ledger import Entry
 from airflow_provider_nrfprov.claiming.service import Service
@@ -26,14 +27,14 @@ _CLAIM = "CLAIM_DEVICE_OWNERSHIP"
 
 
 class UnsettledError(NrfProvError):
-    """A running operation may hold the rows whose answer was lost; asking later will tell."""
+    """An operation may hold the rows whose answer was lost; asking later will tell."""
 
 
 def find_lost_operation(rows: Sequence[Row], entry: Entry, service: Service) -> Entry | None:
     """Give the entry as it would be had the answer come, ``None`` if no operation was started.
 
     :param rows: the chunk's sendable rows.
-    :raises UnsettledError: if an operation runs whose rows cannot be had.
+    :raises UnsettledError: if the rows of an operation cannot be had at the moment, or while it runs.
     :raises NrfProvError: if the service cannot be asked.
     """
     position_of = {row.device_id: position for position, row in enumerate(rows)}
@@ -59,11 +60,12 @@ def _positions(
     try:
         uploaded = service.fetch_uploaded_data(operation)
     except NrfProvError as error:
-        if operation.is_finished:
-            return ()  # what it did shows in the list of our devices
+        # What an ended one did shows in the list of our devices, but not what it was refused.
+        if operation.is_finished and not is_transient(error):
+            return ()
         raise UnsettledError(
-            f"bulk operation {operation.id} is {operation.status} and its rows cannot be had ({error}); it may be "
-            "the one whose answer was lost, so nothing is sent until it has ended"
+            f"bulk operation {operation.id} is {operation.status} and its rows cannot be had now ({error}); it may be "
+            "the one whose answer was lost, so nothing is sent again until they can be"
         ) from error
     positions = []
     for cells in csv.reader(io.StringIO(uploaded)):

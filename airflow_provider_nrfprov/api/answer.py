@@ -69,6 +69,13 @@ class Answer:
         except ValueError:
             raise self.unreadable("is not JSON") from None
 
+    @property
+    def is_web_page(self) -> bool:
+        """Whether it is HTML, which the service itself never sends."""
+        return "text/html" in self.headers.get("Content-Type", "").lower() or self.body.lstrip().startswith(
+            "<"
+        )
+
     def problem(self) -> Problem:
         """Read the reason of an error from whichever of the known body shapes it has."""
         try:

@@ -176,6 +176,7 @@ class ProvisioningClient:
 
         :raises ServiceError: if it cannot be had.
         :raises UnreachableError: if there was no whole answer.
+        :raises UnreadableAnswerError: if it is a web page.
         """
         return self._repeatedly(lambda: self._download_once(url), "download", repeatable=True)
 
@@ -183,6 +184,9 @@ class ProvisioningClient:
         answer = self._answer("GET", url, authorized=False)
         if answer.status != 200:
             raise answer.error("download")
+        if answer.is_web_page:
+            # Something in between answered: a proxy, a login page.
+            raise answer.unreadable("is a web page")
         return answer.body
 
     def _repeatedly(self, send: Callable[[], ResultT], name: str, *, repeatable: bool) -> ResultT:

@@ -10,7 +10,7 @@ from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.recovery import UnsettledError
 from airflow_provider_nrfprov.claiming.report import Outcome, write_report
 from airflow_provider_nrfprov.claiming.storage import Folder
-from airflow_provider_nrfprov.emulator.faults import DropAfter, Refuse
+from airflow_provider_nrfprov.emulator.faults import DropAfter, HtmlBefore, Refuse
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
@@ -36,8 +36,11 @@ def plan(tmp_path):
     return folder, ClaimJob.plan(tmp_path / "shift.csv", folder, NrfProvHook(), logging.getLogger(__name__))
 
 
-def test_nothing_is_sent_again_while_the_rows_of_an_ended_operation_cannot_be_had(lost, tmp_path):
-    lost.service.faults.plan(DOWNLOAD, Refuse(503))
+@pytest.mark.parametrize(
+    "fault", [Refuse(503), HtmlBefore(), DropAfter()], ids=lambda fault: type(fault).__name__
+)
+def test_nothing_is_sent_again_while_the_rows_of_an_ended_operation_cannot_be_had(lost, tmp_path, fault):
+    lost.service.faults.plan(DOWNLOAD, fault)
     with pytest.raises(UnsettledError, match="nothing is sent again until they can be"):
         plan(tmp_path)[1].send()
     folder, again = plan(tmp_path)

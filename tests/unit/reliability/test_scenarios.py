@@ -121,7 +121,8 @@ def test_nothing_is_wrong_with_our_job(here):
 
 # 269: an operation falsely FAILED that blames every row; its devices were called ours before.
 # 1445: the rows of an ended operation could not be had for a moment, and one that it refused was sent again.
-@pytest.mark.parametrize("seed", [269, 1445])
+# 2180: a web page in the place of an operation's rows was taken for rows of others.
+@pytest.mark.parametrize("seed", [269, 1445, 2180])
 def test_a_seed_that_once_found_a_bug_finds_it_no_more(here, seed):
     assert run(scenario(seed), here).wrong == []
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def handlers_kept() -> Iterator[None]:
+    """Undo that ``dag.test()`` of Airflow 2 gives the tasks' logger a handler for this very ``sys.stdout``, for good."""
+    logger = logging.getLogger("airflow.task")
+    before = list(logger.handlers)
+    yield
+    logger.handlers[:] = before
 
 
 @pytest.fixture(scope="session")

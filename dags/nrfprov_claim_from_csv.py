@@ -70,19 +70,18 @@ with DAG(
         import logging
 
         from airflow_provider_nrfprov.claiming.claim_file import read_rows
+        from airflow_provider_nrfprov.claiming.preflight import inspect
         from airflow_provider_nrfprov.paths import to_path
 
         log = logging.getLogger(__name__)
-        counts: dict[str, int] = {}
         with to_path(claim_file).open("rb") as stream:
-            for row in read_rows(stream, claim_file):
-                counts[row.verdict.value] = counts.get(row.verdict.value, 0) + 1
-                if not row.is_ok and sum(counts.values()) - counts.get("ok", 0) <= 10:
-                    log.warning("line %d: %s: %s", row.line, row.verdict.value, row.message)
-        log.info("%s: %s", claim_file, counts)
-        if not counts.get("ok"):
-            raise ValueError(f"{claim_file} has no row that can be claimed: {counts}")
-        return counts
+            found = inspect(read_rows(stream, claim_file))
+        for example in found.examples:
+            log.warning("%s", example)
+        log.info("%s: %d of %d rows cannot be sent", claim_file, found.rejected, found.rows)
+        if found.rejected == found.rows:
+            raise ValueError(f"{claim_file}: none of its {found.rows} rows can be sent")
+        return {"rows": found.rows, "rejected": found.rejected}
 
     claim = NrfProvBulkClaimOperator(
         task_id="claim",
@@ -98,7 +97,6 @@ with DAG(
         # One refused row makes an operation FAILED; the report says which.
         allow_failed=True,
         deferrable=True,
-        poke_interval=6,
         timeout=6 * 60 * 60,
     )
 

@@ -87,7 +87,6 @@ with DAG(
         task_id="claim",
         tags="{{ params.tags }}",
         deferrable=True,
-        poll_interval=6,
         outlets=[claimed_devices],
         map_index_template="{{ task.claim_file }}",
         # Files are claimed one after another: the service's limits are unknown.

@@ -72,7 +72,8 @@ with DAG(
     block = NrfProvBlockDevicesOperator(
         task_id="block",
         tag="{{ params.tag }}",
-        report_dir="{{ params.report_dir }}/{{ run_id }}",
+        # A run's id holds colons and a plus sign, which not every file system takes.
+        report_dir="{{ params.report_dir }}/{{ run_id | replace(':', '_') | replace('+', '_') }}",
     )
 
     mark = NrfProvTagDevicesOperator(

@@ -69,7 +69,7 @@ if AIRFLOW_V_3_1_PLUS:
             from airflow_provider_nrfprov.operators.device_selection import select_devices
             from airflow_provider_nrfprov.paths import to_path
 
-            devices = list(select_devices(device_ids=None, report=None, device_file=device_file))
+            devices = list(select_devices(device_file=device_file))
             if not 1 <= len(devices) <= int(max_devices):
                 raise ValueError(f"{len(devices)} devices are listed; it has to be 1 to {max_devices}")
             folder = Folder(to_path(report_dir))

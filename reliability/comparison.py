@@ -12,7 +12,6 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from reliability.errand import ROWS_PER_REQUEST, Account, Errand, Tool, connecti
 from reliability.misfortunes import MISFORTUNES, Misfortune
 from reliability.our_task import OUR_TASK
 from reliability.ours import World, world
+from reliability.published import table, working_folder, write_section
 from reliability.scenario import Device, Scenario
 
 LEGEND = """\
@@ -46,18 +46,18 @@ LEGEND = """\
 XCom, or by the failure of the task of its chunk. Each Airflow task has three retries, which follow at once; the
 scheduler has no part in it. No sensor stands behind the HttpOperator. `claim_devices` does not speak the asynchronous
 contract, so it has one line there."""
-BEGIN, END = "<!-- comparison: begin -->", "<!-- comparison: end -->"
+NAME = "comparison"
 _HTTP_PROVIDER = "apache-airflow-providers-http"
 COLUMNS = (
     "what happens",
     "contract",
     "tool",
-    "claimed",
-    "lost silently",
-    "said wrongly",
-    "said unknown",
-    "sent twice",
-    "accounted for",
+    ">claimed",
+    ">lost silently",
+    ">said wrongly",
+    ">said unknown",
+    ">sent twice",
+    ">accounted for",
     "ended as",
 )
 
@@ -154,13 +154,12 @@ def _let_operations_end(service: Service) -> None:
         time.sleep(0.02)
 
 
-def lines_of(findings: Iterable[tuple[Misfortune, Tool, list[Finding]]]) -> Iterator[str]:
-    """Yield the table, line by line."""
-    yield _line(COLUMNS)
-    yield _line(["---"] * 3 + ["---:"] * 6 + ["---"])
-    for misfortune, tool, each in findings:
-        yield _line(
-            [
+def lines_of(findings: Iterable[tuple[Misfortune, Tool, list[Finding]]]) -> list[str]:
+    """Give the lines of the table."""
+    return table(
+        COLUMNS,
+        (
+            (
                 misfortune.words,
                 misfortune.contract,
                 tool.name,
@@ -171,8 +170,10 @@ def lines_of(findings: Iterable[tuple[Misfortune, Tool, list[Finding]]]) -> Iter
                 _range(one.twice for one in each),
                 f"{_range(one.accounted for one in each)} of {_range(one.rows for one in each)}",
                 " or ".join(sorted({one.state for one in each})),
-            ]
-        )
+            )
+            for misfortune, tool, each in findings
+        ),
+    )
 
 
 def totals_of(findings: Sequence[tuple[Misfortune, Tool, list[Finding]]]) -> Iterator[str]:
@@ -192,22 +193,6 @@ def totals_of(findings: Sequence[tuple[Misfortune, Tool, list[Finding]]]) -> Ite
         yield f"- {name}: {len(each)} runs, {sum(one.rows for one in each):,} rows; {told}"
 
 
-def write_between_markers(path: Path, text: str) -> None:
-    """Replace what stands between the two marker comments of a file.
-
-    :raises ValueError: if it does not have both.
-    """
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{path} does not have the lines {BEGIN} and {END}")
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _range(numbers: Iterable[int]) -> str:
     each = sorted(numbers)
     least, most = each[0], each[-1]
@@ -222,16 +207,13 @@ def _fitting(tools: Iterable[Tool], misfortune: Misfortune) -> list[Tool]:
 @contextmanager
 def _own_airflow() -> Iterator[Path]:
     """Give Airflow a home of its own, before it is imported; and a folder for all else."""
-    folder = Path(tempfile.mkdtemp(prefix="nrfprov-comparison-"))
-    os.environ |= {
-        "AIRFLOW_HOME": str(folder / "airflow"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
-    }
-    try:
+    with working_folder(None, "nrfprov-comparison-") as folder:
+        os.environ |= {
+            "AIRFLOW_HOME": str(folder / "airflow"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+        }
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(rows: int, repeats: int, only: str) -> list[tuple[Misfortune, Tool, list[Finding]]]:
@@ -246,7 +228,7 @@ def _run(rows: int, repeats: int, only: str) -> list[tuple[Misfortune, Tool, lis
             for tool in _fitting(tools, misfortune) if only in misfortune.words else []:
                 each = [compare(tool, misfortune, here, rows=rows, seed=seed) for seed in range(repeats)]
                 findings.append((misfortune, tool, each))
-                print(*list(lines_of(findings[-1:]))[2:], file=sys.stderr, flush=True)
+                print(*lines_of(findings[-1:])[2:], file=sys.stderr, flush=True)
     return findings
 
 
@@ -256,7 +238,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=2500)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", help="only what happens in these words")
-    parser.add_argument("--write", type=Path, help=f"a file with the lines {BEGIN} and {END}")
+    parser.add_argument("--write", type=Path, help=f"a file with the lines <!-- {NAME}: begin --> and end")
     arguments = parser.parse_args()
     started = time.monotonic()
     findings = _run(arguments.rows, arguments.repeats, arguments.only)
@@ -279,7 +261,7 @@ def main() -> int:
     )
     print(text)
     if arguments.write:
-        write_between_markers(arguments.write, text)
+        write_section(arguments.write, NAME, text)
     ours = [one for _, tool, each in findings if tool is OUR_TASK for one in each]
     return 1 if any(one.lost or one.wrong or one.twice for one in ours) else 0
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -24,7 +22,7 @@ from pathlib import Path
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from demo.interruption import Interrupted, raise_on_signals
 from reliability.killed_runs import BULK_SECONDS, Case, Ground, KilledRun, run_and_kill
-from reliability.published import table, write_section
+from reliability.published import table, working_folder, write_section
 from reliability.real_airflow import DAGS, QUICK_TO_NOTICE, real_airflow
 from reliability.victims import Victim
 
@@ -226,21 +224,18 @@ def main() -> int:
     arguments = parser.parse_args()
     raise_on_signals()
     started = time.monotonic()
-    folder = arguments.keep or Path(tempfile.mkdtemp(prefix="nrfprov-kills-"))
     try:
-        runs, words = kill_and_judge(
-            cases(arguments.seed, arguments.only),
-            arguments.kills,
-            seed=arguments.seed,
-            at_a_time=arguments.at_a_time,
-            folder=folder.resolve(),
-            scheduler_seconds=arguments.scheduler_seconds,
-        )
+        with working_folder(arguments.keep, "nrfprov-kills-") as folder:
+            runs, words = kill_and_judge(
+                cases(arguments.seed, arguments.only),
+                arguments.kills,
+                seed=arguments.seed,
+                at_a_time=arguments.at_a_time,
+                folder=folder,
+                scheduler_seconds=arguments.scheduler_seconds,
+            )
     except Interrupted as interrupted:
         return interrupted.exit_code
-    finally:
-        if not arguments.keep:
-            shutil.rmtree(folder, ignore_errors=True)
     text = "\n".join(
         [
             *lines_of(runs),

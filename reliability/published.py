@@ -1,9 +1,23 @@
-"""Writes a measured table into a document, between two marker comments."""
+"""What measuring programs share: a folder for the run, and a table in a document between two marker comments."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def working_folder(keep: Path | None, prefix: str) -> Iterator[Path]:
+    """Give the folder that is kept, or one that is gone at the end."""
+    folder = keep or Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield folder.resolve()
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_section(path: Path, name: str, text: str) -> None:

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +24,7 @@ from airflow_provider_nrfprov.emulator.signing import mint_devices
 from demo.interruption import Interrupted, raise_on_signals
 from demo.local_airflow import LocalAirflow
 from reliability.postgres import what_is_missing
-from reliability.published import table, write_section
+from reliability.published import table, working_folder, write_section
 from reliability.real_airflow import DAGS, patiently, real_airflow
 
 NAME = "race"
@@ -218,15 +216,12 @@ def main() -> int:
         return 2
     raise_on_signals()
     started = time.monotonic()
-    folder = arguments.keep or Path(tempfile.mkdtemp(prefix="nrfprov-race-"))
+    runners = [*RUNNERS, HASTY] if arguments.hasty else RUNNERS
     try:
-        runners = [*RUNNERS, HASTY] if arguments.hasty else RUNNERS
-        found, words = race_all(runners, arguments.tasks, folder.resolve())
+        with working_folder(arguments.keep, "nrfprov-race-") as folder:
+            found, words = race_all(runners, arguments.tasks, folder)
     except Interrupted as interrupted:
         return interrupted.exit_code
-    finally:
-        if not arguments.keep:
-            shutil.rmtree(folder, ignore_errors=True)
     text = "\n".join(
         [
             *table(COLUMNS, [each.row for each in found]),

@@ -37,7 +37,7 @@ class Inspection:
     """Some of the rows that can be sent, in the order of the file."""
 
 
-def inspect(rows: Iterable[Row], sample_size: int, seed: str = "") -> Inspection:
+def inspect(rows: Iterable[Row], sample_size: int = 0, seed: str = "") -> Inspection:
     """Read all rows and draw a sample of them; the same file and seed give the same sample."""
     chance = random.Random(seed)  # noqa: S311 - which rows are asked about is no secret
     count = sendable = 0

@@ -1,10 +1,26 @@
-"""How many rows of a file may fail before the whole is a failure."""
+"""How many rows of a file, or devices, may fail before the whole is a failure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 _NONE = {None, "", "None"}
+
+
+def most(name: str, value: int | str | None) -> int | None:
+    """Read the most that may fail, as a user or a rendered template gives it; ``None`` for any number.
+
+    :raises ValueError: naming the argument, if it is no whole number from 0.
+    """
+    if value in _NONE:
+        return None
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise ValueError(f"{name} is {value!r}; it is a whole number from 0, or None")
+    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +37,13 @@ class Tolerance:
 
         :raises ValueError: naming the argument that is no such number.
         """
-        try:
-            rows = None if max_rows in _NONE else int(str(max_rows))
-        except ValueError:
-            raise ValueError(f"max_failed_rows is {max_rows!r}; it is a whole number, or None") from None
+        rows = most("max_failed_rows", max_rows)
         try:
             ratio = 0.0 if max_ratio in _NONE else float(str(max_ratio))
         except ValueError:
             ratio = -1.0
-        if not 0 <= ratio <= 1 or (rows is not None and rows < 0):
-            raise ValueError(
-                f"max_failed_rows={max_rows!r} and max_failed_ratio={max_ratio!r}: a number from 0, and a share from 0 to 1"
-            )
+        if not 0 <= ratio <= 1:
+            raise ValueError(f"max_failed_ratio is {max_ratio!r}; it is a share from 0 to 1, or None")
         return cls(rows, ratio)
 
     def allowed(self, rows: int) -> int:

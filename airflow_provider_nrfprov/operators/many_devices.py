@@ -110,8 +110,11 @@ class ManyDevicesOperator(BaseOperator):
         from airflow_provider_nrfprov.claiming.device_job import DeviceJob
         from airflow_provider_nrfprov.claiming.many_devices import Stop
         from airflow_provider_nrfprov.claiming.storage import Folder
+        from airflow_provider_nrfprov.claiming.tolerance import most
         from airflow_provider_nrfprov.paths import to_path
 
+        # Said before anything is done, not after.
+        allowed = most("max_failed", self.max_failed)
         self._stop = Stop()
         map_index = getattr(context.get("ti"), "map_index", -1)
         run_id = context.get("run_id", "")
@@ -131,12 +134,12 @@ class ManyDevicesOperator(BaseOperator):
             for key, path in end.paths.items():
                 # So that block.output["report"] works, and also after a failure.
                 context["ti"].xcom_push(key=key, value=path)
-            return self._judge(job, end)
+            return self._judge(job, end, allowed)
         finally:
             # Airflow copies operators, and a lock cannot be copied.
             self._stop = None
 
-    def _judge(self, job: DeviceJob, end: JobEnd) -> dict[str, Any]:
+    def _judge(self, job: DeviceJob, end: JobEnd, allowed: int | None) -> dict[str, Any]:
         from airflow_provider_nrfprov.claiming.many_devices import DeviceOutcome
         from airflow_provider_nrfprov.exceptions import (
             DevicesFailedError,
@@ -156,7 +159,6 @@ class ManyDevicesOperator(BaseOperator):
             raise DevicesNotTriedError(
                 f"told to end: {not_tried} of {tally.devices} devices were not tried.{where}"
             )
-        allowed = None if self.max_failed in {None, "", "None"} else int(str(self.max_failed))
         if allowed is not None and failed > allowed:
             kind = DevicesFailedError if tally.may_succeed_later else DevicesRefusedError
             raise kind(

@@ -12,14 +12,13 @@ import math
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from functools import cache
 from typing import TYPE_CHECKING
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError
 from airflow_provider_nrfprov.api.models import BulkOpsRequest
 from airflow_provider_nrfprov.api.waiting import Watch
+from airflow_provider_nrfprov.triggers.polling import connect, threads
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.client import ProvisioningClient
@@ -34,7 +33,6 @@ _GRID = 0.25
 """Part of an interval; triggers that joined within it are asked about together."""
 _AT_ONCE = 250
 """So many triggers are told before other coroutines have their turn."""
-_THREADS = 16
 
 _log = logging.getLogger(__name__)
 _pollers: dict[tuple[str, asyncio.AbstractEventLoop], BulkOpsPoller] = {}
@@ -149,7 +147,7 @@ class BulkOpsPoller:
     async def _run(self) -> None:
         client: ProvisioningClient | None = None
         try:
-            client = await self._client()
+            client = await connect(self._conn_id)
             await self._ask_for_ever(client)
         except Exception as error:  # noqa: BLE001 - every trigger has to hear of it, whatever it is
             self._on_end(self)
@@ -165,14 +163,6 @@ class BulkOpsPoller:
                 client.close()
             else:
                 self._round.add_done_callback(lambda _: client.close())
-
-    async def _client(self) -> ProvisioningClient:
-        from airflow.providers.common.compat.connection import get_async_connection
-
-        from airflow_provider_nrfprov.api.retry import NEVER
-        from airflow_provider_nrfprov.hooks.connection import client_from
-
-        return client_from(await get_async_connection(self._conn_id), NEVER)
 
     async def _ask_for_ever(self, client: ProvisioningClient) -> None:
         from airflow_provider_nrfprov.api.survey import BulkOpsSurvey
@@ -194,7 +184,7 @@ class BulkOpsPoller:
         found: list[Found] = []
         error: NrfProvError | None = None
         self._round = asyncio.get_running_loop().run_in_executor(
-            _pool(), _collect, survey, ids, others, found
+            threads(), _collect, survey, ids, others, found
         )
         try:
             # A thread cannot be stopped; it is let go.
@@ -246,9 +236,3 @@ def _has_ended(operation: BulkOpsRequest | NrfProvError) -> bool:
 async def _wait_for(event: asyncio.Event, seconds: float) -> None:
     with suppress(asyncio.TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    # One for the whole triggerer: asyncio's default pool is shared with everybody else's triggers.
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="nrfprov-poller")

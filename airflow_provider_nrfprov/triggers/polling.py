@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, as_data
-from airflow_provider_nrfprov.api.waiting import Awaited, Watch
+from airflow_provider_nrfprov.api.waiting import Watch
 
-ResultT = TypeVar("ResultT")
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.api.client import ProvisioningClient
 
 _THREADS = 16
 
@@ -61,42 +60,20 @@ class WaitingTrigger(BaseTrigger):
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
 
-class PollingTrigger(WaitingTrigger):
-    """A trigger that asks by itself."""
+async def connect(nrfprov_conn_id: str) -> ProvisioningClient:
+    """Give a client of a connection that repeats nothing: the next round is the repetition.
 
-    @abstractmethod
-    def fetch(self, client: Any, id_: str) -> Awaited:
-        """Ask about one of these, in a thread.
+    :raises ConfigurationError: if the connection cannot work.
+    """
+    from airflow.providers.common.compat.connection import get_async_connection
 
-        :param client: a ``ProvisioningClient``, which is not loaded before it is needed.
-        """
+    from airflow_provider_nrfprov.api.retry import NEVER
+    from airflow_provider_nrfprov.hooks.connection import client_from
 
-    async def wait(self, watch: Watch) -> dict[str, Any]:
-        """Ask, sleep, and ask again, until all has ended or time is up."""
-        from airflow.providers.common.compat.connection import get_async_connection
-
-        from airflow_provider_nrfprov.api.retry import NEVER
-        from airflow_provider_nrfprov.hooks.connection import client_from
-
-        client = client_from(await get_async_connection(self.nrfprov_conn_id), NEVER)
-        with client:
-            while True:
-                left = self.end_time - time.time()
-                await asyncio.sleep(max(0.0, min(self.poll_interval, left)))
-                await _in_thread(lambda: watch.ask(lambda id_: self.fetch(client, id_)))
-                for note in watch.notes:
-                    self.log.info("%s", note)
-                if watch.is_done:
-                    return {"status": "ended", "failed": watch.failed}
-                if time.time() >= self.end_time:
-                    return {"status": "timeout", "waiting": watch.waiting}
-
-
-async def _in_thread(function: Callable[[], ResultT]) -> ResultT:
-    return await asyncio.get_running_loop().run_in_executor(_pool(), function)
+    return client_from(await get_async_connection(nrfprov_conn_id), NEVER)
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    # One for the whole triggerer: asyncio's default pool is shared with everybody else's triggers.
+def threads() -> ThreadPoolExecutor:
+    """Give the threads in which triggers ask: a few for the whole triggerer, as asyncio's own are everybody's."""
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="nrfprov-trigger")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
-from airflow_provider_nrfprov.api.models import ProvisioningCommand
-from airflow_provider_nrfprov.api.waiting import CommandWatch
-from airflow_provider_nrfprov.triggers.polling import PollingTrigger
+from airflow_provider_nrfprov.api.waiting import CommandWatch, Watch
+from airflow_provider_nrfprov.triggers.polling import WaitingTrigger, connect, threads
 
 
-class NrfProvCommandTrigger(PollingTrigger):
+class NrfProvCommandTrigger(WaitingTrigger):
     """Waits until a device has carried out a provisioning command, or could not.
 
     Its one event is ``{"status": "ended", "failed": […]}``, ``{"status": "timeout", "waiting": […]}`` or
@@ -47,9 +48,23 @@ class NrfProvCommandTrigger(PollingTrigger):
         """Watch the command."""
         return CommandWatch([self.command_id])
 
-    def fetch(self, client: Any, id_: str) -> ProvisioningCommand:
-        """Ask about the command."""
+    async def wait(self, watch: Watch) -> dict[str, Any]:
+        """Sleep, ask in a thread, and again, until the command has ended or time is up."""
         from airflow_provider_nrfprov.api.operations import fetch_command
 
-        command: ProvisioningCommand = client.send(fetch_command(self.device_id, id_))
-        return command
+        loop = asyncio.get_running_loop()
+        with await connect(self.nrfprov_conn_id) as client:
+
+            def ask() -> None:
+                watch.ask(lambda id_: client.send(fetch_command(self.device_id, id_)))
+
+            while True:
+                left = self.end_time - time.time()
+                await asyncio.sleep(max(0.0, min(self.poll_interval, left)))
+                await loop.run_in_executor(threads(), ask)
+                for note in watch.notes:
+                    self.log.info("%s", note)
+                if watch.is_done:
+                    return {"status": "ended", "failed": watch.failed}
+                if time.time() >= self.end_time:
+                    return {"status": "timeout", "waiting": watch.waiting}

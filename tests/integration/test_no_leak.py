@@ -6,11 +6,9 @@ import csv
 import json
 import logging
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +42,7 @@ from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 from tests.integration.dag_runs import End, new_dag, run
 from tests.integration.leaks import PIECE, Secrets, folder, words_of, written_by_airflow
+from tests.small_server import QuietHandler, serving
 
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -361,35 +360,24 @@ def test_every_other_task_that_fails_writes_no_secret(a_run, capfd, contract):
     assert Secrets(a_run.tokens, KEYS.values()).found_in_places(places) == {}
 
 
-class Echo(BaseHTTPRequestHandler):
+class Echo(QuietHandler):
     """A service that says in every answer what it was sent: body, path and API key. The emulator never does."""
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        body = self.read().decode()
         sent = f"cannot use {body} for {self.path} of {self.headers['Authorization']}"
         status = int(self.path.split("/")[1])
         # 200 and no JSON is an answer that cannot be read.
         text = sent if status == 200 else json.dumps({"message": sent, "detail": {"row": body}})
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text.encode())))
-        self.end_headers()
-        self.wfile.write(text.encode())
+        self.answer(status, text.encode())
 
     do_GET = do_PATCH = do_PUT = do_POST
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Print nothing."""
 
 
 @pytest.fixture
 def echo_url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Echo) as url:
+        yield url
 
 
 def test_a_service_that_repeats_what_it_was_sent_makes_nobody_write_a_secret(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 
 import pytest
 
@@ -18,19 +17,6 @@ from airflow_provider_nrfprov.operators.bulk_ops import (
     NrfProvFetchBulkOpsOperator,
     NrfProvListBulkOpsOperator,
 )
-
-
-@pytest.fixture
-def written(caplog, capfd):
-    """Give all that was logged until now: Airflow 3 writes it out, Airflow 2 hands it to logging."""
-    caplog.set_level(logging.DEBUG)
-    texts: list[str] = []
-
-    def read() -> str:
-        texts.extend((*capfd.readouterr(), caplog.text))
-        return "".join(texts)
-
-    return read
 
 
 def start(*rows: str) -> str:

@@ -200,6 +200,14 @@ def test_the_receipt_is_small_whatever_the_number_of_devices(nrfcloud, context, 
     assert outcomes(receipt["report"]) == {"done": 300, "failed": 50}
 
 
+@pytest.mark.parametrize("max_failed", ["some", -1])
+def test_a_number_of_failures_that_is_none_is_refused_before_anything_is_sent(nrfcloud, context, max_failed):
+    ids = claimed(nrfcloud, 2)
+    with pytest.raises(ValueError, match=r"max_failed is .*; it is a whole number from 0, or None"):
+        block(device_ids=ids, max_failed=max_failed).execute(context)
+    assert not nrfcloud.service.request_counts()
+
+
 def test_too_many_failures_fail_the_task_after_all_were_tried_and_ten_are_named(nrfcloud, context, tmp_path):
     ids = claimed(nrfcloud, 20)
     strangers = [str(uuid.uuid4()) for _ in range(12)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import Any
 
 import pytest
@@ -49,19 +48,6 @@ def create(device_id: str, run: dict[str, Any] | None = None, **arguments: Any) 
 def device_id(connect, emulator, tokens) -> str:
     connect(emulator.url)
     return NrfProvHook().claim_device(tokens[0]).id
-
-
-@pytest.fixture
-def written(caplog, capfd):
-    """Give all that was logged until now: Airflow 3 writes it out, Airflow 2 hands it to logging."""
-    caplog.set_level(logging.DEBUG)
-    texts: list[str] = []
-
-    def read() -> str:
-        texts.extend((*capfd.readouterr(), caplog.text))
-        return "".join(texts)
-
-    return read
 
 
 # --- the onboarding rule ---------------------------------------------------------------------------------

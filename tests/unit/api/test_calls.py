@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,6 +27,7 @@ from airflow_provider_nrfprov.emulator.clock import ManualClock
 from airflow_provider_nrfprov.emulator.faults import DropAfter, Refuse
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.emulator.signing import mint_devices
+from tests.small_server import QuietHandler, serving
 
 AGAIN = Retry(attempts=3, first_wait=0.01)
 
@@ -132,33 +131,16 @@ def test_a_tag_whose_creation_was_answered_by_nobody_is_ensured_all_the_same(emu
 def service_of(*tags: str) -> Iterator[str]:
     """A service that answers each new tag with 400, and has these."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def answer(self, status: int, body: object) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
-            self.answer(400, {"message": "not like that"})
+            self.read()
+            self.answer(400, json.dumps({"message": "not like that"}).encode())
 
         def do_GET(self) -> None:
-            self.answer(200, {"items": [{"tag": tag} for tag in tags]})
+            self.answer(200, json.dumps({"items": [{"tag": tag} for tag in tags]}).encode())
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as url:
+        yield url
 
 
 def test_a_service_that_refuses_an_existing_tag_in_its_own_way_is_looked_at():

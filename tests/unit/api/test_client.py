@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,6 +29,7 @@ from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.emulator.signing import mint_devices
+from tests.small_server import QuietHandler, serving
 
 KEY = "emulator-key"
 
@@ -43,29 +42,15 @@ def client_of(url: str, key: str = KEY, **settings) -> ProvisioningClient:
 def answering(status: int, body: bytes, *, headers: dict[str, str] | None = None) -> Iterator[str]:
     """A server that gives every request the same answer."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def handle_all(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(status)
-            for name, value in ({"Content-Length": str(len(body))} | (headers or {})).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+            self.read()
+            self.answer(status, body, headers)
 
         do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_all
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as url:
+        yield url
 
 
 def test_claims_one_device_and_reads_all_that_is_known_of_it(emulator, tokens):

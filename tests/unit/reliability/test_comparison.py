@@ -9,13 +9,10 @@ import pytest
 from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore
 from reliability.baselines import HTTP, NORDIC, read_nordic
 from reliability.comparison import (
-    BEGIN,
-    END,
     Finding,
     compare,
     http_is_missing,
     lines_of,
-    write_between_markers,
 )
 from reliability.errand import Account, Death, Errand, Tool, connections
 from reliability.misfortunes import MISFORTUNES, Misfortune
@@ -135,18 +132,3 @@ def test_figures_that_differ_between_repeats_are_shown_as_a_range():
     found = [Finding(10, number, 0, 0, 0, 0, 10, "exit 0") for number in (7, 3, 5)]
     *_, line = lines_of([(MISFORTUNES[0], NORDIC, found)])
     assert "| 3 to 7 | 0 | 0 | 0 | 0 | 10 of 10 | exit 0 |" in line
-
-
-def test_the_table_is_written_between_two_markers(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_between_markers(page, "new")
-    assert page.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
-
-
-def test_a_page_without_markers_is_left_as_it_is(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(f"{BEGIN}\nno end\n")
-    with pytest.raises(ValueError, match=r"page\.md does not have the lines"):
-        write_between_markers(page, "new")
-    assert page.read_text() == f"{BEGIN}\nno end\n"

@@ -205,5 +205,13 @@ def test_only_what_stands_between_the_markers_is_replaced(tmp_path: Path) -> Non
     path.write_text("a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb\n")
     write_section(path, "x", "new")
     assert path.read_text() == "a\n<!-- x: begin -->\nnew\n<!-- x: end -->\nb\n"
-    with pytest.raises(ValueError, match="y: begin"):
+    with pytest.raises(ValueError, match=r"text\.md does not have the lines .*y: begin"):
         write_section(path, "y", "new")
+
+
+def test_a_text_without_both_markers_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "text.md"
+    path.write_text("<!-- x: begin -->\nno end\n")
+    with pytest.raises(ValueError, match=r"text\.md does not have the lines"):
+        write_section(path, "x", "new")
+    assert path.read_text() == "<!-- x: begin -->\nno end\n"

@@ -28,9 +28,11 @@ LONGEST_INTERVAL = 300.0
 """Seconds; unless a trigger itself wants to be told less often."""
 _SHARE_OF_AGE = 0.1
 """A wait of an hour is asked about every six minutes at the earliest: it ends at most a tenth late."""
-_JITTER = 0.1
+_STEP = 1.25
 _GRID = 0.25
 """Part of an interval; triggers that joined within it are asked about together."""
+_PHASE = random.random()  # noqa: S311 - nobody has to be unable to guess it
+"""Part of a grid; another in every triggerer, so that they do not all ask at the same moment."""
 _AT_ONCE = 250
 """So many triggers are told before other coroutines have their turn."""
 
@@ -67,14 +69,16 @@ class Follower:
         if now >= self._end_time:
             self.next_at = math.inf
             return
-        interval = min(
-            max(self._poll_interval, _SHARE_OF_AGE * (now - self._joined)),
-            max(self._poll_interval, LONGEST_INTERVAL),
-        )
-        interval *= 1 + _JITTER * random.random()  # noqa: S311 - nobody has to be unable to guess it
-        grid = _GRID * interval or 1.0
-        # Never past the end: whoever gives up has asked just then.
-        self.next_at = min(math.ceil((now + interval) / grid) * grid, self._end_time)
+        self.next_at = min(_next_round(now, self._interval(now)), self._end_time)
+
+    def _interval(self, now: float) -> float:
+        longest = max(self._poll_interval, LONGEST_INTERVAL)
+        wanted = _SHARE_OF_AGE * (now - self._joined)
+        if wanted >= longest:
+            return longest
+        # In steps, so that triggers of about the same age keep step with each other.
+        steps = math.floor(math.log(max(1.0, wanted / max(self._poll_interval, 1e-3)), _STEP))
+        return self._poll_interval * float(_STEP**steps)
 
     def take_notes(self) -> list[str]:
         """Give what is new, one sentence each, and wait for more from now on."""
@@ -111,6 +115,14 @@ def _drop(key: tuple[str, asyncio.AbstractEventLoop], poller: BulkOpsPoller) -> 
     # Another may have taken its place.
     if _pollers.get(key) is poller:
         del _pollers[key]
+
+
+def _next_round(now: float, interval: float) -> float:
+    """Give the first round after an interval; rounds of the same interval are the same for all."""
+    grid = _GRID * interval or 1.0
+    round_ = (math.ceil((now + interval) / grid - _PHASE) + _PHASE) * grid
+    # What is lost in rounding must not make it too early.
+    return round_ if round_ - now >= interval else round_ + grid
 
 
 class BulkOpsPoller:

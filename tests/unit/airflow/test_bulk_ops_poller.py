@@ -165,5 +165,20 @@ def test_long_waits_are_asked_about_less_often(monkeypatch):
     assert all(seconds <= max(15, 0.16 * sum(found[:n])) for n, seconds in enumerate(found))
 
 
+def test_triggers_of_about_the_same_age_are_asked_about_at_the_same_moments(monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(bulk_ops_poller.time, "time", lambda: now)
+    followers = []
+    for _ in range(40):
+        followers.append(Follower(BulkOpsWatch(["a"]), 10.0, end_time=10**9))
+        now += 0.05
+    for _ in range(12):
+        now = max(follower.next_at for follower in followers)
+        for follower in followers:
+            follower.asked()
+        # Two where some are a step older than others.
+        assert len({follower.next_at for follower in followers}) <= 2
+
+
 def test_nobody_is_asked_more_often_than_he_wants(monkeypatch):
     assert all(seconds >= 600 for seconds in intervals(600.0, 20, monkeypatch))

@@ -14,6 +14,8 @@ PORT = 8080
 ARGS ?=
 SEEDS ?= 10000
 NRF_CLOUD ?=
+QUICK ?=
+BENCH_QUICKLY = $(filter-out 0 no false,$(QUICK))
 # By name: outside of a git checkout, ruff does not know that .venv-2.11.2 is none of ours.
 SOURCES = $(wildcard airflow_provider_nrfprov benchmarks dags demo docker reliability tests)
 
@@ -26,15 +28,19 @@ define environment
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compose reliability env lint clean
+.PHONY: help demo test test-compose test-scale reliability bench env lint clean
 
 help:
 	@echo "make demo    a file of devices through a real Airflow, against the emulator of nRF Cloud"
 	@echo "             [ROWS=$(ROWS)] [CONTRACT=both|async|sync] [PORT=$(PORT)] [KEEP=1: leave it running]"
 	@echo "make test    all tests, on Airflow 3.3.2 or AIRFLOW=2.11.2 [ARGS=\"-k token\"]"
 	@echo "make test-compose  the services of docker-compose.yaml without containers; wants PostgreSQL and Redis"
+	@echo "make test-scale  50 claims at once, 200,000 rows, on CeleryExecutor with a worker and a triggerer killed, and on"
+	@echo "             LocalExecutor; wants PostgreSQL and Redis"
 	@echo "make reliability  a claim file under so many seeded schedules of faults and crashes [SEEDS=$(SEEDS)],"
 	@echo "             and twenty times as many broken files and tokens for the reader"
+	@echo "make bench   figures beside what one would use instead, into docs/benchmarks.md, for an hour"
+	@echo "             [QUICK=1: a small version of three minutes, into .bench/]"
 	@echo "make env     secrets for docker-compose.yaml, once: writes .env [NRF_CLOUD=1: asks for the API key]"
 	@echo "make lint    ruff and mypy"
 	@echo "make clean   remove what these made"
@@ -53,10 +59,20 @@ test-compose:
 	$(call environment,$(DEMO_AIRFLOW),.venv)
 	@exec .venv/bin/python -m pytest -m compose tests/system $(ARGS)
 
+test-scale:
+	$(call environment,$(DEMO_AIRFLOW),.venv)
+	@exec .venv/bin/python -m pytest -s -m scale tests/system $(ARGS)
+
 reliability:
 	$(call environment,$(DEMO_AIRFLOW),.venv)
 	@.venv/bin/python -m reliability.main --seeds "$(SEEDS)"
 	@exec .venv/bin/python -m reliability.fuzz --examples $$((20 * $(SEEDS)))
+
+# The small version leaves the page as it is: its figures are none to publish.
+bench:
+	$(call environment,$(DEMO_AIRFLOW),.venv)
+	@$(if $(BENCH_QUICKLY),mkdir -p .bench && cp docs/benchmarks.md .bench/benchmarks.md)
+	@exec .venv/bin/python -m benchmarks.main $(if $(BENCH_QUICKLY),--quick --write .bench/benchmarks.md,--write docs/benchmarks.md)
 
 env:
 	@exec "$(PYTHON)" docker/make_env.py $(if $(filter-out 0 no false,$(NRF_CLOUD)),--nrf-cloud)
@@ -68,5 +84,5 @@ lint:
 	.venv/bin/python -m mypy
 
 clean:
-	rm -rf .venv .venv-* .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-* .demo .bench build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The bulk claim beside Nordic's unmodified ``claim_devices``: `python -m benchmarks.claim --rows 100000 --repeats 5`.
+"""The bulk claim beside Nordic's unmodified ``claim_devices``.
 
 The same file, the same emulator, in turns. ``claim_devices`` runs with its default options, its output going into
 a file; so does ours. It neither checks a token, nor writes a report, nor keeps a ledger.
@@ -6,18 +6,14 @@ a file; so does ours. It neither checks a token, nor writes a report, nor keeps 
 
 from __future__ import annotations
 
-import argparse
-import platform
 import shutil
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.calls import API_KEY
 from benchmarks.claim_file import write_claim_file
 from benchmarks.emulator import emulator, reset
-from benchmarks.figures import Figure, table
-from benchmarks.our_claim import API_KEY
+from benchmarks.figures import Figure
 from benchmarks.process import Measured, measure
 
 FEW = 1_000
@@ -37,7 +33,8 @@ def nordic(url: str, claim_file: Path, *more: str) -> Measured:
     done = measure(
         ["reliability.nordic", url, "--api-key", API_KEY, "--plain", "--csv", str(claim_file), *more]
     )
-    rows = sum(1 for _ in claim_file.open("rb"))
+    with claim_file.open("rb") as stream:
+        rows = sum(1 for _ in stream)
     if f"Done. {rows} of {rows} devices claimed." not in done.output:
         raise RuntimeError(f"claim_devices did not claim all of {rows} rows: {done.output[-500:]}")
     return done
@@ -103,28 +100,3 @@ def wall(folder: Path, rows: int, repeats: int, max_in_flight: int = 8) -> Itera
         [them for _, them in pairs],
         at_least=8.0,
     )
-
-
-def main() -> int:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--repeats", type=int, default=5)
-    arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="nrfprov-bench-"))
-    try:
-        figures = [
-            *cpu(folder, arguments.rows, arguments.repeats),
-            *memory(folder, arguments.rows, arguments.repeats, at_most=25),
-        ]
-    finally:
-        shutil.rmtree(folder)
-    print(table(figures))
-    print(f"\nPython {platform.python_version()}, {platform.machine()}, medians with the least and the most.")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -26,20 +26,19 @@ def emulator(
         "--contract",
         contract,
     ]
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
         [*command, "--bulk-seconds", str(bulk_seconds)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
-        url = process.stdout.readline().split()[-1]
-        if seconds_a_request:
-            slow = {"kind": "Slow", "before": seconds_a_request, "after": 0.0}
-            schedule = {"seed": 0, "rate": 1.0, "limit": _FOR_EVER, "kinds": [slow]}
-            requests.post(f"{url}/emulator/faults", json=schedule, timeout=10).raise_for_status()
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
+    ) as process:
+        try:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            url = process.stdout.readline().split()[-1]
+            if seconds_a_request:
+                slow = {"kind": "Slow", "before": seconds_a_request, "after": 0.0}
+                schedule = {"seed": 0, "rate": 1.0, "limit": _FOR_EVER, "kinds": [slow]}
+                requests.post(f"{url}/emulator/faults", json=schedule, timeout=10).raise_for_status()
+            yield url
+        finally:
+            process.terminate()
 
 
 def reset(url: str) -> None:

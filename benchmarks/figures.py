@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -20,6 +20,8 @@ class Figure:
     """The goal: our value is at most so many times theirs, or so much more than theirs (``difference``)."""
     at_least: float | None = None
     """Or: theirs is at least so many times ours."""
+    below: float | None = None
+    """Or: our value itself is below this, whatever theirs is. With no goal at all a row only tells."""
     difference: bool = False
 
     @property
@@ -33,36 +35,40 @@ class Figure:
         return [ours / theirs for ours, theirs in pairs]
 
     @property
-    def is_met(self) -> bool:
-        """Whether the median reaches the goal."""
+    def is_met(self) -> bool | None:
+        """Whether the median reaches the goal; a bound of ours alone is one for the worst. ``None`` without a goal."""
+        if self.below is not None:
+            return max(self.ours) < self.below
         result = statistics.median(self.results)
-        return result >= self.at_least if self.at_least is not None else result <= (self.at_most or 0.0)
+        if self.at_least is not None:
+            return result >= self.at_least
+        return None if self.at_most is None else result <= self.at_most
 
     def cells(self) -> tuple[str, ...]:
         """The row, as text."""
         sign = "+" if self.difference else ""
         unit = f" {self.unit}" if self.difference else "x"
-        goal = f"≥ {self.at_least:g}x" if self.at_least is not None else f"≤ {sign}{self.at_most:g}{unit}"
+        met = {True: "yes", False: "**no**", None: ""}[self.is_met]
         return (
             self.name,
             _spread(self.ours, self.unit),
             self.against,
             _spread(self.theirs, self.unit),
             f"{sign}{_spread(self.results, unit.strip())}",
-            goal,
-            "yes" if self.is_met else "**no**",
+            self._goal(sign, unit),
+            met,
             str(len(self.ours)),
         )
 
+    def _goal(self, sign: str, unit: str) -> str:
+        if self.below is not None:
+            return f"< {self.below:g} {self.unit}"
+        if self.at_least is not None:
+            return f"≥ {self.at_least:g}x"
+        return "" if self.at_most is None else f"≤ {sign}{self.at_most:g}{unit}"
 
-COLUMNS = ("figure", "ours", "against", "theirs", "result", "goal", "met", "runs")
 
-
-def table(figures: Iterable[Figure]) -> str:
-    """Give the figures as a Markdown table; each value is the median, with the least and the most."""
-    lines = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
-    lines += [f"| {' | '.join(figure.cells())} |" for figure in figures]
-    return "\n".join(lines)
+COLUMNS = ("figure", "ours", "against", "theirs", "result", "goal", "met", ">runs")
 
 
 def _spread(values: Sequence[float], unit: str) -> str:

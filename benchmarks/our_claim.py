@@ -9,24 +9,12 @@ import time
 from pathlib import Path
 from typing import cast
 
-from airflow_provider_nrfprov.api.calls import ProvisioningCalls
-from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.report import Outcome, write_report
 from airflow_provider_nrfprov.claiming.storage import Folder, PathLike
+from benchmarks.calls import calls_of
 from benchmarks.process import say_peak
-
-API_KEY = "emulator-key"
-
-
-class _Calls(ProvisioningCalls):
-    def __init__(self, client: ProvisioningClient) -> None:
-        self._client = client
-
-    def get_conn(self) -> ProvisioningClient:
-        return self._client
 
 
 def main() -> int:
@@ -39,8 +27,8 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level="INFO", stream=sys.stdout)
     log = logging.getLogger("claim")
-    with ProvisioningClient(API_KEY, urls=base_urls(arguments.url)) as client:
-        calls, folder = _Calls(client), Folder(cast("PathLike", arguments.folder))
+    folder = Folder(cast("PathLike", arguments.folder))
+    with calls_of(arguments.url) as calls:
         job = ClaimJob.plan(cast("PathLike", arguments.claim_file), folder, calls, log)
         watch = BulkOpsWatch(job.send(max_in_flight=arguments.max_in_flight))
         while not watch.is_done:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,18 +41,17 @@ def say_peak() -> None:
     print(_PEAK, int(kilobytes) * 1024)
 
 
-def measure(command: Sequence[str], *, show: bool = False) -> Measured:
+def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Measured:
     """Run a Python module with its arguments and measure it.
 
-    :param show: leave its output to this program's own.
+    :param env: its environment, if not that of this program.
     :raises RuntimeError: if it fails; with the end of its output.
     """
-    environment = os.environ | {"PYTHONPATH": str(_ROOT)}
+    environment = {**(env or os.environ), "PYTHONPATH": str(_ROOT)}
     with tempfile.TemporaryFile() as output:
-        target = None if show else output
         started = time.perf_counter()
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-m", *command], env=environment, stdout=target, stderr=target
+            [sys.executable, "-m", *command], env=environment, stdout=output, stderr=output
         )
         # wait4 tells of this one child; getrusage would add up all that ever were.
         _, status, usage = os.wait4(process.pid, 0)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LONGEST_INTERVAL = 300.0
 """Seconds; unless a trigger itself wants to be told less often."""
 _SHARE_OF_AGE = 0.1
-"""A wait of an hour is asked about every six minutes at the earliest: it ends at most a tenth late."""
+"""A wait of half an hour is asked about every three minutes: so it ends about a tenth late at most."""
 _STEP = 1.25
 _GRID = 0.25
 """Part of an interval; triggers that joined within it are asked about together."""

@@ -1,0 +1,27 @@
+"""The provider's calls without Airflow, for programs that are measured bare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from airflow_provider_nrfprov.api.calls import ProvisioningCalls
+from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.contract import base_urls
+
+API_KEY = "emulator-key"
+
+
+class _Calls(ProvisioningCalls):
+    def __init__(self, client: ProvisioningClient) -> None:
+        self._client = client
+
+    def get_conn(self) -> ProvisioningClient:
+        return self._client
+
+
+@contextmanager
+def calls_of(url: str) -> Iterator[ProvisioningCalls]:
+    """Give what the hook has, over a client of its own."""
+    with ProvisioningClient(API_KEY, urls=base_urls(url)) as client:
+        yield _Calls(client)

@@ -1,0 +1,158 @@
+"""Measures everything and writes the page: `python -m benchmarks.main --write docs/benchmarks.md`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped,unused-ignore]
+
+from benchmarks import charts, claim, growth, waiting
+from benchmarks.devices import many_devices
+from benchmarks.figures import COLUMNS, Figure
+from benchmarks.growth import Series
+from benchmarks.imports import imports
+from demo.interruption import Interrupted, raise_on_signals
+from reliability.published import table, working_folder, write_section
+
+NAME = "benchmarks"
+_PACKAGES = ("apache-airflow", "apache-airflow-providers-http", "nrfcloud-utils", "requests", "aiohttp")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    repeats: int
+    few_repeats: int
+    """Of what takes minutes each time and whose spread is small."""
+    rows: int
+    many_rows: int
+    asked: int
+    waiting: int
+    interval: float
+    """Seconds."""
+    devices: int
+    growth_rows: tuple[int, ...]
+    growth_waiting: tuple[int, ...]
+
+
+FULL = Size(
+    5,
+    3,
+    100_000,
+    1_000_000,
+    1_000,
+    5_000,
+    5.0,
+    1_000,
+    (1_000, 10_000, 100_000, 1_000_000),
+    (10, 100, 1_000, 5_000),
+)
+QUICK = Size(1, 1, 10_000, 20_000, 100, 500, 1.0, 50, (1_000, 10_000), (10, 100))
+
+
+def parts(folder: Path, size: Size) -> dict[str, Callable[[], Iterable[Figure | Series]]]:
+    """Give what can be measured, by name."""
+    again, less = size.repeats, size.few_repeats
+    return {
+        "cpu": lambda: claim.cpu(folder, size.rows, again),
+        "wall": lambda: claim.wall(folder, size.rows, again),
+        "memory": lambda: claim.memory(folder, size.rows, again, at_most=25),
+        "memory of many rows": lambda: claim.memory(folder, size.many_rows, less, at_most=150),
+        "requests": lambda: waiting.asking(folder, size.asked, 10, size.interval, again),
+        # Longer intervals, so that the alternative has the time to ask about all.
+        "loop": lambda: waiting.loop(folder, size.waiting, 4 * size.interval, 8 * size.interval, again),
+        "imports": lambda: imports(max(again, 3)),
+        "devices": lambda: many_devices(folder, size.devices, less),
+        "growth with rows": lambda: [growth.of_rows(folder, size.growth_rows)],
+        "growth with triggers": lambda: [
+            growth.of_waiting(folder, size.growth_waiting, 2 * size.interval, 10 * size.interval)
+        ],
+    }
+
+
+def measured(folder: Path, size: Size, only: str) -> Iterator[Figure | Series]:
+    """Measure part by part; say each figure as soon as it is there."""
+    for name, part in parts(folder, size).items():
+        if only not in name:
+            continue
+        started = time.monotonic()
+        for found in part():
+            if isinstance(found, Figure):
+                print(" | ".join(found.cells()), file=sys.stderr, flush=True)
+            yield found
+        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def setup(repeats: str, seconds: float) -> str:
+    """Say on what it was measured."""
+    memory = psutil.virtual_memory().total / 2**30
+    return (
+        f"{repeats}; {seconds / 60:.0f} minutes in all, on {os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, "
+        f"{platform.system()} {platform.release()}, Python {platform.python_version()}; "
+        f"{', '.join(f'{name} {version(name)}' for name in _PACKAGES)}."
+    )
+
+
+def page(found: Iterable[Figure | Series], images: Path, about: str) -> str:
+    """Draw the growth; give the section of the page."""
+    found = list(found)
+    lines = table(COLUMNS, (each.cells() for each in found if isinstance(each, Figure)))
+    for series in found:
+        if isinstance(series, Series):
+            image = images / f"growth-with-{series.of}.svg"
+            charts.draw(series, image)
+            lines += ["", f"![Growth with {series.of}]({images.name}/{image.name})", ""]
+            lines += table(series.columns(), series.rows())
+    return "\n".join([*lines, "", about])
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [
+        line.partition(":")[2].strip()
+        for line in (info.read_text().splitlines() if info.exists() else [])
+        if line.startswith("model name")
+    ]
+    return names[0] if names else platform.machine()
+
+
+def main() -> int:
+    """Measure, print, write. 0 also if goals are missed: the table says so."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="a small version, too small for most goals to mean much"
+    )
+    parser.add_argument("--only", default="", help="what has this in its name")
+    parser.add_argument("--write", type=Path, help=f"a page with the lines <!-- {NAME}: begin --> and end")
+    arguments = parser.parse_args()
+    raise_on_signals()
+    size, started = QUICK if arguments.quick else FULL, time.monotonic()
+    try:
+        with working_folder(None, "nrfprov-bench-") as folder:
+            found = list(measured(folder, size, arguments.only))
+            images = arguments.write.parent / "images" if arguments.write else folder / "images"
+            repeats = (
+                "One run of each"
+                if size.repeats == 1
+                else f"{size.repeats} runs of each, where no other number stands"
+            )
+            text = page(found, images, setup(repeats, time.monotonic() - started))
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    print(text)
+    if arguments.write:
+        write_section(arguments.write, NAME, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

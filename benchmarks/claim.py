@@ -12,26 +12,26 @@ from pathlib import Path
 
 from benchmarks.calls import API_KEY
 from benchmarks.claim_file import write_claim_file
-from benchmarks.emulator import emulator, reset
+from benchmarks.emulator import Running, emulator
 from benchmarks.figures import Figure
 from benchmarks.process import Measured, measure
 
 FEW = 1_000
 
 
-def ours(url: str, claim_file: Path, folder: Path, max_in_flight: int = 1) -> Measured:
+def ours(service: Running, claim_file: Path, folder: Path, max_in_flight: int = 1) -> Measured:
     """Claim a file with our job, in a process of its own."""
     shutil.rmtree(folder, ignore_errors=True)
-    reset(url)
-    arguments = [url, str(claim_file), str(folder), "--max-in-flight", str(max_in_flight)]
+    service.reset()
+    arguments = [service.url, str(claim_file), str(folder), "--max-in-flight", str(max_in_flight)]
     return measure(["benchmarks.our_claim", *arguments])
 
 
-def nordic(url: str, claim_file: Path, *more: str) -> Measured:
+def nordic(service: Running, claim_file: Path, *more: str) -> Measured:
     """Claim a file with Nordic's tool, in a process of its own."""
-    reset(url)
+    service.reset()
     done = measure(
-        ["reliability.nordic", url, "--api-key", API_KEY, "--plain", "--csv", str(claim_file), *more]
+        ["reliability.nordic", service.url, "--api-key", API_KEY, "--plain", "--csv", str(claim_file), *more]
     )
     with claim_file.open("rb") as stream:
         rows = sum(1 for _ in stream)
@@ -43,12 +43,12 @@ def nordic(url: str, claim_file: Path, *more: str) -> Measured:
 def cpu(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
     """CPU seconds for the whole file, with no latency."""
     claim_file = write_claim_file(folder / f"{rows}.csv", rows)
-    with emulator() as url:
+    with emulator() as service:
         pairs = [
             (
-                ours(url, claim_file, folder / "report"),
-                nordic(url, claim_file),
-                nordic(url, claim_file, "--log-level", "warning"),
+                ours(service, claim_file, folder / "report"),
+                nordic(service, claim_file),
+                nordic(service, claim_file, "--log-level", "warning"),
             )
             for _ in range(repeats)
         ]
@@ -68,9 +68,9 @@ def cpu(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
 def memory(folder: Path, rows: int, repeats: int, at_most: float) -> Iterator[Figure]:
     """Most resident memory with many rows, over that with a few."""
     many, few = write_claim_file(folder / f"{rows}.csv", rows), write_claim_file(folder / "few.csv", FEW)
-    with emulator() as url:
+    with emulator() as service:
         pairs = [
-            (ours(url, many, folder / "report").peak, ours(url, few, folder / "report").peak)
+            (ours(service, many, folder / "report").peak, ours(service, few, folder / "report").peak)
             for _ in range(repeats)
         ]
     yield Figure(
@@ -87,9 +87,12 @@ def memory(folder: Path, rows: int, repeats: int, at_most: float) -> Iterator[Fi
 def wall(folder: Path, rows: int, repeats: int, max_in_flight: int = 8) -> Iterator[Figure]:
     """Wall time where each request takes half a second."""
     claim_file = write_claim_file(folder / f"{rows}.csv", rows)
-    with emulator(seconds_a_request=0.5) as url:
+    with emulator(seconds_a_request=0.5) as service:
         pairs = [
-            (ours(url, claim_file, folder / "report", max_in_flight).wall, nordic(url, claim_file).wall)
+            (
+                ours(service, claim_file, folder / "report", max_in_flight).wall,
+                nordic(service, claim_file).wall,
+            )
             for _ in range(repeats)
         ]
     yield Figure(

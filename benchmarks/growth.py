@@ -35,10 +35,10 @@ class Series:
 def of_rows(folder: Path, sizes: Sequence[int]) -> Series:
     """Claim files of these sizes, with no latency."""
     found = []
-    with emulator() as url:
+    with emulator() as service:
         for rows in sizes:
             claim_file = write_claim_file(folder / f"{rows}.csv", rows)
-            found.append(ours(url, claim_file, folder / "report"))
+            found.append(ours(service, claim_file, folder / "report"))
             claim_file.unlink()
     return Series(
         "rows",

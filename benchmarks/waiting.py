@@ -63,11 +63,11 @@ class Ground:
 def ground(folder: Path, count: int) -> Iterator[Ground]:
     """Run an emulator with so many bulk operations, of one device each."""
     ids = folder / f"{count}-operations.txt"
-    with emulator("async", bulk_seconds=_FOR_EVER) as url:
-        with calls_of(url) as calls:
+    with emulator("async", bulk_seconds=_FOR_EVER) as service:
+        with calls_of(service.url) as calls:
             begun = [str(calls.bulk_claim(f"{token}\n").bulk_ops_request_id) for _, token in tokens(count)]
         ids.write_text("\n".join(begun))
-        yield Ground(url, ids)
+        yield Ground(service.url, ids)
 
 
 def asking(folder: Path, count: int, intervals: int, interval: float, repeats: int) -> Iterator[Figure]:

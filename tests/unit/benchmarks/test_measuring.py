@@ -31,3 +31,10 @@ def test_triggers_that_wait_ask_as_often_as_they_should(tmp_path):
     assert 30 * 3 <= http.requests <= 30 * 4 + 6
     assert 2 <= ours.requests <= 20
     assert 0 <= ours.lag < 2
+
+
+def test_a_slow_service_is_slow_for_both_and_stays_so(tmp_path):
+    (found,) = claim.wall(tmp_path, rows=2500, repeats=1, max_in_flight=2)
+    # Three requests of half a second each, one after another; two at a time after it was found out which path there is.
+    assert found.theirs[0] > 1.5
+    assert found.ours[0] > 1.5

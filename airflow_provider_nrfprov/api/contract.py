@@ -33,6 +33,9 @@ CLAIMED_DEVICES_FILTERS: Mapping[str, str] = MappingProxyType(
 )
 """Our name of a filter of ListClaimedDevices to the service's. The guide says that there are filters and
 names none: these are inferred. What a list holds is therefore checked against them here once more."""
+SUCCEEDED = "SUCCEEDED"
+FAILED = "FAILED"
+"""The two statuses of a bulk operation that has ended. Confirmed by the OpenAPI document of the REST API."""
 COMMAND_NOT_ENDED = frozenset({"PENDING", "IN_PROGRESS"})
 """Statuses of a provisioning command that has not ended; every other one is an end. Confirmed: so
 Nordic's own tool reads them."""

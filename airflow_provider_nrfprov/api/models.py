@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import pendulum
 
-from airflow_provider_nrfprov.api.contract import COMMAND_NOT_ENDED
+from airflow_provider_nrfprov.api.contract import COMMAND_NOT_ENDED, FAILED, SUCCEEDED
 
 ItemT = TypeVar("ItemT")
 Json = Mapping[str, Any]
@@ -103,12 +103,6 @@ class BulkClaim:
     bulk_ops_request_id: str | None = None
     claimed_ids: tuple[str, ...] = ()
     failed: tuple[FailedClaim, ...] = ()
-
-
-PENDING = "PENDING"
-IN_PROGRESS = "IN_PROGRESS"
-SUCCEEDED = "SUCCEEDED"
-FAILED = "FAILED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +210,7 @@ class ProvisioningCommand:
         request = body.get("request")
         return cls(
             id=str(body["id"]),
-            status=str(body.get("status") or PENDING),
+            status=str(body.get("status") or "PENDING"),
             description=body.get("description"),
             request=request if isinstance(request, Mapping) else {},
             response=body.get("response"),

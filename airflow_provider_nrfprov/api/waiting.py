@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
+from airflow_provider_nrfprov.api.contract import SUCCEEDED
 from airflow_provider_nrfprov.api.errors import (
     NrfProvError,
     ServiceError,
     UnreachableError,
     UnreadableAnswerError,
 )
-from airflow_provider_nrfprov.api.models import SUCCEEDED
 
 FAILURES_IN_A_ROW = 20
 """After so many rounds without an answer a wait ends with the last error."""

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import pendulum
 
+from airflow_provider_nrfprov.api.contract import FAILED, SUCCEEDED
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary
 from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.api.models import (
-    FAILED,
-    SUCCEEDED,
     BulkClaim,
     BulkOpsRequest,
     ClaimedDevice,

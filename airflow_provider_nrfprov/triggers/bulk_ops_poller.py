@@ -16,12 +16,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError
-from airflow_provider_nrfprov.api.models import BulkOpsRequest
 from airflow_provider_nrfprov.api.waiting import Watch
 from airflow_provider_nrfprov.triggers.polling import connect, threads
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.client import ProvisioningClient
+    from airflow_provider_nrfprov.api.models import BulkOpsRequest
     from airflow_provider_nrfprov.api.survey import BulkOpsSurvey, Found
 
 LONGEST_INTERVAL = 300.0

@@ -12,6 +12,7 @@ KEEP ?=
 # Not taken from the environment, where a PORT is often that of something else.
 PORT = 8080
 ARGS ?=
+JOBS ?= 2
 SEEDS ?= 10000
 NRF_CLOUD ?=
 QUICK ?=
@@ -33,7 +34,7 @@ endef
 help:
 	@echo "make demo    a file of devices through a real Airflow, against the emulator of nRF Cloud"
 	@echo "             [ROWS=$(ROWS)] [CONTRACT=both|async|sync] [PORT=$(PORT)] [KEEP=1: leave it running]"
-	@echo "make test    all tests, on Airflow 3.3.2 or AIRFLOW=2.11.2 [ARGS=\"-k token\"]"
+	@echo "make test    all tests, on Airflow 3.3.2 or AIRFLOW=2.11.2 [ARGS=\"-k token\"] [JOBS=$(JOBS): at a time]"
 	@echo "make test-compose  the services of docker-compose.yaml without containers; wants PostgreSQL and Redis"
 	@echo "make test-scale  50 claims at once, 200,000 rows, on CeleryExecutor with a worker and a triggerer killed, and on"
 	@echo "             LocalExecutor; wants PostgreSQL and Redis"
@@ -53,7 +54,7 @@ demo:
 
 test:
 	$(call environment,$(AIRFLOW),$(VENV))
-	@exec $(VENV)/bin/python -m pytest $(ARGS)
+	@exec $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 test-compose:
 	$(call environment,$(DEMO_AIRFLOW),.venv)

@@ -31,6 +31,16 @@ from airflow_provider_nrfprov.emulator.signing import mint_devices  # noqa: E402
 
 Connect = Callable[..., str]
 
+_WHOLE_AIRFLOWS = {"e2e", "system"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a module in one process; and those that run a whole Airflow: two of them are too many."""
+    for item in items:
+        group = "a whole Airflow" if item.path.parent.name in _WHOLE_AIRFLOWS else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:

@@ -104,7 +104,12 @@ def test_a_bad_token_is_refused_with_422_and_never_quoted(api, token):
     assert api.service.claimed_ids() == set()
 
 
-@pytest.mark.parametrize("token", [mint_keygen(DEVICE), mint_token(DEVICE, message_type=8)])
+@pytest.mark.parametrize(
+    "token",
+    [mint_keygen(DEVICE), mint_token(DEVICE, message_type=8)],
+    # Each process that collects the tests mints others.
+    ids=["of a key", "attestation of another kind"],
+)
 def test_a_keygen_token_cannot_claim(api, token):
     assert api.claim(token).status_code == 422
 

@@ -60,16 +60,16 @@ class AirflowApi:
         """Give the state of a DAG run: ``queued``, ``running``, ``success``, ``failed``."""
         return str(self.dag_run(dag_id, run_id)["state"])
 
-    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Give the task instances of a run: ``task_id``, ``map_index``, ``state``, ``try_number`` and more."""
-        path, total = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", 1
-        found: list[dict[str, Any]] = []
-        while len(found) < total:
-            page = self._ask("GET", path, params={"limit": _PAGE, "offset": len(found), "order_by": "id"})
-            # What is gone meanwhile must not keep us here for ever.
-            total = page["total_entries"] if page["task_instances"] else 0
-            found += page["task_instances"]
-        return found
+    def run_states(self, dag_id: str) -> dict[str, str]:
+        """Give the state of each run of a DAG, by its id."""
+        return {run["dag_run_id"]: run["state"] for run in self._all(f"dags/{dag_id}/dagRuns", "dag_runs")}
+
+    def task_instances(self, dag_id: str, run_id: str = "~") -> list[dict[str, Any]]:
+        """Give the task instances of a run: ``task_id``, ``map_index``, ``state``, ``try_number`` and more.
+
+        :param run_id: by default those of all its runs.
+        """
+        return self._all(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """Give what a task (not a mapped one) left under a key; ``None`` if it left nothing."""
@@ -89,6 +89,17 @@ class AirflowApi:
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         content = self._ask("GET", path, headers={"Accept": "application/json"})["content"]
         return [_in_words(entry) for entry in content][-count:]
+
+    def _all(self, path: str, key: str) -> list[dict[str, Any]]:
+        """Give all that a list has, page by page."""
+        total = 1
+        found: list[dict[str, Any]] = []
+        while len(found) < total:
+            page = self._ask("GET", path, params={"limit": _PAGE, "offset": len(found), "order_by": "id"})
+            # What is gone meanwhile must not keep us here for ever.
+            total = page["total_entries"] if page[key] else 0
+            found += page[key]
+        return found
 
     def _ask(self, method: str, path: str, *, missing_is_fine: bool = False, **kwargs: Any) -> Any:
         if "Authorization" not in self._session.headers:

@@ -12,7 +12,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from demo import processes
@@ -22,13 +22,14 @@ from demo.processes import Program
 
 USER = "admin"
 
-_PARTS = {
+PARTS: Mapping[str, Sequence[str]] = {
     "api-server": ("api-server",),
     # Logs are read from the disk; without this, anybody on the network may ask for them on 8793 and 8794.
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "triggerer": ("triggerer", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
 }
+"""The programs that one Airflow consists of, by name: the words after ``airflow``."""
 
 
 class AirflowDiedError(Exception):
@@ -43,10 +44,17 @@ class LocalAirflow:
     :param port: of its user interface and REST API, on 127.0.0.1.
     :param env: added to the environment of all its processes: connections, settings. Wins over the
         settings made here.
+    :param parts: what it consists of, in the form of ``PARTS``; another executor needs more.
     """
 
     def __init__(
-        self, home: Path, dags_folder: Path, *, port: int = 8080, env: Mapping[str, str] | None = None
+        self,
+        home: Path,
+        dags_folder: Path,
+        *,
+        port: int = 8080,
+        env: Mapping[str, str] | None = None,
+        parts: Mapping[str, Sequence[str]] = PARTS,
     ) -> None:
         self.home = home.resolve()
         self.dags_folder = dags_folder.resolve()
@@ -54,6 +62,7 @@ class LocalAirflow:
         self.logs = self.home / "process-logs"
         self._port = port
         self._extra_env = dict(env or {})
+        self._parts = dict(parts)
         self._programs: dict[str, Program] = {}
         # Those that were started again are in here twice: what they left behind has to be ended, too.
         self._ever_started: list[Program] = []
@@ -92,12 +101,20 @@ class LocalAirflow:
         if migration.process.returncode != 0:
             raise AirflowDiedError(_death(migration, "could not make its database"))
         del self._programs[migration.name]
-        for name in _PARTS:
+        for name in self._parts:
             self.start_part(name)
 
     def start_part(self, name: str) -> None:
         """Start one part: at first, or again after it was killed."""
-        self._start(name, *_PARTS[name])
+        self._start(name, *self._parts[name])
+
+    def kill_part(self, name: str) -> list[int]:
+        """Kill one part with all that it has started, as if its machine were gone; it is no part from then on.
+
+        Gives the ids of processes that are there even then: none, as far as anybody knows.
+        """
+        program = self._programs.pop(name)
+        return processes.kill(processes.pids_of_sessions({program.pid}), [program])
 
     def wait_until_healthy(self, seconds: float = 120) -> None:
         """Wait until all parts say that they are healthy.

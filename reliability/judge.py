@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.service import Service
@@ -14,13 +16,74 @@ from reliability.scenario import Scenario
 OURS = {"claimed", "already_claimed"}
 
 
+class Claims(Protocol):
+    """What the judge asks of the emulator; its ``Service`` can tell, and so can :class:`Remembered`."""
+
+    def claimed_ids(self, team: str) -> Set[str]:
+        """Give the devices of a team."""
+        ...
+
+    def claim_counts(self) -> Mapping[str, int]:
+        """Give how often each device was claimed."""
+        ...
+
+    def submission_counts(self) -> Mapping[str, int]:
+        """Give in how many accepted bulk claims each device was."""
+        ...
+
+
+class Remembered:
+    """The emulator's state at one moment, read once: many reports can be held against it in no time."""
+
+    def __init__(self, service: Service) -> None:
+        self._ours = service.claimed_ids(TEAM_A)
+        self._claims = service.claim_counts()
+        self._submissions = service.submission_counts()
+
+    def claimed_ids(self, team: str) -> Set[str]:
+        """Give the devices of our team."""
+        return self._ours if team == TEAM_A else set()
+
+    def claim_counts(self) -> Mapping[str, int]:
+        """Give how often each device was claimed."""
+        return self._claims
+
+    def submission_counts(self) -> Mapping[str, int]:
+        """Give in how many accepted bulk claims each device was."""
+        return self._submissions
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What went wrong, by kind."""
+
+    lost: int
+    claimed_twice: int
+    sent_twice: int
+    other: int
+
+    @classmethod
+    def of(cls, sentences: Iterable[str]) -> Tally:
+        """Count what the judge found. What is not known by its first word is an outcome that is wrong."""
+        found = list(sentences)
+        lost = sum(sentence.startswith("lost") for sentence in found)
+        claimed = sum(sentence.startswith("claimed") for sentence in found)
+        sent = sum(sentence.startswith("sent") for sentence in found)
+        return cls(lost, claimed, sent, len(found) - lost - claimed - sent)
+
+    @property
+    def total(self) -> int:
+        """Everything that went wrong."""
+        return self.lost + self.claimed_twice + self.sent_twice + self.other
+
+
 def read_report(folder: Path) -> list[dict[str, str]]:
     """Read ``report.csv``."""
     with (folder / "report.csv").open(newline="") as stream:
         return list(csv.DictReader(stream))
 
 
-def faults_of_report(scenario: Scenario, report: list[dict[str, str]], service: Service) -> Iterator[str]:
+def faults_of_report(scenario: Scenario, report: list[dict[str, str]], service: Claims) -> Iterator[str]:
     """Yield what is wrong with any report, also one of a run that was interrupted."""
     lines = [int(row["line"]) for row in report]
     if lines != list(range(1, len(scenario.lines) + 1)):
@@ -34,7 +97,7 @@ def faults_of_report(scenario: Scenario, report: list[dict[str, str]], service: 
             yield f"line {row['line']}: {row['outcome']}, but the service has not claimed it for us"
 
 
-def faults_of_end(scenario: Scenario, report: list[dict[str, str]], service: Service) -> Iterator[str]:
+def faults_of_end(scenario: Scenario, report: list[dict[str, str]], service: Claims) -> Iterator[str]:
     """Yield what is wrong at the end of a run, when nothing went wrong any more."""
     expected = {"nobody": "claimed", "ours": "already_claimed", "theirs": "failed"}
     owner = {device.device_id: device.owner for device in scenario.devices}
@@ -45,7 +108,7 @@ def faults_of_end(scenario: Scenario, report: list[dict[str, str]], service: Ser
     yield from faults_of_claims(scenario, service)
 
 
-def faults_of_claims(scenario: Scenario, service: Service) -> Iterator[str]:
+def faults_of_claims(scenario: Scenario, service: Claims) -> Iterator[str]:
     """Yield devices that were lost, claimed twice, or for which two bulk claims were started."""
     ours, claims = service.claimed_ids(TEAM_A), Counter(service.claim_counts())
     submissions = service.submission_counts()

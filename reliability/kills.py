@@ -15,12 +15,12 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from demo.interruption import Interrupted, raise_on_signals
+from reliability.judge import Tally
 from reliability.killed_runs import BULK_SECONDS, Case, Ground, KilledRun, run_and_kill
 from reliability.published import table, working_folder, write_section
 from reliability.real_airflow import DAGS, QUICK_TO_NOTICE, real_airflow
@@ -55,28 +55,9 @@ LEGEND = """\
 - *other wrong outcomes*: rows whose outcome is not what the emulator's state says; runs that came to no end."""
 
 
-@dataclass(frozen=True)
-class Tally:
-    """What went wrong, by kind."""
-
-    lost: int
-    claimed_twice: int
-    sent_twice: int
-    other: int
-
-    @property
-    def total(self) -> int:
-        """Everything that went wrong."""
-        return self.lost + self.claimed_twice + self.sent_twice + self.other
-
-
 def tally(runs: Iterable[KilledRun]) -> Tally:
-    """Count what the judge found. What it does not know by its first word is an outcome that is wrong."""
-    sentences = [sentence for run in runs for sentence in run.wrong]
-    lost = sum(sentence.startswith("lost") for sentence in sentences)
-    claimed = sum(sentence.startswith("claimed") for sentence in sentences)
-    sent = sum(sentence.startswith("sent") for sentence in sentences)
-    return Tally(lost, claimed, sent, len(sentences) - lost - claimed - sent)
+    """Count what the judge found."""
+    return Tally.of(sentence for run in runs for sentence in run.wrong)
 
 
 def cases(seed: int, only: Collection[Victim] = tuple(Victim)) -> Iterator[Case]:

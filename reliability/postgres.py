@@ -11,8 +11,9 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -70,6 +71,24 @@ def running_postgres(*, connections: int = 200) -> Iterator[str]:
             _stop(server)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def rows_by_table(url: str) -> Counter[str]:
+    """Count the rows of every table of a database.
+
+    :param url: as ``running_postgres`` gives it.
+    """
+    import psycopg2  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    from psycopg2.sql import SQL, Identifier  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+    with closing(psycopg2.connect(url.replace("+psycopg2", "", 1))) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT relname FROM pg_stat_user_tables")
+        found: Counter[str] = Counter()
+        for (table,) in cursor.fetchall():
+            cursor.execute(SQL("SELECT count(*) FROM {}").format(Identifier(table)))
+            found[table] = cursor.fetchone()[0]
+        return found
 
 
 def _make(folder: Path, password: str, user: pwd.struct_passwd | None) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
 from demo.airflow_api import AirflowApiError
-from demo.local_airflow import LocalAirflow
+from demo.local_airflow import PARTS, LocalAirflow
 from reliability.ours import OUR_KEY
 from reliability.postgres import free_port, running_postgres, what_is_missing
 
@@ -42,12 +42,15 @@ class RealAirflow:
     airflow: LocalAirflow
     database: str
     """``PostgreSQL`` or ``SQLite``."""
+    executor: str = "LocalExecutor"
+    database_url: str = field(default="", repr=False)
+    """Of SQLAlchemy, for PostgreSQL; empty on SQLite."""
 
     @property
     def words(self) -> str:
         """Name it for a report."""
         return (
-            f"apache-airflow {version('apache-airflow')}, LocalExecutor, {self.database}, "
+            f"apache-airflow {version('apache-airflow')}, {self.executor}, {self.database}, "
             f"Python {platform.python_version()}"
         )
 
@@ -61,6 +64,8 @@ def real_airflow(
     parallelism: int = 8,
     settings: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
+    executor: str = "LocalExecutor",
+    parts: Mapping[str, Sequence[str]] = PARTS,
 ) -> Iterator[RealAirflow]:
     """Run an Airflow while the ``with`` block runs; it is healthy when the block begins.
 
@@ -70,16 +75,16 @@ def real_airflow(
     :param parallelism: as many tasks at a time; on SQLite at most 4.
     :param settings: more of Airflow's settings, as ``section__name``.
     :param env: more of its environment.
+    :param executor: what runs its tasks.
+    :param parts: what it consists of, in the form of ``demo.local_airflow.PARTS``.
     :raises AirflowDiedError: if it does not get healthy.
     """
     with ExitStack() as stack:
-        on_postgres = not what_is_missing()
-        database = (
-            {"database__sql_alchemy_conn": stack.enter_context(running_postgres())} if on_postgres else {}
-        )
+        database_url = "" if what_is_missing() else stack.enter_context(running_postgres())
         chosen = {
-            "core__parallelism": str(parallelism if on_postgres else min(parallelism, 4)),
-            **database,
+            "core__executor": executor,
+            "core__parallelism": str(parallelism if database_url else min(parallelism, 4)),
+            **({"database__sql_alchemy_conn": database_url} if database_url else {}),
             **(settings or {}),
         }
         env_of_airflow = {f"AIRFLOW__{name.upper()}": value for name, value in chosen.items()}
@@ -87,11 +92,11 @@ def real_airflow(
         for name, url in emulators.items():
             connection = {"conn_type": "nrfprov", "host": url, "password": OUR_KEY}
             env_of_airflow[f"AIRFLOW_CONN_NRFPROV_{name.upper()}"] = json.dumps(connection)
-        airflow = LocalAirflow(folder, dags, port=free_port(), env=env_of_airflow)
+        airflow = LocalAirflow(folder, dags, port=free_port(), env=env_of_airflow, parts=parts)
         stack.callback(airflow.stop)
         airflow.start()
         airflow.wait_until_healthy()
-        yield RealAirflow(airflow, "PostgreSQL" if on_postgres else "SQLite")
+        yield RealAirflow(airflow, "PostgreSQL" if database_url else "SQLite", executor, database_url)
 
 
 def patiently(ask: Callable[[], ResultT], times: int = 10) -> ResultT:

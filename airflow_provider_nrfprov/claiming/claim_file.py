@@ -21,6 +21,7 @@ from enum import Enum
 from typing import BinaryIO, NamedTuple
 
 from airflow_provider_nrfprov.api.contract import MAX_TAG_CHARACTERS
+from airflow_provider_nrfprov.claiming.first_lines import FirstLines
 from airflow_provider_nrfprov.claiming.token import (
     USUAL_FORM,
     MalformedTokenError,
@@ -189,8 +190,7 @@ class _RowReader:
     """Reads rows one by one, and remembers which devices it has met."""
 
     def __init__(self) -> None:
-        # By the 16 bytes of the UUID: a million texts of it would be 36 MB more.
-        self._line_of: dict[bytes, int] = {}
+        self._first_lines = FirstLines()
 
     def read_usual(self, line_number: int, line: str) -> Row | None:
         """Read a row of the usual form; ``None`` if it is of another."""
@@ -236,17 +236,18 @@ class _RowReader:
         return self._accept(line_number, line, device, token.text, tags)
 
     def _accept(self, line_number: int, line: str, device: bytes, token: str, tags: tuple[str, ...]) -> Row:
-        device_id = uuid_text(device)
         verdict, message = Verdict.OK, ""
-        first_line = self._line_of.setdefault(device, line_number)
-        if first_line != line_number:
-            verdict, message = Verdict.DUPLICATE_DEVICE, f"the same device as in line {first_line}"
-        elif tags and (longest := max(map(len, tags))) > MAX_TAG_CHARACTERS:
+        longest = max(map(len, tags)) if tags else 0
+        if longest <= MAX_TAG_CHARACTERS:
+            first_line: int | None = self._first_lines.setdefault(device, line_number)
+        else:
+            # The device is not claimed by this row: a later good row of it is not a duplicate.
+            first_line = self._first_lines.get(device)
             verdict = Verdict.TAG_TOO_LONG
             message = f"a tag has {longest} characters, at most {MAX_TAG_CHARACTERS} are allowed"
-            # The device is not claimed by this row: a later good row of it is not a duplicate.
-            del self._line_of[device]
-        return Row(line_number, verdict, message, device_id, token, tags, line)
+        if first_line is not None and first_line != line_number:
+            verdict, message = Verdict.DUPLICATE_DEVICE, f"the same device as in line {first_line}"
+        return Row(line_number, verdict, message, uuid_text(device), token, tags, line)
 
 
 def _as_text(stream: BinaryIO, name: str) -> Iterator[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 
@@ -37,6 +37,13 @@ class Waited:
     """Seconds, of the whole time."""
 
 
+class Turn(NamedTuple):
+    """What was measured one right after the other."""
+
+    ours: Waited
+    theirs: Waited
+
+
 @dataclass(frozen=True)
 class Ground:
     """An emulator with operations that do not end."""
@@ -52,6 +59,16 @@ class Ground:
         told: dict[str, Any] = json.loads(done.output.strip().splitlines()[-1])
         asked = self._requests() - before
         return Waited(asked.total(), told["start_lag"], told["lag"], max(told["memory"], 0.0), told["cpu"])
+
+    def take_turns(self, count: int, interval: float, seconds: float, repeats: int) -> list[Turn]:
+        """Let ours and theirs wait, one right after the other, so many times."""
+        return [
+            Turn(
+                self.wait("ours", count, interval=interval, seconds=seconds),
+                self.wait("http", count, interval=interval, seconds=seconds),
+            )
+            for _ in range(repeats)
+        ]
 
     def _requests(self) -> Counter[str]:
         answer = requests.get(f"{self.url}/emulator/requests", timeout=60)
@@ -73,63 +90,27 @@ def ground(folder: Path, count: int) -> Iterator[Ground]:
 def asking(folder: Path, count: int, intervals: int, interval: float, repeats: int) -> Iterator[Figure]:
     """Requests of triggers that wait through so many intervals."""
     # Half an interval more, for a round that comes a little late is a round.
-    seconds = (intervals + 0.5) * interval
     with ground(folder, count) as here:
-        pairs = [
-            (
-                here.wait("ours", count, interval=interval, seconds=seconds),
-                here.wait("http", count, interval=interval, seconds=seconds),
-            )
-            for _ in range(repeats)
-        ]
-    yield Figure(
-        f"requests of {count:,} waiting operations, {intervals} intervals",
-        HTTP_SENSOR,
-        "requests",
-        [us.requests for us, _ in pairs],
-        [them.requests for _, them in pairs],
-        at_least=50.0,
-    )
+        turns = here.take_turns(count, interval, (intervals + 0.5) * interval, repeats)
+    name = f"requests of {count:,} waiting operations, {intervals} intervals"
+    yield _figure(name, "requests", turns, lambda each: each.requests, at_least=50.0)
 
 
 def loop(folder: Path, count: int, interval: float, seconds: float, repeats: int) -> Iterator[Figure]:
     """What as many triggers cost the event loop that they share, and how much memory each holds."""
     with ground(folder, count) as here:
-        pairs = [
-            (
-                here.wait("ours", count, interval=interval, seconds=seconds),
-                here.wait("http", count, interval=interval, seconds=seconds),
-            )
-            for _ in range(repeats)
-        ]
+        turns = here.take_turns(count, interval, seconds, repeats)
     lag = f"event loop late, {count:,} triggers in one"
-    yield Figure(
-        f"{lag}, the worst",
-        HTTP_SENSOR,
-        "s",
-        [us.lag for us, _ in pairs],
-        [them.lag for _, them in pairs],
-        below=0.1,
-    )
-    yield Figure(
-        f"{lag}, the worst as all begin at once",
-        HTTP_SENSOR,
-        "s",
-        [us.start_lag for us, _ in pairs],
-        [them.start_lag for _, them in pairs],
-    )
-    yield Figure(
-        f"memory of one of {count:,} triggers that wait",
-        HTTP_SENSOR,
-        "kB",
-        [us.memory / 1e3 for us, _ in pairs],
-        [them.memory / 1e3 for _, them in pairs],
-        at_most=1.0,
-    )
-    yield Figure(
-        f"CPU time of {count:,} triggers, {seconds:g} s with an interval of {interval:g} s",
-        HTTP_SENSOR,
-        "s",
-        [us.cpu for us, _ in pairs],
-        [them.cpu for _, them in pairs],
-    )
+    yield _figure(f"{lag}, the worst", "s", turns, lambda each: each.lag, below=0.1)
+    yield _figure(f"{lag}, the worst as all begin at once", "s", turns, lambda each: each.start_lag)
+    name = f"memory of one of {count:,} triggers that wait"
+    yield _figure(name, "kB", turns, lambda each: each.memory / 1e3, at_most=1.0)
+    name = f"CPU time of {count:,} triggers, {seconds:g} s with an interval of {interval:g} s"
+    yield _figure(name, "s", turns, lambda each: each.cpu)
+
+
+def _figure(
+    name: str, unit: str, turns: Sequence[Turn], of: Callable[[Waited], float], **goal: float
+) -> Figure:
+    ours, theirs = [of(turn.ours) for turn in turns], [of(turn.theirs) for turn in turns]
+    return Figure(name, HTTP_SENSOR, unit, ours, theirs, **goal)  # type: ignore[arg-type]

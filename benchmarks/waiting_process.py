@@ -106,9 +106,7 @@ async def wait(kind: str, ids: Sequence[str], count: int, interval: float, secon
     return {
         "start_lag": max(lag for when, lag in watcher.lags if when < settled),
         "lag": max(lag for when, lag in watcher.lags if when >= settled),
-        "median_lag": statistics.median(lag for when, lag in watcher.lags if when >= settled),
         "memory": (statistics.median(resident) - before) / count,
-        "peak_memory": (max(resident) - before) / count,
         "cpu": cpu,
     }
 

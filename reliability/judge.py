@@ -53,6 +53,14 @@ class Remembered:
         return self._submissions
 
 
+COUNTED = (">lost", ">claimed twice", ">sent twice", ">other wrong outcomes")
+"""The columns of :meth:`Tally.cells`."""
+COUNTED_LEGEND = """\
+- *lost*: rows that are not in the report, and devices that are not ours at the end and should be.
+- *claimed twice*, *sent twice*: devices, as the emulator counts them.
+- *other wrong outcomes*: rows whose outcome is not what the emulator's state says"""
+
+
 @dataclass(frozen=True)
 class Tally:
     """What went wrong, by kind."""
@@ -74,7 +82,11 @@ class Tally:
     @property
     def total(self) -> int:
         """Everything that went wrong."""
-        return self.lost + self.claimed_twice + self.sent_twice + self.other
+        return sum(self.cells())
+
+    def cells(self) -> tuple[int, ...]:
+        """Give the counts, in the order of :data:`COUNTED`."""
+        return self.lost, self.claimed_twice, self.sent_twice, self.other
 
 
 def read_report(folder: Path) -> list[dict[str, str]]:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from demo.interruption import Interrupted, raise_on_signals
-from reliability.judge import Tally
+from reliability.judge import COUNTED, COUNTED_LEGEND, Tally
 from reliability.killed_runs import BULK_SECONDS, Case, Ground, KilledRun, run_and_kill
 from reliability.published import table, working_folder, write_section
 from reliability.real_airflow import DAGS, QUICK_TO_NOTICE, real_airflow
@@ -37,22 +37,17 @@ COLUMNS = (
     ">kills",
     ">runs",
     ">rows",
-    ">lost",
-    ">claimed twice",
-    ">sent twice",
-    ">other wrong outcomes",
+    *COUNTED,
     ">tries",
     ">cleared by hand",
 )
-LEGEND = """\
+LEGEND = f"""\
 - *task*: the process that executes the operator. *worker*: the executor's process above it; the task's process is left
   behind, and nobody tells it to stop. *triggerer*: it, or its child in which the triggers run. *scheduler*: its workers and
   their tasks are left behind.
 - *kills*: those that came in time: Airflow had to try the task again, the task was still deferred with its triggerer gone, or
   its run had not ended with the scheduler gone. Some runs are hit twice, the second time while they recover.
-- *lost*: rows that are not in the report, and devices that are not ours at the end and should be.
-- *claimed twice*, *sent twice*: devices, as the emulator counts them.
-- *other wrong outcomes*: rows whose outcome is not what the emulator's state says; runs that came to no end."""
+{COUNTED_LEGEND}; runs that came to no end."""
 
 
 def tally(runs: Iterable[KilledRun]) -> Tally:
@@ -173,15 +168,11 @@ def _key(run: KilledRun) -> tuple[str, str, str]:
 
 
 def _counts(runs: Sequence[KilledRun]) -> list[int]:
-    found = tally(runs)
     return [
         sum(run.hits for run in runs),
         len(runs),
         sum(run.rows for run in runs),
-        found.lost,
-        found.claimed_twice,
-        found.sent_twice,
-        found.other,
+        *tally(runs).cells(),
         sum(run.tries for run in runs),
         sum(run.cleared for run in runs),
     ]

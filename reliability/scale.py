@@ -29,41 +29,40 @@ from reliability.engines import (
     engine,
     what_is_missing,
 )
+from reliability.judge import COUNTED, COUNTED_LEGEND
 from reliability.published import table, working_folder, write_section
 from reliability.real_airflow import DAGS
-from reliability.scale_runs import ANSWER, CONNECTION, DAG_ID, Outcome, Phase, Size, write_shifts
+from reliability.scale_runs import ANSWER, CONNECTION, DAG_ID, Outcome, Phase, Size, Strikes, write_shifts
 from reliability.scale_strikes import kill_a_triggerer, kill_a_worker
 
 NAME = "scale"
 EXECUTORS = {"celery": (CELERY,), "local": (LOCAL,), "both": (CELERY, LOCAL)}
+UNDISTURBED: Strikes = ()
+KILLS: Strikes = (kill_a_worker, kill_a_triggerer)
 COLUMNS = (
     "executor",
     "killed",
     ">runs",
     ">rows",
-    ">lost",
-    ">claimed twice",
-    ">sent twice",
-    ">other wrong outcomes",
+    *COUNTED,
     ">runs not successful",
     ">tries",
     ">seconds",
     ">rows/s",
 )
-LEGEND = """\
-- *lost*: rows that are not in the report, and devices that are not ours at the end and should be.
-- *claimed twice*, *sent twice*: devices, as the emulator counts them.
-- *other wrong outcomes*: rows whose outcome is not what the emulator's state says.
+LEGEND = f"""\
+{COUNTED_LEGEND}.
 - *tries*: of all tasks; one more than runs for each that Airflow had to try again.
 - *seconds*: from the first request for a run to the end of the last."""
 
 
 def measure(
-    executor: str, size: Size, folder: Path, *, undisturbed: bool = True, kills: bool = False
+    executor: str, size: Size, folder: Path, phases: Iterable[Strikes] = (UNDISTURBED,)
 ) -> tuple[list[Outcome], str]:
-    """Start everything and run all runs, undisturbed, with kills, or one after the other.
+    """Start everything and run all runs, once in each phase.
 
     :param folder: keeps all files, logs and reports.
+    :param phases: what is killed meanwhile.
     :return: what became of the runs, and on what they ran.
     """
     with ExitStack() as stack:
@@ -80,17 +79,10 @@ def measure(
         here.airflow.wait_for_dag(DAG_ID)
         shifts = write_shifts(size, folder / "files")
         outcomes = []
-        if undisturbed:
-            outcomes.append(_run(Phase(here, emulator, shifts, folder, "undisturbed")))
-        if kills:
-            outcomes.append(_run(Phase(here, emulator, shifts, folder, "killed"), kills=True))
+        for number, strikes in enumerate(phases):
+            outcomes.append(Phase(here, emulator, shifts, folder / f"phase-{number}").run(strikes))
+            print("\n".join(told(outcomes[-1])), flush=True)
         return outcomes, here.words
-
-
-def _run(phase: Phase, *, kills: bool = False) -> Outcome:
-    outcome = phase.run([kill_a_worker, kill_a_triggerer] if kills else [])
-    print("\n".join(told(outcome)), flush=True)
-    return outcome
 
 
 def told(outcome: Outcome) -> Iterator[str]:
@@ -117,16 +109,12 @@ def lines_of(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 
 def _row(outcome: Outcome) -> list[object]:
-    found = outcome.tally
     return [
         outcome.executor,
         "a worker, a triggerer" if outcome.strikes else "nothing",
         outcome.runs,
         outcome.rows,
-        found.lost,
-        found.claimed_twice,
-        found.sent_twice,
-        found.other,
+        *outcome.tally.cells(),
         outcome.unsuccessful,
         outcome.tries,
         f"{outcome.seconds:.0f}",
@@ -148,7 +136,8 @@ def measure_all(
     """Measure on each executor; kills are for Celery's workers, and so for CeleryExecutor only."""
     outcomes, words = [], []
     for executor in executors:
-        found, on_what = measure(executor, size, folder / executor, kills=kills and executor == CELERY)
+        phases = (UNDISTURBED, KILLS) if kills and executor == CELERY else (UNDISTURBED,)
+        found, on_what = measure(executor, size, folder / executor, phases)
         outcomes += found
         words.append(on_what)
     return outcomes, words

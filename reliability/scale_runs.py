@@ -161,17 +161,15 @@ class Outcome:
 class Phase:
     """All runs, started at once, seen from outside: through Airflow's API and the emulator's state.
 
-    :param name: of the folder for its reports.
+    :param reports: a new folder for them.
     """
 
-    def __init__(
-        self, here: RealAirflow, emulator: Emulator, shifts: Sequence[Shift], folder: Path, name: str
-    ) -> None:
+    def __init__(self, here: RealAirflow, emulator: Emulator, shifts: Sequence[Shift], reports: Path) -> None:
         self.here = here
         self.service = emulator.service
         self.shifts = shifts
         self._emulator = emulator
-        self._reports = folder / name
+        self._reports = reports
         self._shift_of: dict[str, int] = {}
         self._number_of_device = {
             device.device_id: number
@@ -181,11 +179,11 @@ class Phase:
         self.began = 0.0
 
     @property
-    def seconds(self) -> float:
+    def elapsed(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self.began
 
-    def run(self, strikes: Sequence[Callable[[Phase], Strike]] = ()) -> Outcome:
+    def run(self, strikes: Strikes = ()) -> Outcome:
         """Start all runs, strike, see them through and judge."""
         self._emulator.reset()
         self.service.faults.plan(CLAIM["async"], ANSWER, times=None)
@@ -195,7 +193,7 @@ class Phase:
         self._start()
         struck = [strike(self) for strike in strikes]
         states = self._see_through()
-        outcome.seconds = self.seconds
+        outcome.seconds = self.elapsed
         tries = {task["dag_run_id"]: int(task["try_number"]) for task in self.tasks()}
         outcome.tries = sum(tries.values())
         outcome.unsuccessful = sum(state != "success" for state in states.values())
@@ -251,7 +249,7 @@ class Phase:
         """Wait until all runs have ended, or time is over; give their states."""
         while True:
             states = self._states()
-            if set(states.values()) <= _ENDED or self.seconds > LONGEST_WAIT:
+            if set(states.values()) <= _ENDED or self.elapsed > LONGEST_WAIT:
                 return states
             time.sleep(1)
 
@@ -263,6 +261,10 @@ class Phase:
         claims = Remembered(self.service)
         for number, shift in enumerate(self.shifts):
             yield from judge(shift, self._report_dir(number), claims)
+
+
+Strikes = Sequence[Callable[[Phase], Strike]]
+"""What is killed while a phase runs, one after the other."""
 
 
 def judge(shift: Shift, report_dir: Path, claims: Remembered) -> list[str]:

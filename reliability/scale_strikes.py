@@ -30,7 +30,7 @@ def kill_a_worker(phase: Phase) -> Strike:
     if found is None:
         return Strike("no worker was killed: none had a claim half sent", False)
     name, tries = found
-    seconds = phase.seconds
+    seconds = phase.elapsed
     left = phase.here.airflow.kill_part(name)
     accepted = phase.accepted()
     # What it managed to finish in its last moments was not interrupted.
@@ -50,7 +50,7 @@ def kill_a_triggerer(phase: Phase) -> Strike:
     if found is None:
         return Strike(f"no triggerer was killed: none had {least} tasks waiting", False)
     name, run_ids = found
-    seconds = phase.seconds
+    seconds = phase.elapsed
     killed = kill(phase.here.airflow.pids[name])
     # The other one needs some seconds to notice: what this one had told Airflow shows by now.
     deferred = {task["dag_run_id"] for task in phase.tasks() if task["state"] == "deferred"} & run_ids
@@ -60,7 +60,7 @@ def kill_a_triggerer(phase: Phase) -> Strike:
 
 def _wait_for(phase: Phase, find: Callable[[], FoundT | None]) -> FoundT | None:
     next_look = time.monotonic() + 5
-    while phase.seconds < LONGEST_WAIT:
+    while phase.elapsed < LONGEST_WAIT:
         if found := find():
             return found
         if time.monotonic() > next_look:

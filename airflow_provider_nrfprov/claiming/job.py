@@ -174,7 +174,7 @@ class ClaimJob:
         self._require_turn()
         entry = self._ledger.about_to_send(chunk.number)
         try:
-            return self._post(chunk, tuple(range(len(chunk.sendable))))
+            return self._post(chunk, tuple(range(len(chunk.sendable))), entry)
         except NrfProvError as error:
             if nothing_was_done(error):
                 raise
@@ -211,12 +211,10 @@ class ClaimJob:
         entry = self._ledger.about_to_send(chunk.number, positions=missing)
         if not missing:
             return self._ledger.write(chunk.number, replace(entry, status=200))
-        return self._post(chunk, missing)
+        return self._post(chunk, missing, entry)
 
-    def _post(self, chunk: Chunk, positions: tuple[int, ...]) -> Entry:
+    def _post(self, chunk: Chunk, positions: tuple[int, ...], entry: Entry) -> Entry:
         rows = chunk.sendable
-        entry = self._ledger.entry(chunk.number)
-        assert entry is not None  # noqa: S101 - about_to_send comes first
         try:
             answer = self._service.bulk_claim(to_csv((rows[p] for p in positions), self._ledger.plan.tags))
         except NrfProvError as error:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from airflow_provider_nrfprov.api.models import ClaimedDevice
-from airflow_provider_nrfprov.claiming.logger import Logger
-from airflow_provider_nrfprov.claiming.many_devices import DEVICES_LOOKED_UP_AT_ONCE, DeviceOutcome
-from airflow_provider_nrfprov.claiming.report import Outcome, read_device_ids
 from airflow_provider_nrfprov.claiming.storage import lines
 from airflow_provider_nrfprov.paths import to_path
 from airflow_provider_nrfprov.rendered import listed
 
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.api.models import ClaimedDevice
+    from airflow_provider_nrfprov.claiming.logger import Logger
+
 _UUID_BYTES = 16
-_OURS = (Outcome.CLAIMED, Outcome.ALREADY_CLAIMED, DeviceOutcome.DONE, DeviceOutcome.UNCHANGED)
 
 
 class DeviceList(Protocol):
@@ -77,8 +76,7 @@ def select_devices(
     """
     check_one_way(device_ids=device_ids, report=report, device_file=device_file)
     if report is not None:
-        with to_path(report).open("r", encoding="utf-8", newline="") as stream:
-            return Selection(read_device_ids(lines(stream), _OURS))
+        return _of_report(report)
     if device_file is not None:
         with to_path(device_file).open("r", encoding="utf-8-sig", errors="replace") as stream:
             return Selection(_of_file(lines(stream), device_file))
@@ -92,6 +90,8 @@ def select_tagged(service: DeviceList, tag: str, log: Logger) -> Selection:
 
     :raises NrfProvError: if the service cannot be asked.
     """
+    from airflow_provider_nrfprov.claiming.many_devices import DEVICES_LOOKED_UP_AT_ONCE
+
     known: dict[str, ClaimedDevice] = {}
 
     def having_it() -> Iterator[str]:
@@ -123,6 +123,15 @@ def check_one_way(**ways: object) -> None:
     ((name, value),) = given.items()
     if isinstance(value, str) and value.strip() in {"", "None"}:
         raise ValueError(f"{name} renders to nothing")
+
+
+def _of_report(path: str) -> Selection:
+    from airflow_provider_nrfprov.claiming.many_devices import DeviceOutcome
+    from airflow_provider_nrfprov.claiming.report import Outcome, read_device_ids
+
+    ours = (Outcome.CLAIMED, Outcome.ALREADY_CLAIMED, DeviceOutcome.DONE, DeviceOutcome.UNCHANGED)
+    with to_path(path).open("r", encoding="utf-8", newline="") as stream:
+        return Selection(read_device_ids(lines(stream), ours))
 
 
 def _of_file(text: Iterable[str], path: str) -> Iterator[str]:

@@ -18,13 +18,13 @@ pytestmark = [
 def test_a_few_claims_survive_a_killed_worker_and_a_killed_triggerer(tmp_path: Path) -> None:
     # Here, since the modules are of no use to Airflow 2.
     from reliability.engines import CELERY, what_is_missing
-    from reliability.scale import lines_of, measure
+    from reliability.scale import KILLS, lines_of, measure
     from reliability.scale_runs import Size
 
     if why := what_is_missing(CELERY):
         pytest.skip(why)
     size = Size(runs=4, rows=4000, rows_per_request=200, bulk_seconds=6, poll_seconds=3)
-    [outcome], _ = measure(CELERY, size, tmp_path, undisturbed=False, kills=True)
+    [outcome], _ = measure(CELERY, size, tmp_path, [KILLS])
     told = "\n".join([*lines_of([outcome]), *outcome.wrong[:10]])
     assert outcome.tally.total == 0, told
     assert outcome.unsuccessful == 0, told

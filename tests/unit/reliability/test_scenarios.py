@@ -35,8 +35,8 @@ def small(seeds: Iterable[int]) -> list[int]:
 # A job that sends all of a chunk again when its answer was lost.
 def blind_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
     def send_all(self: job.ClaimJob, chunk: Any, entry: ledger.Entry) -> ledger.Entry:
-        self._ledger.about_to_send(chunk.number)
-        return self._post(chunk, tuple(range(len(chunk.sendable))))
+        entry = self._ledger.about_to_send(chunk.number)
+        return self._post(chunk, tuple(range(len(chunk.sendable))), entry)
 
     monkeypatch.setattr(job.ClaimJob, "_send_missing", send_all)
 

@@ -69,7 +69,7 @@ class Watch:
 
         :raises NrfProvError: a permanent error, or the transient one that was one too many.
         """
-        self.notes = []
+        self.notes.clear()
         for id_ in list(self.waiting):
             try:
                 awaited = fetch(id_)
@@ -86,7 +86,7 @@ class Watch:
         :param error: what kept the round from finding out about the others.
         :raises NrfProvError: as :meth:`ask` does.
         """
-        self.notes = []
+        self.notes.clear()
         for id_, awaited in found.items():
             if isinstance(awaited, NrfProvError):
                 self._bear(awaited)

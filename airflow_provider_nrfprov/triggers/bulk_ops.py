@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from airflow_provider_nrfprov.api.waiting import BulkOpsWatch, Watch
 from airflow_provider_nrfprov.triggers.polling import WaitingTrigger
-
-_GRACE = 60.0
-"""Seconds that the last round may take."""
 
 
 class NrfProvBulkOpsTrigger(WaitingTrigger):
@@ -61,13 +55,11 @@ class NrfProvBulkOpsTrigger(WaitingTrigger):
         """Follow the poller that asks for all triggers of the connection."""
         from airflow_provider_nrfprov.triggers.bulk_ops_poller import following
 
-        async with following(self.nrfprov_conn_id, watch, self.poll_interval, self.end_time) as follower:
+        with following(self.nrfprov_conn_id, watch, self.poll_interval, self.end_time) as follower:
             while not watch.is_done:
-                left = self.end_time + _GRACE - time.time()
-                if left <= 0 or follower.asked_at >= self.end_time:
+                if follower.is_over:
                     return {"status": "timeout", "waiting": watch.waiting}
-                with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(follower.news.wait(), left)
+                await follower.news.wait()
                 for note in follower.take_notes():
                     self.log.info("%s", note)
                 if follower.error is not None:

@@ -11,8 +11,8 @@ import logging
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,6 +33,8 @@ _GRID = 0.25
 """Part of an interval; triggers that joined within it are asked about together."""
 _PHASE = random.random()  # noqa: S311 - nobody has to be unable to guess it
 """Part of a grid; another in every triggerer, so that they do not all ask at the same moment."""
+_GRACE = 60.0
+"""Seconds that the last round may take."""
 _AT_ONCE = 100
 """So many triggers are told before other coroutines have their turn."""
 
@@ -61,9 +63,11 @@ class Follower:
     def __init__(self, watch: Watch, poll_interval: float, end_time: float) -> None:
         self.watch = watch
         self.news = asyncio.Event()
-        """Set after each round that asked for this trigger."""
+        """Set when there is something to say, or the wait is over."""
         self.error: BaseException | None = None
         """What ends the wait."""
+        self.is_over = False
+        """Whether the time to wait is up."""
         self.asked_at = 0.0
         self._notes: list[str] = []
         self.next_at = time.time() + min(poll_interval, max(0.0, end_time - time.time()))
@@ -80,11 +84,14 @@ class Follower:
         """Note that it was asked about, and when that is to happen next."""
         self.asked_at = now = time.time()
         self._notes += self.watch.notes
-        self.news.set()
-        if now >= self._end_time:
+        self.is_over = now >= self._end_time
+        if self.is_over:
             self.next_at = math.inf
-            return
-        self.next_at = min(_next_round(now, self._interval(now)), self._end_time)
+        else:
+            self.next_at = min(_next_round(now, self._interval(now)), self._end_time)
+        # Only then: thousands that woke up for nothing would leave so much behind that Python looks for garbage.
+        if self._notes or self.is_over or self.watch.is_done:
+            self.news.set()
 
     def _interval(self, now: float) -> float:
         longest = max(self._poll_interval, LONGEST_INTERVAL)
@@ -101,6 +108,11 @@ class Follower:
         self.news.clear()
         return notes
 
+    def give_up(self) -> None:
+        """End the wait although its last round has not."""
+        self.is_over = True
+        self.news.set()
+
     def fail(self, error: BaseException) -> None:
         """End the wait with an error."""
         self.error = error
@@ -109,20 +121,24 @@ class Follower:
         self.news.set()
 
 
-@asynccontextmanager
-async def following(
+@contextmanager
+def following(
     nrfprov_conn_id: str, watch: Watch, poll_interval: float, end_time: float
-) -> AsyncIterator[Follower]:
+) -> Iterator[Follower]:
     """Join the poller of a connection, which is made if there is none, and leave it at the end."""
-    key = (nrfprov_conn_id, asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    key = (nrfprov_conn_id, loop)
     poller = _pollers.get(key)
     if poller is None:
         poller = _pollers[key] = BulkOpsPoller(nrfprov_conn_id, on_end=lambda ended: _drop(key, ended))
     follower = Follower(watch, poll_interval, end_time)
     poller.join(follower)
+    # One timer instead of a wait with a timeout: that would be a task of its own for each of thousands.
+    alarm = loop.call_later(max(0.0, end_time + _GRACE - time.time()), follower.give_up)
     try:
         yield follower
     finally:
+        alarm.cancel()
         poller.leave(follower)
 
 

@@ -8,12 +8,12 @@ import time
 import pytest
 
 from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
-from airflow_provider_nrfprov.emulator.faults import Refuse
+from airflow_provider_nrfprov.emulator.faults import Refuse, Slow
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.triggers import bulk_ops_poller
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
-from airflow_provider_nrfprov.triggers.bulk_ops_poller import LONGEST_INTERVAL, Follower
+from airflow_provider_nrfprov.triggers.bulk_ops_poller import LONGEST_INTERVAL, Follower, Standing
 
 INTERVAL = 0.3
 LIST, FETCH = "ListBulkOpsRequests", "FetchBulkOpsRequest"
@@ -132,6 +132,25 @@ def test_who_gives_up_has_asked_just_then(emulator):
     event = asyncio.run(event_of(trigger(id_, seconds=1.0, interval=0.6)))
     assert event == {"status": "timeout", "waiting": [id_]}
     assert requests(emulator) == 2
+
+
+def test_who_waits_for_a_round_that_does_not_end_gives_up_in_the_end(emulator, monkeypatch):
+    monkeypatch.setattr(bulk_ops_poller, "_GRACE", 0.5)
+    (id_,) = start(1)
+    emulator.service.faults.plan(FETCH, Slow(before=4.0, after=0.0))
+    started = time.monotonic()
+    event = asyncio.run(event_of(trigger(id_, seconds=1.0)))
+    assert event == {"status": "timeout", "waiting": [id_]}
+    assert 1.4 < time.monotonic() - started < 3
+
+
+def test_a_round_without_news_wakes_nobody():
+    follower = Follower(BulkOpsWatch(["a", "b"]), 10.0, end_time=time.time() + 100)
+    for said in (["bulk operation a is IN_PROGRESS", "bulk operation b is IN_PROGRESS"], []):
+        follower.watch.hear(dict.fromkeys("ab", Standing("IN_PROGRESS", is_finished=False)))
+        follower.asked()
+        assert follower.news.is_set() == bool(said)
+        assert follower.take_notes() == said
 
 
 def test_two_connections_have_a_poller_each(emulator, monkeypatch):

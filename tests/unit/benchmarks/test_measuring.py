@@ -34,8 +34,8 @@ def test_triggers_that_wait_ask_as_often_as_they_should(tmp_path):
 
 
 def test_a_slow_service_is_slow_for_both_and_stays_so(tmp_path):
-    eight, sixteen = claim.wall(tmp_path, rows=2500, repeats=1)
+    eight, bare, sixteen = claim.wall(tmp_path, rows=2500, repeats=1)
     # Three requests of half a second each, one after another.
     assert eight.theirs == sixteen.theirs
     assert eight.theirs[0] > 1.5
-    assert min(eight.ours[0], sixteen.ours[0]) > 0.5
+    assert min(eight.ours[0], sixteen.ours[0], bare.theirs[0]) > 0.5

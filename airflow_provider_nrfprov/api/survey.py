@@ -19,8 +19,8 @@ from airflow_provider_nrfprov.api.models import BulkOpsRequest
 
 _NEWEST = pendulum.duration(minutes=15)
 """Operations of unknown age are looked for among those of this time first: most waits begin at once."""
-_GAP = pendulum.duration(minutes=10)
-"""Operations that were requested further apart from each other are listed apart."""
+_GAP = 600.0
+"""Seconds; operations that were requested further apart from each other are listed apart."""
 _MARGIN = pendulum.duration(seconds=2)
 _SECONDS_BETWEEN_SINGLES = 0.05
 """Where there is no list, nobody is asked more than twenty times a second."""
@@ -47,7 +47,8 @@ class BulkOpsSurvey:
         self._client = client
         self._now = now
         self._sleep = sleep
-        self._requested_at: dict[str, pendulum.DateTime] = {}
+        # As seconds since the epoch: numbers are nothing that Python looks through for garbage.
+        self._requested_at: dict[str, float] = {}
         self._has_list = True
 
     def ask(self, ids: Collection[str], others: Collection[str] = ()) -> Iterator[Found]:
@@ -83,14 +84,14 @@ class BulkOpsSurvey:
         if unknown:
             yield unknown, self._now() - _NEWEST, self._now() + _MARGIN
         known = sorted((self._requested_at[id_], id_) for id_ in ids if id_ in self._requested_at)
-        window: list[tuple[pendulum.DateTime, str]] = []
+        window: list[tuple[float, str]] = []
         for time_, id_ in known:
             if window and time_ - window[-1][0] > _GAP:
-                yield [each for _, each in window], window[0][0] - _MARGIN, window[-1][0] + _MARGIN
+                yield _window(window)
                 window = []
             window.append((time_, id_))
         if window:
-            yield [each for _, each in window], window[0][0] - _MARGIN, window[-1][0] + _MARGIN
+            yield _window(window)
 
     def _listed(
         self, window: tuple[list[str], pendulum.DateTime, pendulum.DateTime], missing: dict[str, None]
@@ -129,7 +130,14 @@ class BulkOpsSurvey:
 
     def _note(self, operation: BulkOpsRequest) -> None:
         if operation.requested_at is not None and operation.id not in self._requested_at:
-            self._requested_at[operation.id] = operation.requested_at
+            self._requested_at[operation.id] = operation.requested_at.timestamp()
+
+
+def _window(
+    known: Sequence[tuple[float, str]],
+) -> tuple[list[str], pendulum.DateTime, pendulum.DateTime]:
+    start, end = pendulum.from_timestamp(known[0][0]), pendulum.from_timestamp(known[-1][0])
+    return [id_ for _, id_ in known], start - _MARGIN, end + _MARGIN
 
 
 def _says_no_list(error: ServiceError) -> bool:

@@ -59,9 +59,10 @@ class NrfProvBulkOpsTrigger(WaitingTrigger):
             while not watch.is_done:
                 if follower.is_over:
                     return {"status": "timeout", "waiting": watch.waiting}
-                await follower.news.wait()
+                await follower.news()
                 for note in follower.take_notes():
-                    self.log.info("%s", note)
+                    # The logger of the class: one of its own would be seven objects for each of thousands.
+                    self.logger().info("%s", note)
                 if follower.error is not None:
                     raise follower.error
             return {"status": "ended", "failed": watch.failed}

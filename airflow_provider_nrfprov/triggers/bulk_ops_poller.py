@@ -2,6 +2,9 @@
 
 A trigger joins with what it waits for and is told of it. One that joins, leaves or is cancelled disturbs no
 other; two triggerers have a poller each.
+
+What a wait keeps is few objects, and what a round finds out is fewer: the more there are, the longer Python stops
+the event loop to look through all of them for garbage.
 """
 
 from __future__ import annotations
@@ -11,8 +14,8 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +24,8 @@ from airflow_provider_nrfprov.api.waiting import Watch
 from airflow_provider_nrfprov.triggers.polling import connect, threads
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from airflow_provider_nrfprov.api.client import ProvisioningClient
     from airflow_provider_nrfprov.api.survey import BulkOpsSurvey
 
@@ -43,11 +48,7 @@ _pollers: dict[tuple[str, asyncio.AbstractEventLoop], BulkOpsPoller] = {}
 
 
 class Standing(NamedTuple):
-    """How an operation stands: all that a wait needs of it.
-
-    A round of thousands that kept what the service says of each would have Python look through all
-    its objects for garbage, and stop the event loop for that long.
-    """
+    """How an operation stands: all that a wait needs of it."""
 
     status: str
     is_finished: bool
@@ -58,22 +59,57 @@ _standing = cache(Standing)
 
 
 class Follower:
-    """One trigger's part in the poller."""
+    """One trigger's part in the poller, which it leaves at the end of its ``with`` block."""
+
+    __slots__ = (
+        "_end_time", "_joined", "_news", "_notes", "_poll_interval", "asked_at", "error", "is_over", "next_at",
+        "poller", "watch",
+    )  # fmt: skip
 
     def __init__(self, watch: Watch, poll_interval: float, end_time: float) -> None:
         self.watch = watch
-        self.news = asyncio.Event()
-        """Set when there is something to say, or the wait is over."""
+        self.poller: BulkOpsPoller | None = None
         self.error: BaseException | None = None
         """What ends the wait."""
         self.is_over = False
         """Whether the time to wait is up."""
         self.asked_at = 0.0
-        self._notes: list[str] = []
         self.next_at = time.time() + min(poll_interval, max(0.0, end_time - time.time()))
+        self._news: asyncio.Future[None] | None = None
+        self._notes: tuple[str, ...] = ()
         self._joined = time.time()
         self._poll_interval = poll_interval
         self._end_time = end_time
+
+    def __enter__(self) -> Follower:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.poller is not None:
+            self.poller.leave(self)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to say, or the wait has come to its end."""
+        return bool(self._notes) or self.is_over or self.error is not None or self.watch.is_done
+
+    def news(self) -> asyncio.Future[None]:
+        """Give what is to be awaited for news."""
+        self._news = asyncio.get_running_loop().create_future()
+        self._tell()
+        return self._news
+
+    def _tell(self) -> None:
+        # Only then: thousands that woke up for nothing would leave much behind.
+        if self.has_news and self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    @property
+    def gives_up_at(self) -> float:
+        """When to end the wait although its last round has not; seconds since the epoch."""
+        return self._end_time + _GRACE
 
     @property
     def may_hear(self) -> bool:
@@ -83,15 +119,13 @@ class Follower:
     def asked(self) -> None:
         """Note that it was asked about, and when that is to happen next."""
         self.asked_at = now = time.time()
-        self._notes += self.watch.notes
+        self._notes += tuple(self.watch.notes)
         self.is_over = now >= self._end_time
         if self.is_over:
             self.next_at = math.inf
         else:
             self.next_at = min(_next_round(now, self._interval(now)), self._end_time)
-        # Only then: thousands that woke up for nothing would leave so much behind that Python looks for garbage.
-        if self._notes or self.is_over or self.watch.is_done:
-            self.news.set()
+        self._tell()
 
     def _interval(self, now: float) -> float:
         longest = max(self._poll_interval, LONGEST_INTERVAL)
@@ -102,30 +136,26 @@ class Follower:
         steps = math.floor(math.log(max(1.0, wanted / max(self._poll_interval, 1e-3)), _STEP))
         return self._poll_interval * float(_STEP**steps)
 
-    def take_notes(self) -> list[str]:
-        """Give what is new, one sentence each, and wait for more from now on."""
-        notes, self._notes = self._notes, []
-        self.news.clear()
+    def take_notes(self) -> tuple[str, ...]:
+        """Give what is new, one sentence each."""
+        notes, self._notes = self._notes, ()
         return notes
 
     def give_up(self) -> None:
         """End the wait although its last round has not."""
         self.is_over = True
-        self.news.set()
+        self._tell()
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error."""
         self.error = error
         # Else it would be asked about once more before it can leave.
         self.next_at = math.inf
-        self.news.set()
+        self._tell()
 
 
-@contextmanager
-def following(
-    nrfprov_conn_id: str, watch: Watch, poll_interval: float, end_time: float
-) -> Iterator[Follower]:
-    """Join the poller of a connection, which is made if there is none, and leave it at the end."""
+def following(nrfprov_conn_id: str, watch: Watch, poll_interval: float, end_time: float) -> Follower:
+    """Join the poller of a connection, which is made if there is none."""
     loop = asyncio.get_running_loop()
     key = (nrfprov_conn_id, loop)
     poller = _pollers.get(key)
@@ -133,13 +163,7 @@ def following(
         poller = _pollers[key] = BulkOpsPoller(nrfprov_conn_id, on_end=lambda ended: _drop(key, ended))
     follower = Follower(watch, poll_interval, end_time)
     poller.join(follower)
-    # One timer instead of a wait with a timeout: that would be a task of its own for each of thousands.
-    alarm = loop.call_later(max(0.0, end_time + _GRACE - time.time()), follower.give_up)
-    try:
-        yield follower
-    finally:
-        alarm.cancel()
-        poller.leave(follower)
+    return follower
 
 
 def _drop(key: tuple[str, asyncio.AbstractEventLoop], poller: BulkOpsPoller) -> None:
@@ -171,11 +195,16 @@ class BulkOpsPoller:
         self._task: asyncio.Task[None] | None = None
         self._round: asyncio.Future[None] | None = None
         self._not_before = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
 
     def join(self, follower: Follower) -> None:
         """Take a follower in."""
+        follower.poller = self
         self._followers[follower] = None
         self._joined.set()
+        if follower.gives_up_at < self._alarm_at:
+            self._set_alarm(follower.gives_up_at)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -184,8 +213,26 @@ class BulkOpsPoller:
         self._followers.pop(follower, None)
         if not self._followers:
             self._on_end(self)
+            self._set_alarm(math.inf)
             if self._task is not None:
                 self._task.cancel()
+
+    def _set_alarm(self, at: float) -> None:
+        """Let those give up that have to at this time: one timer, where each of thousands would have its own."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at, self._alarm = at, None
+        if at < math.inf:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(max(0.0, at - time.time()), self._let_give_up)
+
+    def _let_give_up(self) -> None:
+        now = time.time()
+        for follower in self._followers:
+            if follower.gives_up_at <= now:
+                follower.give_up()
+        waiting = (each.gives_up_at for each in self._followers if not each.is_over)
+        self._set_alarm(min(waiting, default=math.inf))
 
     async def _run(self) -> None:
         client: ProvisioningClient | None = None

@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,10 +31,8 @@ class Size:
     """How much is measured."""
 
     repeats: int
-    few_repeats: int
-    """Of what takes minutes each time and whose spread is small."""
-    device_repeats: int
-    """The alternative needs minutes for each."""
+    their_device_runs: int
+    """The alternative needs six minutes for each."""
     rows: int
     many_rows: int
     asked: int
@@ -48,8 +46,7 @@ class Size:
 
 FULL = Size(
     repeats=5,
-    few_repeats=3,
-    device_repeats=1,
+    their_device_runs=1,
     rows=100_000,
     many_rows=1_000_000,
     asked=1_000,
@@ -61,8 +58,7 @@ FULL = Size(
 )
 QUICK = Size(
     repeats=1,
-    few_repeats=1,
-    device_repeats=1,
+    their_device_runs=1,
     rows=10_000,
     many_rows=20_000,
     asked=100,
@@ -76,17 +72,17 @@ QUICK = Size(
 
 def parts(folder: Path, size: Size) -> dict[str, Callable[[], Iterable[Figure | Series]]]:
     """Give what can be measured, by name."""
-    again, less = size.repeats, size.few_repeats
+    again = size.repeats
     return {
         "cpu": lambda: claim.cpu(folder, size.rows, again),
         "wall": lambda: claim.wall(folder, size.rows, again),
         "memory": lambda: claim.memory(folder, size.rows, again, at_most=25),
-        "memory of many rows": lambda: claim.memory(folder, size.many_rows, less, at_most=150),
+        "memory of many rows": lambda: claim.memory(folder, size.many_rows, again, at_most=150),
         "requests": lambda: waiting.asking(folder, size.asked, 10, size.interval, again),
         # Longer intervals, so that the alternative has the time to ask about all.
         "loop": lambda: waiting.loop(folder, size.waiting, 4 * size.interval, 8 * size.interval, again),
         "imports": lambda: imports(max(again, 3)),
-        "devices": lambda: many_devices(folder, size.devices, size.device_repeats),
+        "devices": lambda: many_devices(folder, size.devices, again, size.their_device_runs),
         "growth with rows": lambda: [growth.of_rows(folder, size.growth_rows)],
         "growth with triggers": lambda: [
             growth.of_waiting(folder, size.growth_waiting, 2 * size.interval, 10 * size.interval)
@@ -147,10 +143,15 @@ def main() -> int:
         "--quick", action="store_true", help="a small version, too small for most goals to mean much"
     )
     parser.add_argument("--only", default="", help="what has this in its name")
+    parser.add_argument(
+        "--their-device-runs", type=int, help="so many runs of a task a device, six minutes each (1)"
+    )
     parser.add_argument("--write", type=Path, help=f"a page with the lines <!-- {NAME}: begin --> and end")
     arguments = parser.parse_args()
     raise_on_signals()
     size, started = QUICK if arguments.quick else FULL, time.monotonic()
+    if arguments.their_device_runs:
+        size = replace(size, their_device_runs=arguments.their_device_runs)
     try:
         with working_folder(None, "nrfprov-bench-") as folder:
             found = list(measured(folder, size, arguments.only))

@@ -32,7 +32,7 @@ class Size:
 
     repeats: int
     their_device_runs: int
-    """The alternative needs six minutes for each."""
+    """The alternative needs five minutes for each."""
     rows: int
     many_rows: int
     asked: int
@@ -144,7 +144,7 @@ def main() -> int:
     )
     parser.add_argument("--only", default="", help="what has this in its name")
     parser.add_argument(
-        "--their-device-runs", type=int, help="so many runs of a task a device, six minutes each (1)"
+        "--their-device-runs", type=int, help="so many runs of a task a device, five minutes each, twice (1)"
     )
     parser.add_argument("--write", type=Path, help=f"a page with the lines <!-- {NAME}: begin --> and end")
     arguments = parser.parse_args()

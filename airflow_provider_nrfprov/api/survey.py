@@ -27,6 +27,8 @@ _SECONDS_BETWEEN_SINGLES = 0.05
 _NO_SUCH_METHOD = 405
 
 Found = tuple[str, BulkOpsRequest | NrfProvError]
+Window = tuple[list[str], pendulum.DateTime, pendulum.DateTime]
+"""Operations, with the times between which they were requested."""
 
 
 class BulkOpsSurvey:
@@ -76,9 +78,7 @@ class BulkOpsSurvey:
         for id_ in ids:
             self._requested_at.pop(id_, None)
 
-    def _windows(
-        self, ids: Sequence[str]
-    ) -> Iterator[tuple[list[str], pendulum.DateTime, pendulum.DateTime]]:
+    def _windows(self, ids: Sequence[str]) -> Iterator[Window]:
         """Cut the time line: operations that were requested near each other, with the times around them."""
         unknown = [id_ for id_ in ids if id_ not in self._requested_at]
         if unknown:
@@ -93,9 +93,7 @@ class BulkOpsSurvey:
         if window:
             yield _window(window)
 
-    def _listed(
-        self, window: tuple[list[str], pendulum.DateTime, pendulum.DateTime], missing: dict[str, None]
-    ) -> Iterator[BulkOpsRequest]:
+    def _listed(self, window: Window, missing: dict[str, None]) -> Iterator[BulkOpsRequest]:
         """List a window, as long as another page is cheaper than asking for what is missing of it one by one."""
         ids, start, end = window
         token: str | None = None
@@ -133,9 +131,7 @@ class BulkOpsSurvey:
             self._requested_at[operation.id] = operation.requested_at.timestamp()
 
 
-def _window(
-    known: Sequence[tuple[float, str]],
-) -> tuple[list[str], pendulum.DateTime, pendulum.DateTime]:
+def _window(known: Sequence[tuple[float, str]]) -> Window:
     start, end = pendulum.from_timestamp(known[0][0]), pendulum.from_timestamp(known[-1][0])
     return [id_ for _, id_ in known], start - _MARGIN, end + _MARGIN
 

@@ -63,8 +63,8 @@ QUICK = Size(
     many_rows=20_000,
     asked=100,
     waiting=500,
-    interval=1.0,
-    devices=20,
+    interval=0.5,
+    devices=10,
     growth_rows=(1_000, 10_000),
     growth_waiting=(10, 100),
 )
@@ -81,7 +81,7 @@ def parts(folder: Path, size: Size) -> dict[str, Callable[[], Iterable[Figure | 
         "requests": lambda: waiting.asking(folder, size.asked, 10, size.interval, again),
         # Longer intervals, so that the alternative has the time to ask about all.
         "loop": lambda: waiting.loop(folder, size.waiting, 4 * size.interval, 8 * size.interval, again),
-        "imports": lambda: imports(max(again, 3)),
+        "imports": lambda: imports(again),
         "devices": lambda: many_devices(folder, size.devices, again, size.their_device_runs),
         "growth with rows": lambda: [growth.of_rows(folder, size.growth_rows)],
         "growth with triggers": lambda: [

@@ -194,8 +194,7 @@ def test_the_trigger_lets_the_event_loop_breathe(connect):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         connect(f"http://127.0.0.1:{silent.getsockname()[1]}", read_timeout=0.5)
         asyncio.run(wait())  # the first one pays for imports
-        # Blocked, it would be for the 0.5 s that an answer may take. The best of three: the machine may be busy.
-        assert min(asyncio.run(wait()) for _ in range(3)) < 0.1
+        assert asyncio.run(wait()) < 0.1
 
 
 @pytest.mark.parametrize("event", [None, {}, {"status": "success"}, {"status": "ended"}, "done"])

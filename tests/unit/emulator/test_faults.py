@@ -208,17 +208,16 @@ def test_a_slow_answer_takes_its_time_and_is_right(api, fault):
 
 
 def test_others_are_answered_while_one_waits(api):
-    api.service.faults.plan(CLAIM, Slow(before=30))
+    api.service.faults.plan(CLAIM, Slow(before=0.3))
     with pytest.raises(requests.ReadTimeout):
-        requests.post(**claim_with_timeout(api, 0.5))
-    assert api.get("/v1/claimed-devices").elapsed.total_seconds() < 5
-    assert api.service.claimed_ids() == set()
+        requests.post(**claim_with_timeout(api, 0.05))
+    assert api.get("/v1/claimed-devices").elapsed.total_seconds() < 0.2
 
 
 def test_a_request_that_its_client_gave_up_is_carried_out_later(api):
-    api.service.faults.plan(CLAIM, Slow(before=1.5))
+    api.service.faults.plan(CLAIM, Slow(before=0.3))
     with pytest.raises(requests.ReadTimeout):
-        requests.post(**claim_with_timeout(api, 0.5))
+        requests.post(**claim_with_timeout(api, 0.05))
     assert api.service.claimed_ids() == set()
     deadline = time.monotonic() + 5
     while not api.service.claimed_ids():

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from statistics import median
 
 import pytest
 import requests
@@ -29,13 +28,10 @@ def test_it_starts_in_half_a_second_and_leaves_no_thread_behind():
     with running_emulator():
         pass  # what is only slow the first time
     before = set(threading.enumerate())
-    times = []
-    for _ in range(3):  # the machine may be busy with something else for a moment
-        started = time.monotonic()
-        with running_emulator() as emulator:
-            times.append(time.monotonic() - started)
-            assert requests.get(f"{emulator.url}/emulator/health", timeout=5).status_code == 200
-    assert min(times) < 0.5
+    started = time.monotonic()
+    with running_emulator() as emulator:
+        assert time.monotonic() - started < 0.5
+        assert requests.get(f"{emulator.url}/emulator/health", timeout=5).status_code == 200
     # Not "the same as before": a thread that an earlier test left, Airflow's, may end meanwhile.
     assert not set(threading.enumerate()) - before
     with pytest.raises(requests.ConnectionError):
@@ -91,7 +87,8 @@ def test_a_port_in_use_is_an_error_that_leaves_nothing_behind():
 
 
 def test_a_small_request_is_answered_within_milliseconds(api):
-    assert median(api.claim(device.token).elapsed.total_seconds() for device in mint_devices(51)) < 0.02
+    times = sorted(api.claim(device.token).elapsed.total_seconds() for device in mint_devices(50))
+    assert times[25] < 0.02
 
 
 def test_a_device_asked_for_by_many_at_once_is_claimed_once(api):

@@ -10,7 +10,6 @@ import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
 
 import pytest
 import requests
@@ -24,12 +23,10 @@ DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 
 
 def test_a_reset_takes_much_less_than_a_millisecond(api):
-    times = []
-    for _ in range(201):
-        started = time.perf_counter()
+    started = time.perf_counter()
+    for _ in range(200):
         api.emulator.reset(contract="sync", max_rows=7)
-        times.append(time.perf_counter() - started)
-    assert median(times) < 0.001
+    assert (time.perf_counter() - started) / 200 < 0.001
 
 
 def test_a_reset_can_change_what_is_served(api):
@@ -178,14 +175,14 @@ def test_it_ends_at_once_though_a_slow_answer_is_due():
             started = time.monotonic()
             emulator.reset()
             assert waiting.recv(1000) == b""
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 0.5
         emulator.service.faults.plan(ANY, Slow(before=30))
         last = socket.create_connection(("127.0.0.1", int(emulator.url.rpartition(":")[2])))
         last.sendall(raw_claim())
         wait_for(lambda: emulator.service.faults.injected)
         started = time.monotonic()
     last.close()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 1
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for open files where Linux has them")

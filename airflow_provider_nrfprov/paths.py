@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from airflow_provider_nrfprov.claiming.storage import PathLike
+    from airflow_provider_nrfprov.storage import PathLike
 
 
 def to_path(text: str) -> PathLike:

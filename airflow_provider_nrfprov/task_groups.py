@@ -87,8 +87,8 @@ def _judge(
     summary: dict[str, Any], max_failed_rows: int | str | None, max_failed_ratio: float | str | None
 ) -> dict[str, Any]:
     """Fail if more rows failed, or are unknown, than may."""
-    from airflow_provider_nrfprov.claiming.tolerance import Tolerance
     from airflow_provider_nrfprov.exceptions import RowsFailedError
+    from airflow_provider_nrfprov.tolerance import Tolerance
 
     bad = summary["failed"] + summary["unknown"]
     allowed = Tolerance.of(max_failed_rows, max_failed_ratio).allowed(summary["rows"])

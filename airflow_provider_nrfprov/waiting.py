@@ -12,10 +12,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, from_data
-from airflow_provider_nrfprov.claiming.storage import lines
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.paths import to_path
 from airflow_provider_nrfprov.rendered import listed
+from airflow_provider_nrfprov.storage import lines
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow_provider_nrfprov.api.calls import ProvisioningCalls
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import base_urls
+from airflow_provider_nrfprov.api.service import ProvisioningService
 
 API_KEY = "emulator-key"
 
 
-class _Calls(ProvisioningCalls):
+class _Calls(ProvisioningService):
     def __init__(self, client: ProvisioningClient) -> None:
         self._client = client
 
@@ -21,7 +21,7 @@ class _Calls(ProvisioningCalls):
 
 
 @contextmanager
-def calls_of(url: str) -> Iterator[ProvisioningCalls]:
+def calls_of(url: str) -> Iterator[ProvisioningService]:
     """Give what the hook has, over a client of its own."""
     with ProvisioningClient(API_KEY, urls=base_urls(url)) as client:
         yield _Calls(client)

@@ -12,7 +12,7 @@ from typing import cast
 from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.report import Outcome, write_report
-from airflow_provider_nrfprov.claiming.storage import Folder, PathLike
+from airflow_provider_nrfprov.storage import Folder, PathLike
 from benchmarks.calls import calls_of
 from benchmarks.process import say_peak
 
@@ -26,17 +26,16 @@ def main() -> int:
     parser.add_argument("--max-in-flight", type=int, default=1)
     arguments = parser.parse_args()
     logging.basicConfig(level="INFO", stream=sys.stdout)
-    log = logging.getLogger("claim")
     folder = Folder(cast("PathLike", arguments.folder))
     with calls_of(arguments.url) as calls:
-        job = ClaimJob.plan(cast("PathLike", arguments.claim_file), folder, calls, log)
+        job = ClaimJob.plan(cast("PathLike", arguments.claim_file), folder, calls)
         watch = BulkOpsWatch(job.send(max_in_flight=arguments.max_in_flight))
         while not watch.is_done:
             watch.ask(calls.fetch_bulk_ops_request)
             if not watch.is_done:
                 time.sleep(1)
         summary = write_report(folder, job.settle())
-    log.info("%s", summary)
+    logging.getLogger("claim").info("%s", summary)
     say_peak()
     return 0 if summary.counts[Outcome.CLAIMED] == summary.rows else 1
 

@@ -83,8 +83,8 @@ with DAG(
         import logging
         import uuid
 
-        from airflow_provider_nrfprov.claiming.storage import Folder
         from airflow_provider_nrfprov.paths import to_path
+        from airflow_provider_nrfprov.storage import Folder
 
         def rows(path: str) -> list[dict[str, Any]]:
             with to_path(path).open("r", encoding="utf-8-sig", newline="") as stream:

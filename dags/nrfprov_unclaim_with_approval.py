@@ -65,9 +65,9 @@ if AIRFLOW_V_3_1_PLUS:
         @task
         def settle_list(device_file: str, max_devices: str, report_dir: str) -> dict[str, Any]:
             """Write the list that is approved: what is unclaimed is this one, whatever becomes of the file meanwhile."""
-            from airflow_provider_nrfprov.claiming.storage import Folder
             from airflow_provider_nrfprov.operators.device_selection import select_devices
             from airflow_provider_nrfprov.paths import to_path
+            from airflow_provider_nrfprov.storage import Folder
 
             devices = list(select_devices(device_file=device_file))
             if not 1 <= len(devices) <= int(max_devices):

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from airflow_provider_nrfprov.api.calls import ProvisioningCalls
 from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.claiming.storage import Folder
+from airflow_provider_nrfprov.api.service import ProvisioningService
+from airflow_provider_nrfprov.storage import Folder
 
 
 class Killed(BaseException):
@@ -75,7 +75,7 @@ class MortalFolder(Folder):
         self._fate.strike()
 
 
-class MortalService(ProvisioningCalls):
+class MortalService(ProvisioningService):
     """The service's calls; before and after each the worker may die."""
 
     def __init__(self, client: ProvisioningClient, fate: Fate) -> None:

@@ -19,7 +19,9 @@ from reliability.scenario import scenario
 
 def run_seeds(seeds: Iterable[int]) -> list[Verdict]:
     """Run seeds one after the other, in this process."""
-    logging.getLogger("reliability").setLevel(logging.CRITICAL)
+    logger = logging.getLogger("airflow_provider_nrfprov")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="nrfprov-reliability-"))
     verdicts = []
     try:
@@ -28,6 +30,7 @@ def run_seeds(seeds: Iterable[int]) -> list[Verdict]:
                 verdicts.append(run(scenario(seed), here))
                 shutil.rmtree(folder / str(seed))
     finally:
+        logger.setLevel(level)
         shutil.rmtree(folder, ignore_errors=True)
     return verdicts
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import shutil
 import time
@@ -30,8 +29,6 @@ from reliability.scenario import Scenario
 MOST_TRIES = 60
 OUR_KEY, THEIR_KEY = "emulator-key", "other-team-key"
 _RETRY = Retry(attempts=3, first_wait=0.001, longest_wait=0.002, deadline=5.0)
-
-_log = logging.getLogger("reliability")
 
 
 class Clock:
@@ -136,7 +133,6 @@ def _try(scenario: Scenario, world: World, folder: Path, fate: Fate, verdict: Ve
                 to_path(str(folder / "shift.csv")),
                 report_folder,
                 service,
-                _log,
                 rows_per_request=scenario.rows_per_request,
                 second_place=MortalSecondPlace(world.kept, fate) if scenario.second_place else None,
             )

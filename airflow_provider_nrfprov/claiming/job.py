@@ -8,10 +8,11 @@ its devices are ours, and only the others are sent again.
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import pendulum
 
@@ -27,15 +28,18 @@ from airflow_provider_nrfprov.claiming.claim_file import (
     read_rows,
     to_csv,
 )
-from airflow_provider_nrfprov.claiming.in_flight import in_flight
 from airflow_provider_nrfprov.claiming.ledger import Entry, Ledger, NotOurTurnError, Plan, SecondPlace
-from airflow_provider_nrfprov.claiming.logger import Logger
 from airflow_provider_nrfprov.claiming.preflight import Inspection, inspect
 from airflow_provider_nrfprov.claiming.recovery import find_lost_operation
 from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome
-from airflow_provider_nrfprov.claiming.service import Service
 from airflow_provider_nrfprov.claiming.settlement import not_claimed, settle_chunk
-from airflow_provider_nrfprov.claiming.storage import Folder, PathLike
+from airflow_provider_nrfprov.ordered_map import ordered_map
+from airflow_provider_nrfprov.storage import Folder, PathLike
+
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.api.service import ProvisioningService
+
+_log = logging.getLogger(__name__)
 
 _LOOK_AGAIN_SECONDS = 0.5
 _REFUSED_AS_A_WHOLE = {400, 409, 413, 422}
@@ -51,12 +55,11 @@ class ClaimJob:
     """
 
     def __init__(
-        self, claim_file: PathLike, ledger: Ledger, service: Service, log: Logger, *, patience: float = 0.0
+        self, claim_file: PathLike, ledger: Ledger, service: ProvisioningService, *, patience: float = 0.0
     ) -> None:
         self._claim_file = claim_file
         self._ledger = ledger
         self._service = service
-        self._log = log
         self._patience = patience
         self._stopped = False
         self.operations: list[str] = []
@@ -67,8 +70,7 @@ class ClaimJob:
         cls,
         claim_file: PathLike,
         folder: Folder,
-        service: Service,
-        log: Logger,
+        service: ProvisioningService,
         *,
         tags: Iterable[str] = (),
         rows_per_request: int = MAX_ROWS_PER_REQUEST,
@@ -92,8 +94,8 @@ class ClaimJob:
         digest = digest_of(claim_file, checked, rows_per_request)
         plan = Plan(str(claim_file), digest, checked, rows_per_request)
         ledger = Ledger(folder, plan, second_place)
-        job = cls(claim_file, ledger, service, log, patience=patience)
-        log.info("%s: %s", claim_file, ledger.begin())
+        job = cls(claim_file, ledger, service, patience=patience)
+        _log.info("%s: %s", claim_file, ledger.begin())
         return job
 
     @property
@@ -119,11 +121,11 @@ class ClaimJob:
         operations: list[str] = []
         started, sent = time.monotonic(), 0
         sendable = (chunk for chunk in self._chunks() if chunk.sendable)
-        for chunk, entry in in_flight(self._send, sendable, max_in_flight):
+        for chunk, entry in ordered_map(self._send, sendable, max_in_flight):
             sent += len(chunk.sendable)
             if entry.bulk_ops_request_id:
                 operations.append(entry.bulk_ops_request_id)
-            self._log.info(
+            _log.info(
                 "chunk %d: %s rows, %s; %s rows sent so far, %s rows/s",
                 chunk.number,
                 f"{len(chunk.sendable):,}",
@@ -155,7 +157,7 @@ class ClaimJob:
             entry = self._ledger.entry(chunk.number)
             if entry is not None and entry.bulk_ops_request_id:
                 self.operations.append(entry.bulk_ops_request_id)
-            outcomes = settle_chunk(chunk.sendable, entry, self._service, self._log)
+            outcomes = settle_chunk(chunk.sendable, entry, self._service)
             yield from outcomes if len(outcomes) == len(chunk.rows) else _with_rejected(chunk, outcomes)
 
     def _chunks(self) -> Iterator[Chunk]:
@@ -168,7 +170,7 @@ class ClaimJob:
         if entry is not None and entry.is_settled:
             return entry
         if entry is not None and not entry.nothing_done:
-            self._log.info("chunk %d was sent before and its answer is not known", chunk.number)
+            _log.info("chunk %d was sent before and its answer is not known", chunk.number)
             entry = self._wait_for_answer(chunk, entry)
             return entry if entry.is_settled else self._send_missing(chunk, entry)
         self._require_turn()
@@ -178,7 +180,7 @@ class ClaimJob:
         except NrfProvError as error:
             if nothing_was_done(error):
                 raise
-            self._log.warning("chunk %d: no usable answer (%s)", chunk.number, error)
+            _log.warning("chunk %d: no usable answer (%s)", chunk.number, error)
             return self._send_missing(chunk, entry)
 
     def _require_turn(self) -> None:
@@ -199,14 +201,14 @@ class ClaimJob:
         """After a lost answer: find the operation that it told of, or send again what is not ours."""
         adopted = find_lost_operation(chunk.sendable, entry, self._service)
         if adopted is not None:
-            self._log.info(
+            _log.info(
                 "chunk %d: its answer told of bulk operation %s", chunk.number, adopted.bulk_ops_request_id
             )
             return self._ledger.write(chunk.number, adopted)
         rows = chunk.sendable
         ours = self._service.find_claimed_devices([_device_id(row) for row in rows])
         missing = tuple(position for position, row in enumerate(rows) if row.device_id not in ours)
-        self._log.info("chunk %d: %d of %d devices are ours", chunk.number, len(ours), len(rows))
+        _log.info("chunk %d: %d of %d devices are ours", chunk.number, len(ours), len(rows))
         self._require_turn()
         entry = self._ledger.about_to_send(chunk.number, positions=missing)
         if not missing:

@@ -19,7 +19,7 @@ from typing import Protocol
 import pendulum
 
 from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
-from airflow_provider_nrfprov.claiming.storage import Folder
+from airflow_provider_nrfprov.storage import Folder
 
 _PLAN = "plan.json"
 _TURN = "turn.txt"

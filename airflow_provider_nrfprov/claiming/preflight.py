@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from airflow_provider_nrfprov.api.models import ClaimedDevice, DryRun
 from airflow_provider_nrfprov.claiming.claim_file import Row
 from airflow_provider_nrfprov.claiming.report import SHOWN_EXAMPLES
 
-
-class DryRuns(Protocol):
-    """What the look asks of the service; the provider's hook is one."""
-
-    def dry_run_claim(self, claim_token: str) -> DryRun:
-        """Ask whether a device could be claimed."""
-        ...
-
-    def find_claimed_devices(self, device_ids: Collection[str]) -> dict[str, ClaimedDevice]:
-        """Find which of these devices are ours."""
-        ...
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.api.service import ProvisioningService
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +47,7 @@ def inspect(rows: Iterable[Row], sample_size: int = 0, seed: str = "") -> Inspec
     return Inspection(count, count - sendable, tuple(examples), tuple(sorted(sample)))
 
 
-def refusals(rows: Iterable[Row], service: DryRuns) -> list[str]:
+def refusals(rows: Iterable[Row], service: ProvisioningService) -> list[str]:
     """Ask the service for each row whether it could be claimed (``dryrun``); give those that could not.
 
     A device that is ours already is no refusal.

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pendulum
 
@@ -18,8 +19,10 @@ from airflow_provider_nrfprov.api.models import BulkOpsRequest
 from airflow_provider_nrfprov.api.waiting import is_transient
 from airflow_provider_nrfprov.claiming.claim_file import Row
 from airflow_provider_nrfprov.claiming.ledger import Entry
-from airflow_provider_nrfprov.claiming.service import Service
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
+
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.api.service import ProvisioningService
 
 CLOCK_SKEW = pendulum.duration(minutes=5)
 """How far the service's clock may be from ours."""
@@ -30,7 +33,7 @@ class UnsettledError(NrfProvError):
     """An operation may hold the rows whose answer was lost; asking later will tell."""
 
 
-def find_lost_operation(rows: Sequence[Row], entry: Entry, service: Service) -> Entry | None:
+def find_lost_operation(rows: Sequence[Row], entry: Entry, service: ProvisioningService) -> Entry | None:
     """Give the entry as it would be had the answer come, ``None`` if no operation was started.
 
     :param rows: the chunk's sendable rows.
@@ -54,7 +57,7 @@ def find_lost_operation(rows: Sequence[Row], entry: Entry, service: Service) -> 
 
 
 def _positions(
-    operation: BulkOpsRequest, position_of: Mapping[str | None, int], service: Service
+    operation: BulkOpsRequest, position_of: Mapping[str | None, int], service: ProvisioningService
 ) -> tuple[int, ...]:
     """Give the rows of ours that an operation holds, in its order; none if it holds any other."""
     try:

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from airflow_provider_nrfprov.claiming.claim_file import Row, Verdict, to_csv
-from airflow_provider_nrfprov.claiming.storage import Folder
+from airflow_provider_nrfprov.storage import Folder
 
 REPORT = "report.csv"
 FAILED_ROWS = "failed_rows.csv"

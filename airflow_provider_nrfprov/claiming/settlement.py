@@ -7,8 +7,10 @@ decides. FAILED does not mean that nothing was done.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pendulum
 
@@ -23,11 +25,14 @@ from airflow_provider_nrfprov.api.models import (
 )
 from airflow_provider_nrfprov.claiming.claim_file import Row
 from airflow_provider_nrfprov.claiming.ledger import Entry
-from airflow_provider_nrfprov.claiming.logger import Logger
 from airflow_provider_nrfprov.claiming.recovery import CLOCK_SKEW
 from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome
-from airflow_provider_nrfprov.claiming.service import Service
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
+
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.api.service import ProvisioningService
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +55,14 @@ class _Findings:
     """By position; a row that is not in here is claimed."""
 
 
-def settle_chunk(rows: Sequence[Row], entry: Entry | None, service: Service, log: Logger) -> list[RowOutcome]:
+def settle_chunk(rows: Sequence[Row], entry: Entry | None, service: ProvisioningService) -> list[RowOutcome]:
     """Give the outcome of each of a chunk's sendable rows, in their order.
 
     :param entry: what the ledger knows of the chunk; ``None`` if it was never about to be sent.
     """
     if entry is None or entry.nothing_done:
         return [RowOutcome(row, Outcome.FAILED, "not_sent", "never sent") for row in rows]
-    findings = _find(rows, entry, service, log)
+    findings = _find(rows, entry, service)
     if not findings.doubts:
         status, operation_id = findings.status, entry.bulk_ops_request_id
         return [RowOutcome(row, Outcome.CLAIMED, status, "", operation_id) for row in rows]
@@ -113,12 +118,12 @@ def _by_place(numbered: Iterable[FailedClaim], missing: set[int]) -> dict[int, s
     return {row - fitting[0]: message for row, message in words.items()}
 
 
-def _find(rows: Sequence[Row], entry: Entry, service: Service, log: Logger) -> _Findings:
+def _find(rows: Sequence[Row], entry: Entry, service: ProvisioningService) -> _Findings:
     if entry.status is None:
         return _Findings("", dict.fromkeys(range(len(rows)), _Doubt("its answer was lost", final=False)))
     sent = range(len(rows)) if entry.sent is None else entry.sent
     if entry.bulk_ops_request_id:
-        findings = _of_operation(entry.bulk_ops_request_id, sent, service, log)
+        findings = _of_operation(entry.bulk_ops_request_id, sent, service)
     else:
         findings = _Findings(
             str(entry.status),
@@ -129,7 +134,7 @@ def _find(rows: Sequence[Row], entry: Entry, service: Service, log: Logger) -> _
     return _Findings(findings.status, {**dict.fromkeys(found, _Doubt()), **findings.doubts})
 
 
-def _of_operation(operation_id: str, sent: Sequence[int], service: Service, log: Logger) -> _Findings:
+def _of_operation(operation_id: str, sent: Sequence[int], service: ProvisioningService) -> _Findings:
     try:
         operation = service.fetch_bulk_ops_request(operation_id)
     except NrfProvError as error:
@@ -140,7 +145,7 @@ def _of_operation(operation_id: str, sent: Sequence[int], service: Service, log:
     if operation.status != FAILED:
         words = f"bulk operation {operation_id} is {operation.status}"
         return _Findings(operation.status, dict.fromkeys(sent, _Doubt(words, final=False)))
-    summary = _error_summary(operation, service, log)
+    summary = _error_summary(operation, service)
     general = (
         "; ".join(summary.others) or f"bulk operation {operation_id} is FAILED and does not name this row"
     )
@@ -151,18 +156,18 @@ def _of_operation(operation_id: str, sent: Sequence[int], service: Service, log:
     return _Findings(FAILED, doubts)
 
 
-def _error_summary(operation: BulkOpsRequest, service: Service, log: Logger) -> ErrorSummary:
+def _error_summary(operation: BulkOpsRequest, service: ProvisioningService) -> ErrorSummary:
     try:
         return service.fetch_error_summary(operation)
     except NrfProvError as error:
-        log.warning("the error summary of bulk operation %s cannot be had: %s", operation.id, error)
+        _log.warning("the error summary of bulk operation %s cannot be had: %s", operation.id, error)
         return ErrorSummary(
             others=(f"bulk operation {operation.id} is FAILED; its error summary cannot be had",)
         )
 
 
 def _ours(
-    rows: Sequence[Row], doubts: Mapping[int, _Doubt], service: Service
+    rows: Sequence[Row], doubts: Mapping[int, _Doubt], service: ProvisioningService
 ) -> tuple[Mapping[str, ClaimedDevice], str]:
     """Ask which of the doubtful devices are ours; if that can't be asked, say why."""
     try:

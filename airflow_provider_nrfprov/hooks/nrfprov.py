@@ -6,16 +6,16 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_nrfprov.api.calls import ProvisioningCalls
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.errors import ConfigurationError
 from airflow_provider_nrfprov.api.retry import NEVER, Retry
+from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.hooks.connection import client_from, urls_of
 from airflow_provider_nrfprov.hooks.trial import try_out
 
 
-class NrfProvHook(ProvisioningCalls, BaseHook):
-    """Wraps the API of nRF Cloud's Provisioning Service; its calls are those of ``ProvisioningCalls``.
+class NrfProvHook(ProvisioningService, BaseHook):
+    """Wraps the API of nRF Cloud's Provisioning Service; its calls are those of ``ProvisioningService``.
 
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``; its password is the API key.
     :param retry: how long a call is tried that may be sent again: by default six times within two minutes.

@@ -23,7 +23,7 @@ class _BlockingOperator(ManyDevicesOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Bring all the devices to what they shall be."""
-        from airflow_provider_nrfprov.claiming.blocking import BlockAction
+        from airflow_provider_nrfprov.fleet.actions import BlockAction
 
         selection = self._select()
         if self.tag is not None and not selection:

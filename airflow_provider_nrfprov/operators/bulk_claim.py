@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
     from airflow_provider_nrfprov.claiming.job import ClaimJob
     from airflow_provider_nrfprov.claiming.report import Summary
-    from airflow_provider_nrfprov.claiming.tolerance import Tolerance
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+    from airflow_provider_nrfprov.tolerance import Tolerance
 
 PATIENCE = 15.0
 """Seconds. So long may a try go on after Airflow began the next: it notices at a heartbeat (every 5 s), is then
@@ -61,13 +61,13 @@ class _ClaimReporting(BaseOperator):
         from airflow_provider_nrfprov.claiming.job import ClaimJob
         from airflow_provider_nrfprov.claiming.ledger import Ledger
         from airflow_provider_nrfprov.claiming.report import write_report
-        from airflow_provider_nrfprov.claiming.storage import Folder
         from airflow_provider_nrfprov.paths import to_path
+        from airflow_provider_nrfprov.storage import Folder
         from airflow_provider_nrfprov.task_state import second_place
 
         folder = Folder(to_path(report_dir))
         ledger = Ledger.reopen(folder, second_place(context))
-        job = ClaimJob(to_path(ledger.plan.claim_file), ledger, self._hook(), self.log)
+        job = ClaimJob(to_path(ledger.plan.claim_file), ledger, self._hook())
         self.log.info("finding out what became of each row")
         summary = write_report(folder, job.settle())
         self.log.info("%s; report: %s", summary, summary.report)
@@ -98,7 +98,7 @@ class _ClaimReporting(BaseOperator):
         return summary.as_dict()
 
     def _tolerance(self) -> Tolerance:
-        from airflow_provider_nrfprov.claiming.tolerance import Tolerance
+        from airflow_provider_nrfprov.tolerance import Tolerance
 
         return Tolerance.of(self.max_failed_rows, self.max_failed_ratio)
 
@@ -203,9 +203,9 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     def execute(self, context: Context) -> dict[str, Any]:
         """Send what is not sent yet; then wait, defer, or leave the waiting to others."""
         from airflow_provider_nrfprov.claiming.job import ClaimJob
-        from airflow_provider_nrfprov.claiming.storage import Folder
         from airflow_provider_nrfprov.paths import to_path
         from airflow_provider_nrfprov.rendered import listed
+        from airflow_provider_nrfprov.storage import Folder
         from airflow_provider_nrfprov.task_state import second_place
 
         self._check_arguments()
@@ -218,7 +218,6 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
             to_path(self.claim_file),
             folder,
             hook,
-            self.log,
             tags=listed(self.tags),
             rows_per_request=self.rows_per_request,
             second_place=second_place(context),

@@ -60,7 +60,7 @@ class NrfProvClaimDeviceOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Claim the device, or ask whether it could be."""
         from airflow_provider_nrfprov.claiming.claim_file import check_tags
-        from airflow_provider_nrfprov.claiming.single import claim_once
+        from airflow_provider_nrfprov.claiming.claim_one import claim_once
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
         from airflow_provider_nrfprov.rendered import flag, listed
 
@@ -68,7 +68,7 @@ class NrfProvClaimDeviceOperator(BaseOperator):
         hook = NrfProvHook(self.nrfprov_conn_id)
         if flag(self.only_ask):
             return self._ask(hook, claim_token)
-        device = claim_once(hook, claim_token, check_tags(listed(self.tags)), self.log)
+        device = claim_once(hook, claim_token, check_tags(listed(self.tags)))
         self.log.info("claimed device %s (%s, IMEI %s)", device.id, device.device_type, device.imei)
         return device.as_dict()
 

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from airflow_provider_nrfprov.claiming.storage import lines
 from airflow_provider_nrfprov.paths import to_path
 from airflow_provider_nrfprov.rendered import listed
+from airflow_provider_nrfprov.storage import lines
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.models import ClaimedDevice
-    from airflow_provider_nrfprov.claiming.logger import Logger
+    from airflow_provider_nrfprov.api.service import ProvisioningService
 
+_log = logging.getLogger(__name__)
 _UUID_BYTES = 16
-
-
-class DeviceList(Protocol):
-    """What a selection by tag asks of the service; the provider's hook is one."""
-
-    def list_claimed_devices(self, *, tag: str) -> Iterator[ClaimedDevice]:
-        """Yield the claimed devices that have a tag, and no others whatever the service lists."""
-        ...
 
 
 class Selection(Collection[str]):
@@ -83,14 +77,14 @@ def select_devices(
     return Selection(listed(device_ids))
 
 
-def select_tagged(service: DeviceList, tag: str, log: Logger) -> Selection:
+def select_tagged(service: ProvisioningService, tag: str) -> Selection:
     """Select all claimed devices that have a tag, as they are now.
 
     The whole list is read before anything is done to its devices: what is done may change it.
 
     :raises NrfProvError: if the service cannot be asked.
     """
-    from airflow_provider_nrfprov.claiming.many_devices import DEVICES_LOOKED_UP_AT_ONCE
+    from airflow_provider_nrfprov.fleet.engine import DEVICES_LOOKED_UP_AT_ONCE
 
     known: dict[str, ClaimedDevice] = {}
 
@@ -104,7 +98,7 @@ def select_tagged(service: DeviceList, tag: str, log: Logger) -> Selection:
     selection = Selection(having_it(), f"tag {tag}")
     if len(known) <= DEVICES_LOOKED_UP_AT_ONCE:
         selection.known = known
-    log.info("%s claimed devices have the tag %r", f"{len(selection):,}", tag)
+    _log.info("%s claimed devices have the tag %r", f"{len(selection):,}", tag)
     return selection
 
 
@@ -126,8 +120,8 @@ def check_one_way(**ways: object) -> None:
 
 
 def _of_report(path: str) -> Selection:
-    from airflow_provider_nrfprov.claiming.many_devices import DeviceOutcome
     from airflow_provider_nrfprov.claiming.report import Outcome, read_device_ids
+    from airflow_provider_nrfprov.fleet.engine import DeviceOutcome
 
     ours = (Outcome.CLAIMED, Outcome.ALREADY_CLAIMED, DeviceOutcome.DONE, DeviceOutcome.UNCHANGED)
     with to_path(path).open("r", encoding="utf-8", newline="") as stream:

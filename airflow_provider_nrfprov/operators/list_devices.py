@@ -109,8 +109,8 @@ class NrfProvListDevicesOperator(BaseOperator):
         return ids
 
     def _write(self, devices: Iterable[ClaimedDevice], output: str) -> dict[str, Any]:
-        from airflow_provider_nrfprov.claiming.storage import Folder
         from airflow_provider_nrfprov.paths import folder_and_name, to_path
+        from airflow_provider_nrfprov.storage import Folder
 
         parent, name = folder_and_name(output)
         write = _write_ids if name.endswith(".txt") else _write_csv

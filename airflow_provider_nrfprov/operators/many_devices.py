@@ -14,8 +14,8 @@ from airflow_provider_nrfprov.retries import set_default_retry_policy
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_nrfprov.claiming.device_job import DeviceJob, JobEnd
-    from airflow_provider_nrfprov.claiming.many_devices import Action, Stop
+    from airflow_provider_nrfprov.fleet.engine import Action, Stop
+    from airflow_provider_nrfprov.fleet.job import DeviceJob, JobEnd
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
     from airflow_provider_nrfprov.operators.device_selection import Selection
 
@@ -99,7 +99,7 @@ class ManyDevicesOperator(BaseOperator):
         )
         if self.tag is not None:
             # A DAG that renders native objects makes a number of a tag of digits.
-            return select_tagged(self._hook(), str(self.tag), self.log)
+            return select_tagged(self._hook(), str(self.tag))
         return select_devices(device_ids=self.device_ids, report=self.report, device_file=self.device_file)
 
     def _run(self, action: Action, selection: Selection, context: Context, *options: str) -> dict[str, Any]:
@@ -107,11 +107,11 @@ class ManyDevicesOperator(BaseOperator):
 
         :param options: what tells the action from others of its name.
         """
-        from airflow_provider_nrfprov.claiming.device_job import DeviceJob
-        from airflow_provider_nrfprov.claiming.many_devices import Stop
-        from airflow_provider_nrfprov.claiming.storage import Folder
-        from airflow_provider_nrfprov.claiming.tolerance import most
+        from airflow_provider_nrfprov.fleet.engine import Stop
+        from airflow_provider_nrfprov.fleet.job import DeviceJob
         from airflow_provider_nrfprov.paths import to_path
+        from airflow_provider_nrfprov.storage import Folder
+        from airflow_provider_nrfprov.tolerance import most
 
         # Said before anything is done, not after.
         allowed = most("max_failed", self.max_failed)
@@ -122,7 +122,6 @@ class ManyDevicesOperator(BaseOperator):
             self._verb,
             action,
             selection,
-            self.log,
             folder=Folder(to_path(self.report_dir)) if self.report_dir else None,
             work=(selection.name, self.dag_id, self.task_id, str(map_index), str(run_id), *options),
             max_in_flight=int(self.max_in_flight),
@@ -140,12 +139,12 @@ class ManyDevicesOperator(BaseOperator):
             self._stop = None
 
     def _judge(self, job: DeviceJob, end: JobEnd, allowed: int | None) -> dict[str, Any]:
-        from airflow_provider_nrfprov.claiming.many_devices import DeviceOutcome
         from airflow_provider_nrfprov.exceptions import (
             DevicesFailedError,
             DevicesNotTriedError,
             DevicesRefusedError,
         )
+        from airflow_provider_nrfprov.fleet.engine import DeviceOutcome
 
         tally, report = end.tally, end.paths.get("report")
         where = f" Report: {report}" if report else ""

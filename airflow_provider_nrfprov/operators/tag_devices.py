@@ -55,7 +55,7 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Tag the devices."""
         from airflow_provider_nrfprov.claiming.claim_file import check_tags
-        from airflow_provider_nrfprov.claiming.tagging import TagAction, TagMode
+        from airflow_provider_nrfprov.fleet.actions import TagAction, TagMode
         from airflow_provider_nrfprov.rendered import listed
 
         tags, mode = check_tags(listed(self.tags)), TagMode(self.mode)

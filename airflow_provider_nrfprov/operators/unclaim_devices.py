@@ -42,7 +42,7 @@ class NrfProvUnclaimDevicesOperator(ManyDevicesOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Unclaim the devices."""
-        from airflow_provider_nrfprov.claiming.unclaiming import UnclaimAction
+        from airflow_provider_nrfprov.fleet.actions import UnclaimAction
 
         selection = self._guarded_selection()
         counts = self._run(UnclaimAction(self._hook()), selection, context)

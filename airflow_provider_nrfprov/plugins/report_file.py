@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
 
-from airflow_provider_nrfprov.claiming import device_report
 from airflow_provider_nrfprov.claiming import report as claim_report
-from airflow_provider_nrfprov.claiming.many_devices import SETTLED
 from airflow_provider_nrfprov.claiming.report import REPORT, Outcome
+from airflow_provider_nrfprov.fleet import report as device_report
+from airflow_provider_nrfprov.fleet.engine import SETTLED
 from airflow_provider_nrfprov.paths import to_path
 
 SHOWN_ROWS = 500

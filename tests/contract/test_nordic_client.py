@@ -13,10 +13,10 @@ from dataclasses import replace
 import pytest
 from nrfcloud_utils import claim_devices, modem_credentials_parser, nrf_cloud_diap
 
-from airflow_provider_nrfprov.api.calls import ProvisioningCalls
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.retry import NEVER
+from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.emulator.mint import attestation_rows, write
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices, mint_keygen, mint_token
@@ -47,7 +47,7 @@ def root_logger_as_before() -> Iterator[None]:
     root.handlers[:] = handlers
 
 
-class OurCalls(ProvisioningCalls):
+class OurCalls(ProvisioningService):
     """Our calls, without Airflow."""
 
     def __init__(self, url: str) -> None:

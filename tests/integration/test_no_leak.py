@@ -217,7 +217,8 @@ def assert_the_search_saw(the_run: Run, places: dict[str, str], *, deferred: boo
     assert str(the_run.home / "reports") in places["table rendered_task_instance_fields"]
     assert str(the_run.home / "reports") in places["table xcom"]
     assert the_run.emulator.url in places["Python's log"]
-    assert "rows sent so far" in places["stdout and stderr"]
+    assert "rows sent so far" in places["Python's log"]
+    assert the_run.emulator.url in places["stdout and stderr"]
     assert ('"status"' in places["triggers and events"]) is deferred
     assert sum(len(text) for text in places.values()) > 100_000
 

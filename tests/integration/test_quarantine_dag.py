@@ -26,7 +26,7 @@ def statuses(emulator) -> Counter[str]:
 
 
 def test_blocks_and_marks_a_lot_and_nothing_else_and_may_be_run_again(
-    load_dag, connect, emulator, tmp_path, capfd
+    load_dag, connect, emulator, tmp_path, caplog
 ):
     connect(emulator.url)
     lot = claimed(emulator, 120, tags=("lot=7",), seed="lot")
@@ -42,7 +42,7 @@ def test_blocks_and_marks_a_lot_and_nothing_else_and_may_be_run_again(
         assert [(row["device_id"], row["outcome"]) for row in csv.DictReader(stream)] == [
             (i, "done") for i in lot
         ]
-    assert "block: 120 of 120 devices: 120 done, 0 unchanged, 0 failed" in "".join(capfd.readouterr())
+    assert "block: 120 of 120 devices: 120 done, 0 unchanged, 0 failed" in caplog.text
     before = emulator.service.request_counts()
     state, tasks = run(load_dag("nrfprov_quarantine"), {**conf, "mark": None})
     assert state == "success", tasks

@@ -158,7 +158,7 @@ class ClaimMachine(RuleBasedStateMachine):
             service, folder = MortalService(client, fate), MortalFolder(self.folder / name, fate)
             try:
                 job = ClaimJob.plan(
-                    to_path(str(self.folder / "shift.csv")), folder, service, LOG,
+                    to_path(str(self.folder / "shift.csv")), folder, service,
                     rows_per_request=self.scenario.rows_per_request,
                 )  # fmt: skip
                 try:
@@ -172,18 +172,6 @@ class ClaimMachine(RuleBasedStateMachine):
         wrong = list(faults_of_report(self.scenario, read_report(self.folder / name), self.world.service))
         assert not wrong, wrong
         return error is None
-
-
-class Silent:
-    """Takes log lines and drops them."""
-
-    def info(self, message, /, *args):
-        pass
-
-    warning = info
-
-
-LOG = Silent()
 
 
 @pytest.mark.slow

@@ -15,7 +15,6 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, UnauthorizedError
-from airflow_provider_nrfprov.claiming import device_record
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.server import Emulator
 from airflow_provider_nrfprov.emulator.signing import mint_devices
@@ -25,6 +24,7 @@ from airflow_provider_nrfprov.exceptions import (
     DevicesRefusedError,
     UnclaimRefusedError,
 )
+from airflow_provider_nrfprov.fleet import record as device_record
 from airflow_provider_nrfprov.operators.block_devices import (
     NrfProvBlockDevicesOperator,
     NrfProvUnblockDevicesOperator,

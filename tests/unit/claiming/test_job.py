@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import stat
 from collections import Counter
 from pathlib import Path
@@ -19,13 +18,11 @@ from airflow_provider_nrfprov.claiming.claim_file import ClaimFileError, read_ro
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.ledger import Ledger
 from airflow_provider_nrfprov.claiming.report import Outcome, Summary, write_report
-from airflow_provider_nrfprov.claiming.storage import Folder
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-
-LOG = logging.getLogger(__name__)
+from airflow_provider_nrfprov.storage import Folder
 
 
 class LosingHook(NrfProvHook):
@@ -51,7 +48,7 @@ class Desk:
         self.hook = hook
 
     def plan(self, **arguments) -> ClaimJob:
-        return ClaimJob.plan(self.claim_file, self.folder, self.hook, LOG, **arguments)
+        return ClaimJob.plan(self.claim_file, self.folder, self.hook, **arguments)
 
     def run(self, **arguments) -> Summary:
         job = self.plan(**arguments)

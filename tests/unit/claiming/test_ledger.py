@@ -12,9 +12,9 @@ import pytest
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.ledger import Entry, Ledger, Plan
 from airflow_provider_nrfprov.claiming.report import Outcome, write_report
-from airflow_provider_nrfprov.claiming.storage import Folder
 from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+from airflow_provider_nrfprov.storage import Folder
 from airflow_provider_nrfprov.task_state import second_place
 
 PLAN = Plan("shift.csv", "d" * 64)
@@ -116,13 +116,13 @@ def test_airflow_before_3_3_has_no_second_place():
 def test_a_lost_folder_sends_nothing_again(tmp_path, connect, emulator, contract, max_in_flight):
     emulator.reset(contract=contract, bulk_seconds=0.0)
     connect(emulator.url)
-    claim_file, texts, log = tmp_path / "shift.csv", Texts(), logging.getLogger(__name__)
+    claim_file, texts = tmp_path / "shift.csv", Texts()
     claim_file.write_text("\n".join(device.token for device in mint_devices(20, seed=3)))
 
     def job(worker: str) -> tuple[Folder, ClaimJob]:
         folder = Folder(tmp_path / worker)
         return folder, ClaimJob.plan(
-            claim_file, folder, NrfProvHook(), log, rows_per_request=3, second_place=texts
+            claim_file, folder, NrfProvHook(), rows_per_request=3, second_place=texts
         )
 
     first = job("a")[1].send(max_in_flight=max_in_flight)

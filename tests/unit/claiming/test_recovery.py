@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.recovery import UnsettledError
 from airflow_provider_nrfprov.claiming.report import Outcome, write_report
-from airflow_provider_nrfprov.claiming.storage import Folder
 from airflow_provider_nrfprov.emulator.faults import DropAfter, HtmlBefore, Refuse
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+from airflow_provider_nrfprov.storage import Folder
 
 OURS, THEIRS = mint_devices(2, seed="recovery")
 DOWNLOAD = "DownloadBulkOpsData"
@@ -33,7 +31,7 @@ def lost(connect, tmp_path):
 
 def plan(tmp_path):
     folder = Folder(tmp_path / "report")
-    return folder, ClaimJob.plan(tmp_path / "shift.csv", folder, NrfProvHook(), logging.getLogger(__name__))
+    return folder, ClaimJob.plan(tmp_path / "shift.csv", folder, NrfProvHook())
 
 
 @pytest.mark.parametrize(

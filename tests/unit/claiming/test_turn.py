@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from pathlib import Path
@@ -11,12 +10,10 @@ import pytest
 
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.ledger import NotOurTurnError
-from airflow_provider_nrfprov.claiming.storage import Folder
 from airflow_provider_nrfprov.emulator.faults import Slow
 from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-
-LOG = logging.getLogger(__name__)
+from airflow_provider_nrfprov.storage import Folder
 
 
 class WatchedHook(NrfProvHook):
@@ -42,7 +39,7 @@ def claim_file(tmp_path: Path) -> Path:
 
 def plan(claim_file: Path, hook: NrfProvHook, patience: float = 0.0) -> ClaimJob:
     folder = Folder(claim_file.parent / "report")
-    return ClaimJob.plan(claim_file, folder, hook, LOG, rows_per_request=5, patience=patience)
+    return ClaimJob.plan(claim_file, folder, hook, rows_per_request=5, patience=patience)
 
 
 def test_a_try_sends_nothing_more_once_another_has_begun(claim_file, emulator, connect) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_nrfprov.api.calls import ProvisioningCalls
+from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).parents[3]
@@ -46,7 +46,7 @@ def test_a_test_that_is_named_exists(node):
 
 
 def test_every_call_of_the_hook_is_named_and_no_other():
-    calls = {name for name in vars(ProvisioningCalls) if not name.startswith("_")} - NOT_ONE_CALL
+    calls = {name for name in vars(ProvisioningService) if not name.startswith("_")} - NOT_ONE_CALL
     named = {name for row in WHAT for name in re.findall(r"`(\w+)`", row[1])}
     assert named == calls
 

@@ -12,9 +12,9 @@ import tempfile
 from types import TracebackType
 from typing import IO
 
-from airflow_provider_nrfprov.claiming.many_devices import SETTLED, DeviceOutcome, DeviceResult, Tally
 from airflow_provider_nrfprov.claiming.report import REPORT, SUMMARY
-from airflow_provider_nrfprov.claiming.storage import Folder
+from airflow_provider_nrfprov.fleet.engine import SETTLED, DeviceOutcome, DeviceResult, Tally
+from airflow_provider_nrfprov.storage import Folder
 
 FAILED_DEVICES = "failed_devices.txt"
 COLUMNS = ("device_id", "outcome", "status", "message")

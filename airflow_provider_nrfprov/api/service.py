@@ -34,7 +34,7 @@ from airflow_provider_nrfprov.api.redaction import redact
 _log = logging.getLogger(__name__)
 
 
-class ProvisioningCalls:
+class ProvisioningService:
     """The calls; the Airflow hook is one such class, and without Airflow a subclass needs ``get_conn`` only.
 
     Every method raises a subclass of :class:`~airflow_provider_nrfprov.api.errors.NrfProvError`:

@@ -10,7 +10,6 @@ import pendulum
 import pytest
 
 from airflow_provider_nrfprov.api import onboarding
-from airflow_provider_nrfprov.api.calls import ProvisioningCalls
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import (
@@ -21,6 +20,7 @@ from airflow_provider_nrfprov.api.errors import (
     UnavailableError,
 )
 from airflow_provider_nrfprov.api.retry import NEVER, Retry
+from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.clock import ManualClock
@@ -32,7 +32,7 @@ from tests.small_server import QuietHandler, serving
 AGAIN = Retry(attempts=3, first_wait=0.01)
 
 
-class Calls(ProvisioningCalls):
+class Calls(ProvisioningService):
     """The calls over a client of the test's own."""
 
     def __init__(self, service: Emulator | str, retry: Retry = NEVER) -> None:

@@ -20,7 +20,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nrfprov.api.calls import ProvisioningCalls
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import (
@@ -31,30 +30,29 @@ from airflow_provider_nrfprov.api.errors import (
     UnreachableError,
 )
 from airflow_provider_nrfprov.api.retry import NEVER, Retry
-from airflow_provider_nrfprov.claiming import device_record, many_devices
-from airflow_provider_nrfprov.claiming.blocking import BlockAction
-from airflow_provider_nrfprov.claiming.device_job import DeviceJob, JobEnd
-from airflow_provider_nrfprov.claiming.many_devices import (
+from airflow_provider_nrfprov.api.service import ProvisioningService
+from airflow_provider_nrfprov.emulator.accounts import TEAM_A
+from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore, Refuse, Slow
+from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from airflow_provider_nrfprov.fleet import engine as many_devices
+from airflow_provider_nrfprov.fleet import record as device_record
+from airflow_provider_nrfprov.fleet.actions import BlockAction, TagAction, TagMode, UnclaimAction, wanted_tags
+from airflow_provider_nrfprov.fleet.engine import (
     Act,
     DeviceOutcome,
     DeviceResult,
     Stop,
     carry_out,
 )
-from airflow_provider_nrfprov.claiming.storage import Folder
-from airflow_provider_nrfprov.claiming.tagging import TagAction, TagMode, wanted_tags
-from airflow_provider_nrfprov.claiming.unclaiming import UnclaimAction
-from airflow_provider_nrfprov.emulator.accounts import TEAM_A
-from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore, Refuse, Slow
-from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from airflow_provider_nrfprov.fleet.job import DeviceJob, JobEnd
+from airflow_provider_nrfprov.storage import Folder
 from reliability.dying import Killed
 from tests.traffic import Traffic, claimed, only, slow, watched_emulator
 
-log = logging.getLogger(__name__)
 DONE, UNCHANGED, FAILED, NOT_TRIED = DeviceOutcome
 
 
-class Calls(ProvisioningCalls):
+class Calls(ProvisioningService):
     """The calls, over a client of the test's own."""
 
     def __init__(self, emulator: Emulator, *, retry: Retry = NEVER, key: str = "emulator-key") -> None:
@@ -79,7 +77,6 @@ def job(action: Any, ids: Sequence[str], folder: Path | None = None, **settings:
         "block",
         action,
         ids,
-        log,
         folder=Folder(folder) if folder else None,
         **{"work": ("run 1",), **settings},
     )
@@ -406,7 +403,7 @@ def test_another_run_or_action_in_the_same_folder_skips_nothing(emulator, tmp_pa
         job(Dying(block(emulator), 71), ids, tmp_path).run()
     arguments = {"name": "block", "work": ("run 1",), **another}
     again = DeviceJob(
-        arguments["name"], block(emulator), ids, log, folder=Folder(tmp_path), work=arguments["work"]
+        arguments["name"], block(emulator), ids, folder=Folder(tmp_path), work=arguments["work"]
     )
     end = again.run()
     assert sum(counts(end).values()) == 100
@@ -445,24 +442,24 @@ def test_devices_that_are_not_selected_any_more_stay_in_the_report(emulator, tmp
 _VICTIM = """
 import logging, sys
 from pathlib import Path
-from airflow_provider_nrfprov.api.calls import ProvisioningCalls
+from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import base_urls
-from airflow_provider_nrfprov.claiming import device_record
-from airflow_provider_nrfprov.claiming.blocking import BlockAction
-from airflow_provider_nrfprov.claiming.device_job import DeviceJob
-from airflow_provider_nrfprov.claiming.storage import Folder
+from airflow_provider_nrfprov.fleet import record as device_record
+from airflow_provider_nrfprov.fleet.actions import BlockAction
+from airflow_provider_nrfprov.fleet.job import DeviceJob
+from airflow_provider_nrfprov.storage import Folder
 
 device_record._DEVICES = 20
 url, folder = sys.argv[1:]
 
-class Calls(ProvisioningCalls):
+class Calls(ProvisioningService):
     client = ProvisioningClient("emulator-key", urls=base_urls(url))
     def get_conn(self):
         return self.client
 
 ids = Path(folder, "ids.txt").read_text().split()
-job = DeviceJob("block", BlockAction(Calls(), blocked=True), ids, logging.getLogger(), folder=Folder(Path(folder)), work=("1",))
+job = DeviceJob("block", BlockAction(Calls(), blocked=True), ids, folder=Folder(Path(folder)), work=("1",))
 print(job.run().tally)
 """
 

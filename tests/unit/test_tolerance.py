@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_nrfprov.claiming.tolerance import Tolerance
+from airflow_provider_nrfprov.tolerance import Tolerance
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 
-def in_flight(
+def ordered_map(
     work: Callable[[ItemT], ResultT], items: Iterable[ItemT], limit: int, *, ahead: int = 0
 ) -> Generator[tuple[ItemT, ResultT], None, None]:
     """Yield each item with what ``work`` makes of it, in the order of the items.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -21,8 +22,9 @@ from airflow_provider_nrfprov.api.errors import (
     UnavailableError,
     UnreachableError,
 )
-from airflow_provider_nrfprov.claiming.in_flight import in_flight
-from airflow_provider_nrfprov.claiming.logger import Logger
+from airflow_provider_nrfprov.ordered_map import ordered_map
+
+_log = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 8
 """The service's limits are unknown; a 429 slows all requests down together (module ``api.pace``)."""
@@ -169,7 +171,7 @@ def carry_out(
         raise ValueError(f"max_in_flight is {max_in_flight}; it has to be at least 1")
     stop = stop or Stop()
     pieces = _pieces(action, device_ids, done_before or {}, stop)
-    with closing(in_flight(lambda piece: piece(), pieces, max_in_flight, ahead=_AHEAD)) as results:
+    with closing(ordered_map(lambda piece: piece(), pieces, max_in_flight, ahead=_AHEAD)) as results:
         for _, result in results:
             yield result
 
@@ -180,8 +182,7 @@ class Progress:
     :param done_before: devices that an earlier try did; the rate is without them.
     """
 
-    def __init__(self, log: Logger, what: str, total: int, done_before: int = 0) -> None:
-        self._log = log
+    def __init__(self, what: str, total: int, done_before: int = 0) -> None:
         self._what = what
         self._total = total
         self._done_before = done_before
@@ -198,7 +199,7 @@ class Progress:
         """Say how far the work is now."""
         self._said, self._said_devices = time.monotonic(), tally.devices
         rate = max(0, tally.devices - self._done_before) / max(self._said - self._started, 1e-9)
-        self._log.info(
+        _log.info(
             "%s: %s of %s devices: %s; %.0f devices/s",
             self._what, f"{tally.devices:,}", f"{self._total:,}", str(tally), rate,
         )  # fmt: skip

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from airflow_provider_nrfprov.api.errors import NrfProvError
-from airflow_provider_nrfprov.claiming.device_record import DeviceRecord
-from airflow_provider_nrfprov.claiming.device_report import DeviceReport
-from airflow_provider_nrfprov.claiming.logger import Logger
-from airflow_provider_nrfprov.claiming.many_devices import (
+from airflow_provider_nrfprov.fleet.engine import (
     MAX_IN_FLIGHT,
     Action,
     DeviceResult,
@@ -19,7 +17,11 @@ from airflow_provider_nrfprov.claiming.many_devices import (
     Tally,
     carry_out,
 )
-from airflow_provider_nrfprov.claiming.storage import Folder
+from airflow_provider_nrfprov.fleet.record import DeviceRecord
+from airflow_provider_nrfprov.fleet.report import DeviceReport
+from airflow_provider_nrfprov.storage import Folder
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,6 @@ class DeviceJob:
         name: str,
         action: Action,
         device_ids: Collection[str],
-        log: Logger,
         *,
         folder: Folder | None = None,
         work: tuple[str, ...] = (),
@@ -60,7 +61,6 @@ class DeviceJob:
         self._name = name
         self._action = action
         self._device_ids = device_ids
-        self._log = log
         self._folder = folder
         self._record = None if folder is None else DeviceRecord(folder, name, *work)
         self._max_in_flight = max_in_flight
@@ -70,9 +70,9 @@ class DeviceJob:
         """Do it. Nothing is raised for the service's sake."""
         done = self._record.read() if self._record else {}
         if done:
-            self._log.info("resuming: an earlier try did %s devices", f"{len(done):,}")
+            _log.info("resuming: an earlier try did %s devices", f"{len(done):,}")
         tally = Tally()
-        progress = Progress(self._log, self._name, len(self._device_ids), len(done))
+        progress = Progress(self._name, len(self._device_ids), len(done))
         with self._report() as (add, write):
             for result in self._results(done):
                 tally.add(result)

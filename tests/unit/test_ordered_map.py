@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider_nrfprov.claiming.in_flight import in_flight
+from airflow_provider_nrfprov.ordered_map import ordered_map
 
 
 class Work:
@@ -37,7 +37,7 @@ class Work:
 def test_gives_results_in_order_and_keeps_to_the_limit(limit):
     work = Work()
     items = [number for number in range(30) if number != 5]
-    assert list(in_flight(work, items, limit)) == [(number, number * number) for number in items]
+    assert list(ordered_map(work, items, limit)) == [(number, number * number) for number in items]
     assert work.most == limit
 
 
@@ -50,7 +50,7 @@ def test_after_a_failure_nothing_new_is_begun_and_nothing_is_left_running(limit)
             taken.append(number)
             yield number
 
-    results = in_flight(work, items(), limit)
+    results = ordered_map(work, items(), limit)
     found = [next(results) for _ in range(5)]
     with pytest.raises(LookupError, match="five"):
         next(results)
@@ -68,7 +68,7 @@ def test_what_is_behind_the_items_is_read_no_further_than_the_limit():
             taken.append(number)
             yield number
 
-    results = in_flight(lambda item: item, items(), 4)
+    results = ordered_map(lambda item: item, items(), 4)
     next(results)
     assert len(taken) == 5
     results.close()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from airflow_provider_nrfprov.api.errors import (
     ConflictError,
@@ -14,23 +15,15 @@ from airflow_provider_nrfprov.api.errors import (
     UnreadableAnswerError,
 )
 from airflow_provider_nrfprov.api.models import ClaimedDevice
-from airflow_provider_nrfprov.claiming.logger import Logger
 from airflow_provider_nrfprov.claiming.token import decode
 
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.api.service import ProvisioningService
 
-class SingleClaims(Protocol):
-    """What a single claim asks of the service; the provider's hook is one."""
-
-    def claim_device(self, claim_token: str, tags: Sequence[str] = ()) -> ClaimedDevice:
-        """Claim one device."""
-        ...
-
-    def fetch_claimed_device(self, device_id: str) -> ClaimedDevice:
-        """Fetch one of our claimed devices."""
-        ...
+_log = logging.getLogger(__name__)
 
 
-def claim_once(service: SingleClaims, claim_token: str, tags: Sequence[str], log: Logger) -> ClaimedDevice:
+def claim_once(service: ProvisioningService, claim_token: str, tags: Sequence[str]) -> ClaimedDevice:
     """Claim a device unless it is ours already.
 
     After a conflict, or an answer that was lost, the service is asked whether the device is ours.
@@ -47,5 +40,5 @@ def claim_once(service: SingleClaims, claim_token: str, tags: Sequence[str], log
         device = service.fetch_claimed_device(token.device_id)
     except NotFoundError:
         raise refusal from None
-    log.info("device %s is ours: %s", device.id, refusal)
+    _log.info("device %s is ours: %s", device.id, refusal)
     return device

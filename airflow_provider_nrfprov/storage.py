@@ -1,17 +1,20 @@
 """A folder in which a job keeps its files: local, or on an object store.
 
 Works with whatever behaves as :class:`pathlib.Path` does (Airflow's ``ObjectStoragePath`` does).
-A file is whole or not there: locally it is written beside and renamed; an object store shows an
-object only when it is complete.
+A file is whole or absent: it is written elsewhere first, and put in its place once it is complete. So whoever
+dies while writing leaves what stood there before.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, AnyStr, Protocol, TextIO, cast
+from typing import IO, Any, AnyStr, BinaryIO, Protocol, TextIO, cast
 
 _OWNER_ONLY = 0o600
 
@@ -26,7 +29,7 @@ class PathLike(Protocol):
     """The part of :class:`pathlib.Path` that is used here."""
 
     def __truediv__(self, name: str) -> PathLike:
-        """Give the path of something in this folder."""
+        """Return the path of something in this folder."""
         ...
 
     def open(self, mode: str = ..., **kwargs: Any) -> IO[Any]:
@@ -38,7 +41,11 @@ class PathLike(Protocol):
         ...
 
     def iterdir(self) -> Iterator[Any]:
-        """Give the paths of what is in the folder; each has a ``name``."""
+        """Yield the paths of what is in the folder; each has a ``name``."""
+        ...
+
+    def unlink(self, *, missing_ok: bool) -> None:
+        """Remove the file."""
         ...
 
 
@@ -52,55 +59,98 @@ class Folder:
         return str(self.path)
 
     def folder(self, name: str) -> Folder:
-        """Give a folder inside this one."""
+        """Return a folder inside this one."""
         return Folder(self.path / name)
 
     def path_of(self, name: str) -> str:
-        """Give the whole path of a file in here, as text."""
+        """Return the whole path of a file in here, as text."""
         return str(self.path / name)
 
     def names(self) -> set[str]:
-        """Give the names of what is in here; none if the folder is not there."""
+        """Return the names of what is in here; none if the folder is not there."""
         try:
             return {entry.name for entry in self.path.iterdir()}
         except (FileNotFoundError, NotADirectoryError):
             return set()
 
     def read(self, name: str) -> str | None:
-        """Give the text of a file, ``None`` if it is not there."""
+        """Return the text of a file, ``None`` if it is not there. Bytes that are no UTF-8 become U+FFFD."""
+        with self.reading(name) as stream:
+            return None if stream is None else stream.read().decode("utf-8", "replace")
+
+    @contextlib.contextmanager
+    def reading(self, name: str) -> Iterator[BinaryIO | None]:
+        """Open a file for its bytes, ``None`` if it is not there."""
         try:
-            with (self.path / name).open("rb") as stream:
-                return cast("bytes", stream.read()).decode()
+            stream = (self.path / name).open("rb")
         except FileNotFoundError:
-            return None
+            yield None
+            return
+        with stream:
+            yield cast("BinaryIO", stream)
 
     def write(self, name: str, text: str) -> None:
         """Write a file, whole."""
         with self.writing(name) as stream:
             stream.write(text)
 
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.path / name).unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def writing(self, name: str, *, owner_only: bool = False) -> Iterator[TextIO]:
+        """Open a file for writing text; it appears under its name when the block ends without an error.
+
+        Surrogates of bytes that were no UTF-8 are written as those bytes again.
+        """
+        with self.writing_bytes(name, owner_only=owner_only) as raw:
+            text = io.TextIOWrapper(raw, encoding="utf-8", errors="surrogateescape", newline="")
+            yield text
+            text.flush()
+            text.detach()
+
+    @contextlib.contextmanager
+    def writing_bytes(self, name: str, *, owner_only: bool = False) -> Iterator[BinaryIO]:
         """Open a file for writing; it appears under its name when the block ends without an error.
 
-        ``owner_only`` keeps others from reading it where the file system knows owners. Surrogates of
-        bytes that were no UTF-8 are written as those bytes again.
+        :param owner_only: let only its owner read it where the file system knows owners, whatever stood there before.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         target = self.path / name
         # Not Path itself: before Airflow 3 an ObjectStoragePath is one, too.
-        if not isinstance(target, type(Path())):
-            with target.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-                yield cast("TextIO", stream)
-            return
-        beside = target.with_name(f".{name}.{os.getpid()}.part")
-        mode = _OWNER_ONLY if owner_only else 0o666
-        try:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        if isinstance(target, type(Path())):
+            with _beside(target, owner_only=owner_only) as stream:
                 yield stream
-                stream.flush()
-                os.fsync(descriptor)
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
+        else:
+            with _spooled(target) as stream:
+                yield stream
+
+
+@contextlib.contextmanager
+def _beside(target: Path, *, owner_only: bool) -> Iterator[BinaryIO]:
+    """Write a local file under a name that nobody can foresee, and rename it: a link that stands there is replaced."""
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(beside, flags, _OWNER_ONLY if owner_only else 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _spooled(target: Any) -> Iterator[BinaryIO]:
+    """Write an object: to a local file first, which the store is given at one go once it is complete.
+
+    A stream that is closed because its writer died would be kept by most stores, cut off, in the place of the whole one.
+    """
+    with tempfile.NamedTemporaryFile(prefix="nrfprov-") as spool:
+        yield cast("BinaryIO", spool.file)
+        spool.flush()
+        target.fs.put_file(spool.name, target.path)

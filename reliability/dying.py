@@ -6,7 +6,7 @@ import contextlib
 import random
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.service import ProvisioningService
@@ -68,9 +68,9 @@ class MortalFolder(Folder):
         return MortalFolder(self.path / name, self._fate)
 
     @contextlib.contextmanager
-    def writing(self, name: str, *, owner_only: bool = False) -> Iterator[TextIO]:
+    def writing_bytes(self, name: str, *, owner_only: bool = False) -> Iterator[BinaryIO]:
         self._fate.strike()
-        with super().writing(name, owner_only=owner_only) as stream:
+        with super().writing_bytes(name, owner_only=owner_only) as stream:
             yield stream
         self._fate.strike()
 
@@ -86,6 +86,7 @@ class MortalService(ProvisioningService):
             "fetch_error_summary",
             "fetch_uploaded_data",
             "find_claimed_devices",
+            "fetch_claimed_device",
         ):
             setattr(self, name, fate.around(getattr(self, name)))
 

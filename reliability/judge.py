@@ -129,7 +129,6 @@ def faults_of_claims(scenario: Scenario, service: Claims) -> Iterator[str]:
             yield f"lost: {device.device_id}"
         if claims[device.device_id] > 1:
             yield f"claimed {claims[device.device_id]} times: {device.device_id}"
-        # Under the synchronous contract the words of a refusal are lost with the answer: it has to be asked again.
-        may_be_repeated = device.owner == "theirs" and scenario.settings["contract"] == "sync"
-        if submissions.get(device.device_id, 0) > 1 and not may_be_repeated:
+        # What was refused is sent again at each try: a refusal did nothing, and its cause may be mended.
+        if submissions.get(device.device_id, 0) > 1 and device.owner != "theirs":
             yield f"sent {submissions[device.device_id]} times: {device.device_id}"

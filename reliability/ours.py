@@ -18,7 +18,6 @@ from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.api.retry import Retry
 from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
-from airflow_provider_nrfprov.claiming.report import write_report
 from airflow_provider_nrfprov.emulator.faults import HtmlBefore
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.paths import to_path
@@ -27,6 +26,8 @@ from reliability.judge import faults_of_end, faults_of_report, read_report
 from reliability.scenario import Scenario
 
 MOST_TRIES = 60
+VISIBLE_AFTER = 0.0
+"""The emulator shows at once what it did."""
 OUR_KEY, THEIR_KEY = "emulator-key", "other-team-key"
 _RETRY = Retry(attempts=3, first_wait=0.001, longest_wait=0.002, deadline=5.0)
 
@@ -135,15 +136,16 @@ def _try(scenario: Scenario, world: World, folder: Path, fate: Fate, verdict: Ve
                 service,
                 rows_per_request=scenario.rows_per_request,
                 second_place=MortalSecondPlace(world.kept, fate) if scenario.second_place else None,
+                visible_after=VISIBLE_AFTER,
             )
             try:
                 operation_ids = job.send(max_in_flight=scenario.max_in_flight)
                 _wait(operation_ids, service)
             except NrfProvError:
-                write_report(report_folder, job.settle())
+                job.report()
                 verdict.wrong += faults_of_report(scenario, read_report(folder / "report"), world.service)
                 return False
-            summary = write_report(report_folder, job.settle())
+            summary = job.report()
             report = read_report(folder / "report")
             verdict.wrong += faults_of_report(scenario, report, world.service)
             return not any(row["outcome"] == "unknown" for row in report) and summary.rows == len(report)
@@ -176,14 +178,16 @@ def _trouble(world: World, scenario: Scenario, chance: random.Random) -> Iterato
 
 
 def _run_once_more(scenario: Scenario, world: World, folder: Path, verdict: Verdict) -> None:
-    """Clear the finished task and run it again: nothing may be sent, and nothing else be said."""
+    """Clear the finished task and run it again: only what was refused may be sent, and nothing else be said."""
     world.service.faults.clear()
     before, submissions = _outcomes(folder), len(world.service.bulk_submissions())
     _try(scenario, world, folder, Fate(0, 0.0), verdict)
     if _outcomes(folder) != before:
         verdict.wrong.append("the report of the cleared task differs")
-    if len(world.service.bulk_submissions()) != submissions:
-        verdict.wrong.append("the cleared task sent something")
+    theirs = {device.device_id for device in scenario.devices if device.owner == "theirs"}
+    sent = [device for each in world.service.bulk_submissions()[submissions:] for device in each.device_ids]
+    if set(sent) - theirs or len(sent) != len(set(sent)):
+        verdict.wrong.append("the cleared task sent what was claimed, or something twice")
 
 
 def _outcomes(folder: Path) -> list[tuple[str, str]]:

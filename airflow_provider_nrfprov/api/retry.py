@@ -90,6 +90,11 @@ def nothing_was_done(error: NrfProvError) -> bool:
     return isinstance(error, ServiceError) and (error.status < 500 or error.status in _NOTHING_DONE)
 
 
+def refused_as_a_whole(error: NrfProvError) -> bool:
+    """Whether the service refused a request as a whole."""
+    return isinstance(error, ServiceError) and error.status in {400, 409, 413, 415, 422}
+
+
 def _may_help(error: NrfProvError, *, repeatable: bool) -> bool:
     if isinstance(error, ServiceError):
         return error.status in _NOTHING_DONE or (repeatable and error.status >= 500)

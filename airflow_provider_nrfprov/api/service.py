@@ -47,6 +47,19 @@ class ProvisioningService:
         """Give the client, the same at each call."""
         raise NotImplementedError
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Return the base URLs of the service."""
+        return tuple(dict.fromkeys(self.get_conn()._urls.values()))
+
+    def now(self) -> pendulum.DateTime:
+        """Return the service's time."""
+        return pendulum.now("UTC")
+
+    def learn_time(self) -> None:
+        """Ask for the service's time."""
+        self.get_conn().send(operations.list_claimed_devices(page_limit=1))
+
     def claim_device(self, claim_token: str, tags: Iterable[str] = ()) -> ClaimedDevice:
         """Claim one device (ClaimDeviceOwnership). One that is claimed already is a ``ConflictError``."""
         return self.get_conn().send(operations.claim_device(claim_token, tags))
@@ -118,7 +131,9 @@ class ProvisioningService:
         """Fetch one claimed device by its UUID; one that is not ours is a ``NotFoundError``."""
         return self.get_conn().send(operations.fetch_claimed_device(device_id))
 
-    def find_claimed_devices(self, device_ids: Collection[str]) -> dict[str, ClaimedDevice]:
+    def find_claimed_devices(
+        self, device_ids: Collection[str], claimed_after: pendulum.DateTime | None = None
+    ) -> dict[str, ClaimedDevice]:
         """Find which of many devices are ours, by UUID."""
         return lookup.find_claimed_devices(self.get_conn(), device_ids)
 

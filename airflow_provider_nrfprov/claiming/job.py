@@ -1,39 +1,32 @@
 """The bulk claim as a job: plan, send, settle, report.
 
-The order in which things are written makes it resumable: the ledger knows of a chunk before the
-service does. A chunk whose answer was lost is never blindly repeated. The service is asked which of
-its devices are ours, and only the others are sent again.
+A job is one service, one file's bytes, one set of tags, one task. The order in which things are written makes it
+resumable: the ledger knows of a request before the service does. A request whose answer was lost is never blindly
+repeated, and what an earlier try was told is looked at again rather than believed: what is not ours is sent.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import threading
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO, cast
-
-import pendulum
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, BinaryIO
 
 from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
-from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError
-from airflow_provider_nrfprov.api.retry import nothing_was_done
-from airflow_provider_nrfprov.claiming.claim_file import (
-    Chunk,
-    ClaimFileError,
-    Row,
-    check_tags,
-    chunks,
-    read_rows,
-    to_csv,
-)
-from airflow_provider_nrfprov.claiming.ledger import Entry, Ledger, NotOurTurnError, Plan, SecondPlace
+from airflow_provider_nrfprov.claiming import file_copy
+from airflow_provider_nrfprov.claiming.claim_file import Chunk, check_tags, chunks, read_rows
+from airflow_provider_nrfprov.claiming.ledger import Ledger, SecondPlace, Sending, SupersededError
+from airflow_provider_nrfprov.claiming.plan import Owner, Plan
 from airflow_provider_nrfprov.claiming.preflight import Inspection, inspect
-from airflow_provider_nrfprov.claiming.recovery import find_lost_operation
-from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome
-from airflow_provider_nrfprov.claiming.settlement import not_claimed, settle_chunk
-from airflow_provider_nrfprov.ordered_map import ordered_map
+from airflow_provider_nrfprov.claiming.recovery import VISIBLE_AFTER, Inquiry
+from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome, Summary, write_report
+from airflow_provider_nrfprov.claiming.sending import Sender
+from airflow_provider_nrfprov.claiming.settlement import Settlement
+from airflow_provider_nrfprov.job_folder import find_folder, jobs_in, take_folder
+from airflow_provider_nrfprov.ordered_map import StoppedError, ordered_map
 from airflow_provider_nrfprov.storage import Folder, PathLike
 
 if TYPE_CHECKING:
@@ -41,27 +34,39 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LOOK_AGAIN_SECONDS = 0.5
-_REFUSED_AS_A_WHOLE = {400, 409, 413, 422}
-"""A request refused with one of these would be refused again; the next chunk may do better."""
+_CHUNKS_A_LOOK_AT_THE_TURN = 20
 
 
 class ClaimJob:
-    """A claim file on its way through the service.
+    """A claim file on its way through the service. :meth:`plan` and :meth:`reopen` make one.
 
-    :param claim_file: where the file lies; it is read as a stream, more than once.
-    :param ledger: of this file with these tags, see :meth:`plan`.
-    :param patience: see :meth:`plan`.
+    :param folder: the job's own: of ledger and report.
+    :param copy: what was read of the claim file.
     """
 
     def __init__(
-        self, claim_file: PathLike, ledger: Ledger, service: ProvisioningService, *, patience: float = 0.0
+        self,
+        plan: Plan,
+        folder: Folder,
+        ledger: Ledger,
+        copy: BinaryIO,
+        service: ProvisioningService,
+        *,
+        visible_after: float = VISIBLE_AFTER,
     ) -> None:
-        self._claim_file = claim_file
+        self.details = plan
+        """What it is about."""
+        self.folder = folder
         self._ledger = ledger
+        self._copy = copy
+        self._close = weakref.finalize(self, copy.close)
         self._service = service
-        self._patience = patience
-        self._stopped = False
+        self._stop = threading.Event()
+        self._settlement = Settlement(service)
+        inquiry = Inquiry(service, self._stop, visible_after)
+        self._sender = Sender(service, ledger, self._settlement, inquiry, self._stop, plan.tags)
+        self.is_new = True
+        """Whether nothing of it was about to be sent yet, as far as is known."""
         self.operations: list[str] = []
         """Ids of the bulk operations that :meth:`settle` has come across."""
 
@@ -72,171 +77,216 @@ class ClaimJob:
         folder: Folder,
         service: ProvisioningService,
         *,
+        owner: Owner | None = None,
         tags: Iterable[str] = (),
         rows_per_request: int = MAX_ROWS_PER_REQUEST,
+        columns: Mapping[str, str] | None = None,
         second_place: SecondPlace | None = None,
-        patience: float = 0.0,
+        visible_after: float = VISIBLE_AFTER,
     ) -> ClaimJob:
-        """Plan a job for the file as it is now.
+        """Plan a job for the file as it is now, or take up the one that an earlier try of the run left unfinished.
 
-        :param folder: where ledger and report go.
+        :param folder: where ledger and report go; a job that comes second to it has a folder inside it.
+        :param owner: the task that the job belongs to.
         :param tags: added to the tags of each row.
-        :param rows_per_request: so many rows are claimed by one request, from 1 to 1,000.
+        :param rows_per_request: how many rows one request claims, from 1 to 1,000.
         :param second_place: where the ledger is kept besides the folder.
-        :param patience: seconds that are left to a request of an earlier try, from its sending, until its
-            answer counts as lost: that try may still be running.
-        :raises ClaimFileError: if the file is not there.
+        :param visible_after: see :data:`~airflow_provider_nrfprov.claiming.recovery.VISIBLE_AFTER`.
+        :raises ClaimFileUnavailableError: if the file is not there or cannot be read.
         :raises ValueError: if a tag cannot be one, or the number of rows is out of its bounds.
         """
         if not 1 <= rows_per_request <= MAX_ROWS_PER_REQUEST:
             raise ValueError(f"rows_per_request is {rows_per_request}; it can be 1 to {MAX_ROWS_PER_REQUEST}")
-        checked = check_tags(tags)
-        digest = digest_of(claim_file, checked, rows_per_request)
-        plan = Plan(str(claim_file), digest, checked, rows_per_request)
-        ledger = Ledger(folder, plan, second_place)
-        job = cls(claim_file, ledger, service, patience=patience)
-        _log.info("%s: %s", claim_file, ledger.begin())
+        plan = Plan(
+            str(claim_file),
+            "",
+            service.urls,
+            owner or Owner(),
+            check_tags(tags),
+            rows_per_request,
+            columns or {},
+        )
+        unfinished = _unfinished(folder, plan)
+        try:
+            copy, digest = file_copy.read_once(claim_file)
+        except file_copy.ClaimFileUnavailableError as error:
+            if unfinished is None:
+                raise
+            _log.warning("%s; the copy that was read before is claimed", error)
+            copy, digest = None, ""
+        plan = replace(plan, digest=digest)
+        if unfinished is not None and unfinished[1].digest != digest:
+            own, plan = unfinished
+            _log.warning(
+                "%s is not what it was when this run began to claim it: the rows that were read then are claimed, and no "
+                "others",
+                claim_file,
+            )
+            copy = file_copy.kept(own)
+        else:
+            own = take_folder(folder, plan.job_id, plan.as_dict())
+        if copy is None:
+            raise file_copy.ClaimFileUnavailableError(f"the copy of {claim_file} in {own} is gone")
+        job = cls(
+            plan, own, Ledger(own, plan.job_id, second_place), copy, service, visible_after=visible_after
+        )
+        job.is_new = not job._ledger.begin()
+        file_copy.keep(copy, own)
+        _log.info("%s: %s %s", claim_file, "a new job" if job.is_new else "going on with job", plan.job_id)
+        return job
+
+    @classmethod
+    def reopen(
+        cls,
+        folder: Folder,
+        service: ProvisioningService,
+        *,
+        job_id: str | None = None,
+        owner: Owner | None = None,
+        turn: str | None = None,
+        second_place: SecondPlace | None = None,
+    ) -> ClaimJob:
+        """Open a job that was sent, to settle and report it.
+
+        :param job_id: which job; ``None`` if the folder has one only.
+        :param owner: the task and run whose job it is, if it cannot be named.
+        :param turn: that of the try which goes on with it; ``None`` for a look from outside.
+        :raises FileNotFoundError: if there is no such job in the folder.
+        :raises ValueError: if there are several and none is named.
+        :raises ClaimFileUnavailableError: if neither the job's copy of its claim file is left nor the file itself.
+        """
+        own, body = find_folder(folder, job_id, {} if owner is None else _of_task(owner))
+        plan = Plan.from_dict(body)
+        ledger = Ledger(own, plan.job_id, second_place)
+        ledger.turn = turn
+        job = cls(plan, own, ledger, _copy_of(plan, own), service)
+        job.is_new = False
         return job
 
     @property
-    def is_new(self) -> bool:
-        """Whether nothing of it was sent yet, as far as the ledger knows."""
-        return self._ledger.is_new
+    def job_id(self) -> str:
+        """Return the job's id."""
+        return self.details.job_id
+
+    @property
+    def turn(self) -> str | None:
+        """Return what names the try that works on it."""
+        return self._ledger.turn
+
+    def close(self) -> None:
+        """Give the local copy of the claim file up; the job does no more then."""
+        self._close()
+
+    def stop(self) -> None:
+        """Send, wait for and settle nothing more: whoever does raises ``SupersededError``. May be called at any time."""
+        self._stop.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait, unless :meth:`stop` is called.
+
+        :raises SupersededError: if it was.
+        """
+        if self._stop.wait(max(0.0, seconds)):
+            raise SupersededError("asked to stop while it waited; what was sent goes on")
 
     def inspect(self, *, sample_size: int = 0) -> Inspection:
         """Read the whole file and send nothing: which rows are bad, and a sample of the good ones."""
         rows = (row for chunk in self._chunks() for row in chunk.rows)
-        return inspect(rows, sample_size, seed=self._ledger.plan.digest)
+        return inspect(rows, sample_size, seed=self.details.digest)
 
-    def send(self, *, max_in_flight: int = 1) -> list[str]:
-        """Send every chunk that is not settled yet.
+    def forget_copy(self) -> None:
+        """Remove the job's copy of the claim file: nothing was sent, and the next try reads the file again."""
+        file_copy.forget(self.folder)
 
-        :param max_in_flight: so many chunks are under way at the same time.
-        :return: the ids of the bulk operations to wait for, in the order of the file; none under the
-            synchronous contract.
-        :raises NrfProvError: if the service could not be asked or would refuse every other chunk too.
-            What was sent until then is in the ledger, and a later call goes on from there.
-        :raises NotOurTurnError: if another try of the job has begun meanwhile, or ``stop`` was called.
+    def report(self, owner: Owner | None = None) -> Summary:
+        """Settle every row and write the report; remove the copy of the claim file if nothing more can need it.
+
+        :param owner: the task that reports, if it is another than the job's.
+        :raises SupersededError: if a newer try has begun, or ``stop`` was called.
         """
-        operations: list[str] = []
-        started, sent = time.monotonic(), 0
-        sendable = (chunk for chunk in self._chunks() if chunk.sendable)
-        for chunk, entry in ordered_map(self._send, sendable, max_in_flight):
-            sent += len(chunk.sendable)
-            if entry.bulk_ops_request_id:
-                operations.append(entry.bulk_ops_request_id)
-            _log.info(
-                "chunk %d: %s rows, %s; %s rows sent so far, %s rows/s",
-                chunk.number,
-                f"{len(chunk.sendable):,}",
-                _in_words(entry),
-                f"{sent:,}",
-                f"{sent / max(time.monotonic() - started, 1e-9):,.0f}",
-            )
-        return operations
+        started = self._service.now()
+        about = {
+            **self.details.as_dict(),
+            "job": self.job_id,
+            "try_number": (owner or self.details.owner).try_number,
+            "reported_at": started.isoformat(),
+        }
+        unsent = 0
 
-    def stop(self) -> None:
-        """Send nothing more: what is under way is brought to its end, then ``send`` raises ``NotOurTurnError``."""
-        self._stopped = True
+        def counted() -> Iterator[RowOutcome]:
+            nonlocal unsent
+            for each in self.settle():
+                unsent += each.status == "not_sent"
+                yield each
+
+        summary = write_report(self.folder, counted(), about=about)
+        if not unsent and not summary.counts[Outcome.UNKNOWN]:
+            self.forget_copy()
+        return summary
 
     def settle(self) -> Iterator[RowOutcome]:
         """Yield what became of each row, in the order of the file, as far as the service knows by now.
 
         Never raises for the service's sake: where it cannot be asked, rows are unknown.
 
-        :raises ClaimFileError: if the file is not the one any more that was sent.
+        :raises SupersededError: if a newer try has begun, or ``stop`` was called.
         """
-        plan = self._ledger.plan
         self.operations.clear()
-        if digest_of(self._claim_file, plan.tags, plan.rows_per_request) != plan.digest:
-            raise ClaimFileError(
-                f"{self._claim_file} has changed since its rows were sent; put the sent file back to get its "
-                "report, or run the claim again to send the changed one"
-            )
-        for chunk in self._chunks():
-            entry = self._ledger.entry(chunk.number)
-            if entry is not None and entry.bulk_ops_request_id:
-                self.operations.append(entry.bulk_ops_request_id)
-            outcomes = settle_chunk(chunk.sendable, entry, self._service)
+        for number, chunk in enumerate(self._chunks()):
+            if self._stop.is_set():
+                raise SupersededError("asked to stop; what is known is in the ledger")
+            if self.turn is not None and number % _CHUNKS_A_LOOK_AT_THE_TURN == 0:
+                self._ledger.require_turn()
+            sendings = self._ledger.sendings(chunk.number)
+            self.operations += [each.bulk_ops_request_id for each in sendings if each.bulk_ops_request_id]
+            outcomes = self._settlement.settle(chunk.sendable, sendings)
             yield from outcomes if len(outcomes) == len(chunk.rows) else _with_rejected(chunk, outcomes)
 
-    def _chunks(self) -> Iterator[Chunk]:
-        with self._claim_file.open("rb") as stream:
-            rows = read_rows(cast("BinaryIO", stream), str(self._claim_file))
-            yield from chunks(rows, self._ledger.plan.rows_per_request)
+    def send(self, *, max_in_flight: int = 1) -> list[str]:
+        """Send every row that is not ours yet, a chunk at a time.
 
-    def _send(self, chunk: Chunk) -> Entry:
-        entry = self._ledger.entry(chunk.number)
-        if entry is not None and entry.is_settled:
-            return entry
-        if entry is not None and not entry.nothing_done:
-            _log.info("chunk %d was sent before and its answer is not known", chunk.number)
-            entry = self._wait_for_answer(chunk, entry)
-            return entry if entry.is_settled else self._send_missing(chunk, entry)
-        self._require_turn()
-        entry = self._ledger.about_to_send(chunk.number)
-        try:
-            return self._post(chunk, tuple(range(len(chunk.sendable))), entry)
-        except NrfProvError as error:
-            if nothing_was_done(error):
-                raise
-            _log.warning("chunk %d: no usable answer (%s)", chunk.number, error)
-            return self._send_missing(chunk, entry)
-
-    def _require_turn(self) -> None:
-        if self._stopped:
-            raise NotOurTurnError("told to end; nothing more is sent")
-        self._ledger.require_turn()
-
-    def _wait_for_answer(self, chunk: Chunk, entry: Entry) -> Entry:
-        """Leave an earlier try, which may still be running, the time to write down what it was answered."""
-        end = (entry.sent_at or entry.first_sent_at).add(seconds=self._patience)
-        while not entry.is_settled and pendulum.now("UTC") < end:
-            time.sleep(_LOOK_AGAIN_SECONDS)
-            self._require_turn()
-            entry = self._ledger.entry(chunk.number) or entry
-        return entry
-
-    def _send_missing(self, chunk: Chunk, entry: Entry) -> Entry:
-        """After a lost answer: find the operation that it told of, or send again what is not ours."""
-        adopted = find_lost_operation(chunk.sendable, entry, self._service)
-        if adopted is not None:
-            _log.info(
-                "chunk %d: its answer told of bulk operation %s", chunk.number, adopted.bulk_ops_request_id
+        :param max_in_flight: how many chunks are under way at the same time.
+        :return: the ids of the bulk operations to wait for, in the order of the file; none under the
+            synchronous contract.
+        :raises NrfProvError: if the service could not be asked or would refuse every other chunk too.
+            What was sent until then is in the ledger, and a later call goes on from there.
+        :raises SupersededError: if another try of the job has begun meanwhile, or ``stop`` was called.
+        """
+        # Its clock, before anything is on record with a time.
+        self._service.learn_time()
+        operations: list[str] = []
+        started, rows = time.monotonic(), 0
+        sendable = (chunk for chunk in self._chunks() if chunk.sendable)
+        work = ordered_map(self._sender.send, sendable, max_in_flight, stop=self._stop)
+        for chunk, sent in _until_stopped(work):
+            rows += len(chunk.sendable)
+            running = list(
+                dict.fromkeys(each.bulk_ops_request_id for each in sent if each.bulk_ops_request_id)
             )
-            return self._ledger.write(chunk.number, adopted)
-        rows = chunk.sendable
-        ours = self._service.find_claimed_devices([_device_id(row) for row in rows])
-        missing = tuple(position for position, row in enumerate(rows) if row.device_id not in ours)
-        _log.info("chunk %d: %d of %d devices are ours", chunk.number, len(ours), len(rows))
-        self._require_turn()
-        entry = self._ledger.about_to_send(chunk.number, positions=missing)
-        if not missing:
-            return self._ledger.write(chunk.number, replace(entry, status=200))
-        return self._post(chunk, missing, entry)
+            operations += running
+            _log.info(
+                "chunk %d: %s rows, %s; %s rows so far, %s rows/s",
+                chunk.number,
+                f"{len(chunk.sendable):,}",
+                _in_words(sent),
+                f"{rows:,}",
+                f"{rows / max(time.monotonic() - started, 1e-9):,.0f}",
+            )
+        return operations
 
-    def _post(self, chunk: Chunk, positions: tuple[int, ...], entry: Entry) -> Entry:
-        rows = chunk.sendable
-        try:
-            answer = self._service.bulk_claim(to_csv((rows[p] for p in positions), self._ledger.plan.tags))
-        except NrfProvError as error:
-            if isinstance(error, ServiceError) and error.status in _REFUSED_AS_A_WHOLE:
-                words = dict.fromkeys(positions, error.problem.message)
-                return self._ledger.write(
-                    chunk.number, replace(entry, status=error.status, not_claimed=words)
-                )
-            if nothing_was_done(error) and entry.sent is None:
-                self._ledger.write(chunk.number, replace(entry, nothing_done=True))
-            raise
-        return self._ledger.write(
-            chunk.number,
-            replace(
-                entry,
-                status=answer.status,
-                bulk_ops_request_id=answer.bulk_ops_request_id,
-                not_claimed={} if answer.bulk_ops_request_id else not_claimed(rows, positions, answer),
-            ),
-        )
+    def _chunks(self) -> Iterator[Chunk]:
+        self._copy.seek(0)
+        rows = read_rows(self._copy, self.details.claim_file)
+        yield from chunks(rows, self.details.rows_per_request)
+
+
+def _until_stopped(work: Iterator[tuple[Chunk, list[Sending]]]) -> Iterator[tuple[Chunk, list[Sending]]]:
+    try:
+        yield from work
+    except StoppedError:
+        raise SupersededError(
+            "asked to stop while a request was under way; the ledger says so, and the next try asks what it did"
+        ) from None
 
 
 def _with_rejected(chunk: Chunk, outcomes: Iterable[RowOutcome]) -> Iterator[RowOutcome]:
@@ -248,32 +298,46 @@ def _with_rejected(chunk: Chunk, outcomes: Iterable[RowOutcome]) -> Iterator[Row
             yield RowOutcome(row, Outcome.REJECTED, row.verdict.value, row.message)
 
 
-def digest_of(claim_file: PathLike, tags: Iterable[str], rows_per_request: int) -> str:
-    """Give the SHA-256 of a claim file and of what else decides which requests are sent, as hex.
-
-    :raises ClaimFileError: if the file is not there or cannot be read.
-    """
-    digest = hashlib.sha256("\n".join([str(rows_per_request), *tags, ""]).encode())
-    try:
-        with claim_file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    except FileNotFoundError:
-        raise ClaimFileError(
-            f"there is no claim file {claim_file}; check the path, as the worker sees it"
-        ) from None
-    except OSError as error:
-        raise ClaimFileError(
-            f"the claim file {claim_file} cannot be read: {error.strerror or error}"
-        ) from error
-    return digest.hexdigest()
+def _of_task(owner: Owner) -> dict[str, object]:
+    return {name: value for name, value in asdict(owner).items() if name != "try_number"}
 
 
-def _device_id(row: Row) -> str:
-    return cast("str", row.device_id)
+def _unfinished(folder: Folder, plan: Plan) -> tuple[Folder, Plan] | None:
+    """Return the job that an earlier try of the same task and run has begun to send, and has not settled."""
+    ours = {
+        name: value for name, value in plan.as_dict().items() if name not in {"file_sha256", "claim_file"}
+    }
+    for own, body in jobs_in(folder):
+        if any(body.get(name) != value for name, value in ours.items()):
+            continue
+        found = Plan.from_dict(body)
+        if file_copy.is_kept(own) and Ledger(own, found.job_id).has_entries:
+            return own, found
+    return None
 
 
-def _in_words(entry: Entry) -> str:
-    if entry.bulk_ops_request_id:
-        return f"bulk operation {entry.bulk_ops_request_id}"
-    return f"answered {entry.status}, {len(entry.not_claimed):,} of them not claimed"
+def _copy_of(plan: Plan, folder: Folder) -> BinaryIO:
+    """Return the copy that was claimed; or the file itself, if it is the same still."""
+    from airflow_provider_nrfprov.paths import to_path
+
+    copy = file_copy.kept(folder)
+    if copy is None:
+        copy, digest = file_copy.read_once(to_path(plan.claim_file))
+        if digest != plan.digest:
+            raise file_copy.ClaimFileUnavailableError(
+                f"{plan.claim_file} has changed since its rows were sent, and {folder} keeps no copy of it any more; its "
+                "report is as it was written"
+            )
+    return copy
+
+
+def _in_words(sent: Sequence[Sending]) -> str:
+    if not sent:
+        return "all of them ours before"
+    if len(sent) > 1:
+        refused = sum(each.refused is not None for each in sent)
+        return f"{len(sent)} requests, {refused} of them refused"
+    (only,) = sent
+    if only.bulk_ops_request_id:
+        return f"bulk operation {only.bulk_ops_request_id}"
+    return f"answered {only.status}, {len(only.not_claimed):,} of them not claimed"

@@ -1,38 +1,49 @@
-"""What was sent and what was answered, chunk by chunk, kept where a crash cannot take it.
+"""What was sent and what was answered, request by request, kept where a crash cannot take it.
 
-Before a chunk is sent the ledger says so; after the answer it says what. Each entry is a file of its
-own beside the report, written whole: an object store cannot append. Where Airflow has a store of the
-task's own state (3.3 and later), each entry is in there, too: a folder may be local to a worker that is
-gone. Entries hold times, ids, positions of rows and words of the service, never a claim token.
+Before a request is sent the ledger says so; after the answer it says what. Each request is a file of its own,
+written whole: an object store cannot append, and two tries of one job never write the same file. Where Airflow has a
+store of the task's own state (3.3 and later), each is in there, too: a folder may be local to a worker that is gone.
+Files hold times, ids, positions of rows and the service's messages, never a claim token.
+
+Which of two tries may send is settled by the order of writing and reading: a try takes the turn before it reads
+anything, and whoever sends writes that first and looks then whose turn it is. So either the older try sees that it is
+superseded, or the newer one sees what the older one is about to send.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import logging
+import re
 import secrets
 import threading
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import pendulum
 
-from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
 from airflow_provider_nrfprov.storage import Folder
 
-_PLAN = "plan.json"
+_log = logging.getLogger(__name__)
+
+LEDGER = "ledger"
+"""The folder in a job's folder."""
 _TURN = "turn.txt"
+_ENTRY = re.compile(r"(\d{6,})-\d+-[0-9a-f]*\.json")
 _SECOND_PLACE_BYTES = 60_000
 """An entry of more is shortened for the second place: Airflow's store is made for 64 KB."""
-_SECOND_PLAN = "nrfprov.plan"
-_SHORT_WORDS = 40
+_SHORT_MESSAGE = 40
+_LONG_MESSAGE = 2_100
+"""Longer than what a report shows of one."""
 
 
-class NotOurTurnError(Exception):
-    """Another try of the job has begun, or this one was told to end: it must not send anything more.
+class SupersededError(Exception):
+    """A newer try of the job has begun, or this one was asked to stop: it must not send anything more.
 
-    No error of the service: nothing is to be reported by a try whose turn is over.
+    No error of the service: nothing is to be reported by a try that is superseded.
     """
 
 
@@ -40,7 +51,7 @@ class SecondPlace(Protocol):
     """Where entries are kept besides the folder: Airflow's store of the task's state is one."""
 
     def get(self, key: str) -> str | None:
-        """Give the text of a key, ``None`` if there is none."""
+        """Return the text of a key, ``None`` if there is none."""
         ...
 
     def set(self, key: str, text: str) -> None:
@@ -49,181 +60,241 @@ class SecondPlace(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a job is about; with another ``digest`` it is another job."""
+class Sending:
+    """One request of a chunk. A row's position is its place among the chunk's sendable rows, from 0."""
 
-    claim_file: str
-    digest: str
-    """SHA-256 over the file's bytes and over all that decides what is sent of it."""
-    tags: tuple[str, ...] = ()
-    rows_per_request: int = MAX_ROWS_PER_REQUEST
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What is known of one chunk. A row's position is its place among the chunk's sendable rows, from 0."""
-
-    first_sent_at: pendulum.DateTime
-    """When it was first about to be sent."""
-    sent: tuple[int, ...] | None = None
-    """Positions of the rows in the newest request; ``None`` for all, as at the first."""
+    number: int
+    """From 1, in the order in which the chunk's requests were sent."""
+    turn: str
+    """Which try sent it."""
+    sent_at: pendulum.DateTime
+    """When it was about to be sent, by the service's clock as far as that is known."""
+    positions: tuple[int, ...] | None = None
+    """Which rows it holds, in the order of sending; ``None`` for all of the chunk."""
     status: int | None = None
     """HTTP status of the answer; ``None`` while there is none, and nobody can say what was done."""
     bulk_ops_request_id: str | None = None
     """The operation that carries it out, if the service answered with one (asynchronous contract)."""
     not_claimed: Mapping[int, str] = field(default_factory=dict)
-    """Without an operation: the sent rows that the answer did not list as claimed, with the service's
-    words (empty where it had none)."""
+    """Without an operation: the sent rows that the answer did not list as claimed, with the service's message (empty
+    where it had none)."""
+    refused: str | None = None
+    """The message of an answer that refused the request as a whole: nothing of it was done."""
     nothing_done: bool = False
-    """The service provably did nothing: the chunk may be sent as if for the first time."""
-    sent_at: pendulum.DateTime | None = None
-    """When it was last about to be sent; unknown in entries of older versions."""
+    """The service provably did nothing, for a reason that has nothing to do with the rows."""
+    looked: bool = False
+    """The answer was lost; which rows are claimed was found out by looking at our devices."""
 
     @property
-    def is_settled(self) -> bool:
-        """Whether nothing is left to be sent for this chunk."""
-        return self.status is not None and not self.nothing_done
+    def is_answered(self) -> bool:
+        """Whether it is known what was answered, or that nothing was done."""
+        return self.status is not None or self.nothing_done
 
-    @property
-    def was_repeated(self) -> bool:
-        """Whether an answer was lost: a refusal of a later request says nothing of who claimed a device."""
-        return self.sent is not None
+    def rows_of(self, size: int) -> Sequence[int]:
+        """Return the positions that it holds, of a chunk of ``size`` sendable rows."""
+        return range(size) if self.positions is None else self.positions
 
 
 class Ledger:
-    """The entries of one job, in a folder beside its report. Safe to be written to by several threads.
+    """The requests of one job, in its folder. Safe to be used by several threads.
 
-    :param second_place: where they are kept, too; what only one of both knows is known.
+    :param folder: the job's own.
+    :param job_id: names the job in the second place.
+    :param second_place: where requests are kept, too; what only one of both knows is known.
     """
 
-    def __init__(self, folder: Folder, plan: Plan, second_place: SecondPlace | None = None) -> None:
-        self.plan = plan
-        self._root = folder
-        self._folder = folder.folder(plan.digest[:16])
+    def __init__(self, folder: Folder, job_id: str, second_place: SecondPlace | None = None) -> None:
+        self._folder = folder.folder(LEDGER)
+        self._job_id = job_id
         self._second_place = second_place
         self._lock = threading.Lock()
-        self._turn: str | None = None
-        # One listing instead of a look for every chunk of a new job.
-        self._in_folder = self._folder.names()
-        self._in_second_place = second_place is not None and second_place.get(self._key()) is not None
-
-    @classmethod
-    def reopen(cls, folder: Folder, second_place: SecondPlace | None = None) -> Ledger:
-        """Open the ledger of the newest job in a folder.
-
-        :raises FileNotFoundError: if no job was sent from here.
-        """
-        text = folder.read(_PLAN)
-        if text is None and second_place is not None:
-            text = second_place.get(_SECOND_PLAN)
-        if text is None:
-            raise FileNotFoundError(
-                f"{folder} holds no ledger: no bulk claim was sent with this report folder"
-            )
-        body = json.loads(text)
-        plan = Plan(body["claim_file"], body["digest"], tuple(body["tags"]), body["rows_per_request"])
-        return cls(folder, plan, second_place)
+        self.turn: str | None = None
+        """Names this try; ``None`` as long as it only reads."""
+        self._names: dict[int, list[str]] = {}
+        self._in_second_place = False
+        self._look()
 
     @property
-    def is_new(self) -> bool:
-        """Whether nothing was sent yet, as far as it is known."""
-        return not (self._in_folder or self._in_second_place)
+    def has_entries(self) -> bool:
+        """Return whether something was about to be sent, as far as the folder knows."""
+        return bool(self._names)
 
-    def begin(self) -> str:
-        """Write the plan, and say in words whether this is a new job, a resumed one or a changed file."""
-        is_new = self.is_new
-        had_another = _PLAN in self._root.names()
-        text = json.dumps(asdict(self.plan))
-        # First: whoever still works on an earlier try sends nothing more from here on.
-        self._turn = secrets.token_hex(8)
-        self._root.write(_TURN, self._turn)
-        self._root.write(_PLAN, text)
+    def begin(self) -> bool:
+        """Take the turn: whoever still works on an earlier try sends nothing more from here on.
+
+        :return: whether an earlier try was about to send something.
+        """
+        self.turn = secrets.token_hex(8)
+        self._folder.write(_TURN, self.turn)
         if self._second_place is not None:
-            self._second_place.set(_SECOND_PLAN, text)
-            self._second_place.set(self._key(), "begun")
-        if not is_new:
-            return "resuming: an earlier try of this job sent some of its rows"
-        if had_another:
-            return "a new job: the claim file or its tags changed since the last job that reported here"
-        return "a new job"
+            self._second_place.set(self._key("turn"), self.turn)
+        # Only now: what is written before a try looks for its turn is seen.
+        self._look()
+        return bool(self._names) or self._in_second_place
 
     def require_turn(self) -> None:
-        """Make sure that no later try of the job has begun.
+        """Check that no later try of the job has begun.
 
         Airflow may start the next try while the last one still runs: after its scheduler died, for some seconds.
 
-        :raises NotOurTurnError: if one has.
+        :raises SupersededError: if one has.
         """
-        if self._turn is not None and self._root.read(_TURN) not in {None, self._turn}:
-            raise NotOurTurnError("another try of this job has begun; this one sends nothing more")
-
-    def entry(self, chunk: int) -> Entry | None:
-        """Read what is known of a chunk; ``None`` if it was never about to be sent."""
-        name = _name(chunk)
-        texts = [self._folder.read(name) if name in self._in_folder else None]
-        if self._second_place is not None and self._in_second_place:
+        turns = {self._folder.read(_TURN)}
+        if self._second_place is not None:
             with self._lock:
-                texts.append(self._second_place.get(self._key(name)))
-        return max((_from_json(text) for text in texts if text), key=_how_far, default=None)
+                turns.add(self._second_place.get(self._key("turn")))
+        if turns - {None, self.turn}:
+            raise SupersededError("another try of this job has begun; this one sends nothing more")
 
-    def about_to_send(self, chunk: int, *, positions: tuple[int, ...] | None = None) -> Entry:
-        """Write that a chunk, or only its rows at ``positions``, is about to be sent."""
-        known = self.entry(chunk)
-        if known is None or (known.nothing_done and positions is None):
-            entry = Entry(first_sent_at=(now := pendulum.now("UTC")), sent_at=now)
-        else:
-            entry = Entry(first_sent_at=known.first_sent_at, sent=positions, sent_at=pendulum.now("UTC"))
-        return self.write(chunk, entry)
+    def sendings(self, chunk: int) -> tuple[Sending, ...]:
+        """Return the requests that were about to be sent for a chunk, in their order."""
+        # Two tries at once may have given one number to a request each.
+        found: dict[tuple[int, str], Sending] = {}
+        for sending in (*self._of_folder(chunk), *self._of_second_place(chunk)):
+            key = sending.number, sending.turn
+            found[key] = max(found.get(key, sending), sending, key=_how_far)
+        unreadable = [key for key in found if not key[1]]
+        for key in unreadable:
+            # The other place may know what could not be read in this one.
+            if any(number == key[0] and turn for number, turn in found):
+                del found[key]
+        return tuple(sorted(found.values(), key=lambda each: (each.number, each.sent_at)))
 
-    def write(self, chunk: int, entry: Entry) -> Entry:
-        """Write what is known of a chunk now: the folder first, so that it is never behind."""
-        name, text = _name(chunk), _to_json(entry)
+    def about_to_send(
+        self, chunk: int, number: int, sent_at: pendulum.DateTime, positions: tuple[int, ...] | None
+    ) -> Sending:
+        """Write that a chunk, or only its rows at ``positions``, is about to be sent, unless the turn is lost.
+
+        :raises SupersededError: if a later try has begun; nothing may be sent then.
+        """
+        sending = self.write(chunk, Sending(number, self.turn or "", sent_at, positions))
+        try:
+            self.require_turn()
+        except SupersededError:
+            # In the folder only, where it is a file of this try: in the second place the newer one may stand by now.
+            self._folder.write(_name(chunk, sending), _to_json(replace(sending, nothing_done=True), 0))
+            raise
+        return sending
+
+    def write(self, chunk: int, sending: Sending) -> Sending:
+        """Write what is known of a request now: the folder first, so that it is never behind."""
+        name, text = _name(chunk, sending), _to_json(sending, _LONG_MESSAGE)
         self._folder.write(name, text)
-        self._in_folder.add(name)
+        with self._lock:
+            names = self._names.setdefault(chunk, [])
+            if name not in names:
+                names.append(name)
         if self._second_place is not None:
             if len(text) > _SECOND_PLACE_BYTES:
-                text = _to_json(_shortened(entry))
+                text = _to_json(sending, _SHORT_MESSAGE)
             with self._lock:
-                self._second_place.set(self._key(name), text)
-        return entry
+                self._second_place.set(self._key(f"{chunk:06d}-{sending.number}"), text)
+                if not self._in_second_place:
+                    self._second_place.set(self._key("job"), "begun")
+                    self._in_second_place = True
+        return sending
 
-    def _key(self, name: str = "job") -> str:
-        return f"nrfprov.{self.plan.digest[:16]}.{name.removesuffix('.json')}"
+    def _look(self) -> None:
+        # One listing instead of a look for every chunk of a new job.
+        names: dict[int, list[str]] = {}
+        for name in self._folder.names():
+            if found := _ENTRY.fullmatch(name):
+                names.setdefault(int(found[1]), []).append(name)
+        self._names = names
+        place = self._second_place
+        self._in_second_place = place is not None and place.get(self._key("job")) is not None
+
+    def _of_folder(self, chunk: int) -> Iterator[Sending]:
+        for name in self._names.get(chunk, ()):
+            text = self._folder.read(name)
+            if text is not None:
+                yield self._parse(self._folder.path_of(name), int(name.split("-")[1]), text)
+
+    def _of_second_place(self, chunk: int) -> Iterator[Sending]:
+        place = self._second_place
+        for number in itertools.count(1):
+            if place is None or not self._in_second_place:
+                return
+            key = self._key(f"{chunk:06d}-{number}")
+            with self._lock:
+                text = place.get(key)
+            if text is None:
+                return
+            yield self._parse(f"{key} of the task's state", number, text)
+
+    def _parse(self, name: str, number: int, text: str) -> Sending:
+        try:
+            return _from_json(text)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # Written is written: the request was about to be sent, and what was answered is not known any more.
+            _log.warning(
+                "the ledger's entry %s cannot be read (%d characters); its request counts as sent, its answer as unknown",
+                name,
+                len(text),
+            )
+            return Sending(number, "", _LONG_AGO)
+
+    def _key(self, name: str) -> str:
+        return f"nrfprov.{self._job_id}.{name}"
 
 
-def _how_far(entry: Entry) -> tuple[bool, bool, bool, int]:
-    """Order what two places know of a chunk by how far it got; in doubt the more cautious one wins."""
-    return entry.is_settled, not entry.nothing_done, entry.was_repeated, -len(entry.sent or ())
+_LONG_AGO = pendulum.datetime(2020, 1, 1, tz="UTC")
+"""When a request was sent of which nothing is left but that it was."""
 
 
-def _shortened(entry: Entry) -> Entry:
-    return replace(
-        entry, not_claimed={place: words[:_SHORT_WORDS] for place, words in entry.not_claimed.items()}
-    )
+def _how_far(sending: Sending) -> tuple[bool, bool, bool]:
+    """Order what two places know of a request by how far it got; in doubt the more cautious one wins."""
+    readable = sending.sent_at > _LONG_AGO
+    return readable, sending.status is not None, not sending.nothing_done
 
 
-def _name(chunk: int) -> str:
-    return f"chunk-{chunk:06d}.json"
+def _name(chunk: int, sending: Sending) -> str:
+    return f"{chunk:06d}-{sending.number}-{sending.turn}.json"
 
 
-def _to_json(entry: Entry) -> str:
-    return json.dumps(
-        asdict(replace(entry, not_claimed=dict(entry.not_claimed))), default=lambda time: time.isoformat()
-    )
+def _to_json(sending: Sending, longest: int) -> str:
+    body: dict[str, Any] = {
+        "number": sending.number,
+        "turn": sending.turn,
+        "sent_at": sending.sent_at.isoformat(),
+        "positions": None if sending.positions is None else _ranges(sending.positions),
+        "status": sending.status,
+        "bulk_ops_request_id": sending.bulk_ops_request_id,
+        "refused": None if sending.refused is None else sending.refused[:longest],
+        "nothing_done": sending.nothing_done,
+        "looked": sending.looked,
+        "not_claimed": {place: message[:longest] for place, message in sending.not_claimed.items()},
+    }
+    return json.dumps(body)
 
 
-def _time(text: str) -> pendulum.DateTime:
-    return pendulum.instance(datetime.fromisoformat(text))
-
-
-def _from_json(text: str) -> Entry:
+def _from_json(text: str) -> Sending:
     body = json.loads(text)
-    return Entry(
-        first_sent_at=_time(body["first_sent_at"]),
-        sent_at=_time(body["sent_at"]) if body.get("sent_at") else None,
-        sent=None if body["sent"] is None else tuple(body["sent"]),
+    return Sending(
+        number=int(body["number"]),
+        turn=str(body["turn"]),
+        sent_at=pendulum.instance(datetime.fromisoformat(body["sent_at"])),
+        positions=None if body["positions"] is None else tuple(_positions(body["positions"])),
         status=body["status"],
         bulk_ops_request_id=body["bulk_ops_request_id"],
-        not_claimed={int(position): words for position, words in body["not_claimed"].items()},
-        nothing_done=body["nothing_done"],
+        not_claimed={int(position): str(message) for position, message in body["not_claimed"].items()},
+        refused=body["refused"],
+        nothing_done=bool(body["nothing_done"]),
+        looked=bool(body["looked"]),
     )
+
+
+def _ranges(positions: Iterable[int]) -> list[list[int]]:
+    """Write positions as first and last of each run of neighbours: a list of a thousand is 5 kB."""
+    runs: list[list[int]] = []
+    for position in positions:
+        if runs and runs[-1][1] == position - 1:
+            runs[-1][1] = position
+        else:
+            runs.append([position, position])
+    return runs
+
+
+def _positions(runs: Iterable[Sequence[int]]) -> Iterator[int]:
+    for first, last in runs:
+        yield from range(first, last + 1)

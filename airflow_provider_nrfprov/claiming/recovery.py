@@ -1,79 +1,228 @@
-"""After a lost answer: finds the bulk operation that the service started and nobody was told of.
+"""Which devices are ours, and what became of a request whose answer was lost: asked of the service until it is certain.
 
-Sending a chunk again while such an operation runs would start a second one for the same rows. The
-service lists its operations by time, and keeps the uploaded rows of each.
+Neither one look at a list that may lag, nor a download that is not our rows for certain, proves that something was not
+done. So what seems missing is looked at again for :data:`VISIBLE_AFTER` seconds, and then one by one where the list
+proves not to be enough.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pendulum
 
-from airflow_provider_nrfprov.api.errors import ForbiddenError, NotFoundError, NrfProvError
-from airflow_provider_nrfprov.api.models import BulkOpsRequest
-from airflow_provider_nrfprov.api.waiting import is_transient
-from airflow_provider_nrfprov.claiming.claim_file import Row
-from airflow_provider_nrfprov.claiming.ledger import Entry
+from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError, ServiceError
+from airflow_provider_nrfprov.claiming.ledger import Sending, SupersededError
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
 
 if TYPE_CHECKING:
+    from airflow_provider_nrfprov.api.models import BulkOpsRequest, ClaimedDevice
     from airflow_provider_nrfprov.api.service import ProvisioningService
+    from airflow_provider_nrfprov.claiming.claim_file import Row
 
-CLOCK_SKEW = pendulum.duration(minutes=5)
-"""How far the service's clock may be from ours."""
+_log = logging.getLogger(__name__)
+
+VISIBLE_AFTER = 15.0
+"""Seconds after a request was sent within which its effects may not show in the service's lists yet, or may still be to
+come: a try that Airflow took for dead goes on for so long at most (it notices at a heartbeat, each 5 s, and is told to end
+by SIGINT and SIGTERM, 5 s apart). Ours, not Nordic's: how long its lists lag is unknown."""
+CLOCK_SKEW = pendulum.duration(seconds=10)
+"""How far a time of ours may be from the service's: it is measured by the ``Date`` of answers, to the second."""
+_LONGEST_REQUEST = pendulum.duration(minutes=5)
+_FIRST_PAUSE = 1.0
+_SAMPLE = 10
+"""So many of the devices that a list does not show are fetched one by one, to see whether the list is enough."""
+_ENDED_LONG_AGO = pendulum.duration(minutes=15)
 _CLAIM = "CLAIM_DEVICE_OWNERSHIP"
+_GONE = {404, 410}
+_NO_LIST = {403, 404, 405, 410}
 
 
 class UnsettledError(NrfProvError):
     """An operation may hold the rows whose answer was lost; asking later will tell."""
 
 
-def find_lost_operation(rows: Sequence[Row], entry: Entry, service: ProvisioningService) -> Entry | None:
-    """Give the entry as it would be had the answer come, ``None`` if no operation was started.
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What became of a request whose answer was lost."""
 
-    :param rows: the chunk's sendable rows.
-    :raises UnsettledError: if the rows of an operation cannot be had at the moment, or while it runs.
-    :raises NrfProvError: if the service cannot be asked.
+    operation: BulkOpsRequest | None = None
+    """The operation that it started."""
+    positions: tuple[int, ...] = ()
+    """The rows of that operation, in its order."""
+    ours: frozenset[int] = frozenset()
+    """Without an operation: the positions of the sent rows whose devices are ours. The others were not claimed."""
+
+
+class Inquiry:
+    """Asks the service what it does not say by itself.
+
+    :param stop: ends waiting at once.
+    :param visible_after: see :data:`VISIBLE_AFTER`.
     """
-    position_of = {row.device_id: position for position, row in enumerate(rows)}
-    expected = set(range(len(rows))) if entry.sent is None else set(entry.sent)
-    try:
-        operations = list(service.list_bulk_ops_requests(requested_from=entry.first_sent_at - CLOCK_SKEW))
-    except (NotFoundError, ForbiddenError):
-        # No such list, then no operations either: the synchronous contract alone is spoken.
-        return None
-    for operation in operations:
-        if operation.endpoint not in {None, _CLAIM}:
-            continue
-        sent = _positions(operation, position_of, service)
-        if set(sent) == expected:
-            return replace(entry, sent=sent, status=202, bulk_ops_request_id=operation.id)
-    return None
 
+    def __init__(
+        self, service: ProvisioningService, stop: threading.Event, visible_after: float = VISIBLE_AFTER
+    ) -> None:
+        self._service = service
+        self._stop = stop
+        self._visible_after = visible_after
 
-def _positions(
-    operation: BulkOpsRequest, position_of: Mapping[str | None, int], service: ProvisioningService
-) -> tuple[int, ...]:
-    """Give the rows of ours that an operation holds, in its order; none if it holds any other."""
-    try:
-        uploaded = service.fetch_uploaded_data(operation)
-    except NrfProvError as error:
-        # What an ended one did shows in the list of our devices, but not what it was refused.
-        if operation.is_finished and not is_transient(error):
-            return ()
-        raise UnsettledError(
-            f"bulk operation {operation.id} is {operation.status} and its rows cannot be had now ({error}); it may be "
-            "the one whose answer was lost, so nothing is sent again until they can be"
-        ) from error
-    positions = []
-    for cells in csv.reader(io.StringIO(uploaded)):
+    def find_ours(
+        self, device_ids: Collection[str], since: pendulum.DateTime, newest: pendulum.DateTime
+    ) -> dict[str, ClaimedDevice]:
+        """Return which of the devices are ours for certain; the others are certainly not.
+
+        :param since: when the first of them may have been claimed by this job.
+        :param newest: when the newest request that may have claimed one was sent, or its operation ended.
+        :raises NrfProvError: if the service cannot be asked.
+        """
+        found: dict[str, ClaimedDevice] = {}
+        wanted = set(device_ids)
+
+        def look() -> bool:
+            found.update(self._listed(wanted - found.keys(), since))
+            return found.keys() >= wanted
+
+        self._until(look, newest)
+        self._look_one_by_one(sorted(wanted - found.keys()), found)
+        return found
+
+    def recover(
+        self, rows: Sequence[Row], sending: Sending, since: pendulum.DateTime, known: Collection[str]
+    ) -> Recovery:
+        """Find out what a request did whose answer was lost.
+
+        :param rows: the chunk's sendable rows.
+        :param known: operations that belong to other requests of the chunk.
+        :raises UnsettledError: while an operation runs, or cannot be told from others, that may be the one.
+        :raises NrfProvError: if the service cannot be asked.
+        """
+        sent = sending.rows_of(len(rows))
+        wanted = {str(rows[position].device_id) for position in sent}
+        found: dict[str, ClaimedDevice] = {}
+        adopted: list[Recovery] = []
+
+        def look() -> bool:
+            if recovery := self._find_operation(rows, sending, known):
+                adopted.append(recovery)
+                return True
+            found.update(self._listed(wanted - found.keys(), since))
+            return found.keys() >= wanted
+
+        self._until(look, sending.sent_at)
+        if adopted:
+            return adopted[0]
+        self._look_one_by_one(sorted(wanted - found.keys()), found)
+        return Recovery(ours=frozenset(place for place in sent if rows[place].device_id in found))
+
+    def _until(self, look: Callable[[], bool], newest: pendulum.DateTime) -> None:
+        """Look until nothing is missing, or all that was done must show by now; with growing pauses."""
+        pause, waited = _FIRST_PAUSE, 0.0
+        while not look():
+            # Whatever the clocks say, it is not waited for longer than this in all.
+            age = (self._service.now() - newest).total_seconds()
+            left = min(self._visible_after - max(0.0, age), self._visible_after - waited)
+            if left <= 0:
+                return
+            pause = min(pause, left)
+            if self._stop.wait(pause):
+                raise SupersededError("asked to stop while it was waited for what a request did")
+            waited, pause = waited + pause, 2 * pause
+
+    def _listed(self, device_ids: Collection[str], since: pendulum.DateTime) -> Mapping[str, ClaimedDevice]:
+        if not device_ids:
+            return {}
+        return self._service.find_claimed_devices(device_ids, claimed_after=since - CLOCK_SKEW)
+
+    def _look_one_by_one(self, missing: Sequence[str], found: dict[str, ClaimedDevice]) -> None:
+        """Fetch some of the missing devices; if one of them is ours all the same, fetch all of them."""
+        sample = missing[:: max(1, len(missing) // _SAMPLE)][:_SAMPLE]
+        shown = [device_id for device_id in sample if self._fetch(device_id, found)]
+        if shown:
+            _log.info("the list of claimed devices lags; %d devices are fetched one by one", len(missing))
+            for device_id in missing:
+                if device_id not in sample:
+                    self._fetch(device_id, found)
+
+    def _fetch(self, device_id: str, found: dict[str, ClaimedDevice]) -> bool:
         try:
-            positions.append(position_of[decode(cells[0]).device_id])
-        except (TokenError, IndexError, KeyError):
-            return ()
-    return tuple(positions)
+            found[device_id] = self._service.fetch_claimed_device(device_id)
+        except NotFoundError:
+            return False
+        return True
+
+    def _find_operation(
+        self, rows: Sequence[Row], sending: Sending, known: Collection[str]
+    ) -> Recovery | None:
+        """Return the operation that the request started; ``None`` if it certainly is not among those listed."""
+        expected = {str(rows[position].device_id): position for position in sending.rows_of(len(rows))}
+        unsettled: UnsettledError | None = None
+        for operation in self._operations(sending):
+            if operation.endpoint not in {None, _CLAIM} or operation.id in known:
+                continue
+            try:
+                positions = self._positions(operation, expected)
+            except UnsettledError as error:
+                unsettled = error
+                continue
+            if positions is not None:
+                return Recovery(operation, positions)
+        if unsettled is not None:
+            raise unsettled
+        return None
+
+    def _operations(self, sending: Sending) -> list[BulkOpsRequest]:
+        try:
+            listed = self._service.list_bulk_ops_requests(
+                requested_from=sending.sent_at - CLOCK_SKEW,
+                requested_until=sending.sent_at + _LONGEST_REQUEST,
+            )
+            return list(listed)
+        except ServiceError as error:
+            if error.status in _NO_LIST:
+                # No such list, then no operations either: the synchronous contract alone is spoken.
+                return []
+            raise
+
+    def _positions(self, operation: BulkOpsRequest, expected: Mapping[str, int]) -> tuple[int, ...] | None:
+        """Return the expected rows in an operation's order if it holds just these; ``None`` if it certainly does not.
+
+        :raises UnsettledError: if that cannot be told.
+        """
+        try:
+            uploaded = self._service.fetch_uploaded_data(operation)
+        except NrfProvError as error:
+            if isinstance(error, ServiceError) and error.status in _GONE and operation.is_finished:
+                # For good. What it did shows in the list of our devices, but not what it was refused.
+                return None
+            return self._unsettled(operation, f"its rows are unavailable now ({error})")
+        positions: list[int] = []
+        try:
+            for cells in csv.reader(io.StringIO(uploaded)):
+                device_id = decode(cells[0]).device_id
+                if device_id not in expected:
+                    # Another request's for certain, whatever comes behind.
+                    return None
+                positions.append(expected[device_id])
+        except (TokenError, IndexError, csv.Error):
+            return self._unsettled(operation, "what it gives as its rows are no rows")
+        if set(positions) == set(expected.values()):
+            return tuple(positions)
+        return self._unsettled(operation, f"it gives {len(positions)} of {len(expected)} rows")
+
+    def _unsettled(self, operation: BulkOpsRequest, why: str) -> tuple[int, ...] | None:
+        ended = operation.completed_at or operation.requested_at
+        if operation.is_finished and ended and self._service.now() - ended > _ENDED_LONG_AGO:
+            # Nobody will ever know more: the list of our devices decides.
+            return None
+        raise UnsettledError(
+            f"bulk operation {operation.id} is {operation.status} and {why}; it may be the one whose answer was lost, "
+            "so nothing is sent again until that is known"
+        )

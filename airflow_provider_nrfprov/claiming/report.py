@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
@@ -84,7 +84,9 @@ class Summary:
         return {"rows": self.rows, **counts, "report": self.report, "failed_rows": self.failed_rows}
 
 
-def write_report(folder: Folder, outcomes: Iterable[RowOutcome]) -> Summary:
+def write_report(
+    folder: Folder, outcomes: Iterable[RowOutcome], *, about: Mapping[str, object] | None = None
+) -> Summary:
     """Write the report of a job into a folder, row by row as the outcomes come.
 
     ``failed_rows.csv`` is a claim file itself: the rows that failed or are unknown, and the rejected
@@ -113,7 +115,7 @@ def write_report(folder: Folder, outcomes: Iterable[RowOutcome]) -> Summary:
     summary = Summary(
         counts, folder.path_of(REPORT), folder.path_of(FAILED_ROWS) if again else None, tuple(examples)
     )
-    folder.write(SUMMARY, json.dumps(summary.as_dict(), indent=2))
+    folder.write(SUMMARY, json.dumps({**(about or {}), **summary.as_dict()}, indent=2))
     return summary
 
 

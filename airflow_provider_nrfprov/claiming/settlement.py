@@ -1,6 +1,6 @@
-"""What became of each row of a chunk: from the answer, from the operation, and by asking what is ours.
+"""What became of each row of a chunk: from the answers, from the operations, and by asking what is ours.
 
-The service's words decide what they can: rows that it lists as claimed are claimed, an operation that
+The service's word decides what it can: rows that it lists as claimed are claimed, an operation that
 SUCCEEDED has claimed all of its rows. Every other row is doubtful, and the list of our claimed devices
 decides. FAILED does not mean that nothing was done.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pendulum
@@ -17,14 +17,9 @@ import pendulum
 from airflow_provider_nrfprov.api.contract import FAILED, SUCCEEDED
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary
 from airflow_provider_nrfprov.api.errors import NrfProvError
-from airflow_provider_nrfprov.api.models import (
-    BulkClaim,
-    BulkOpsRequest,
-    ClaimedDevice,
-    FailedClaim,
-)
+from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest, ClaimedDevice, FailedClaim
 from airflow_provider_nrfprov.claiming.claim_file import Row
-from airflow_provider_nrfprov.claiming.ledger import Entry
+from airflow_provider_nrfprov.claiming.ledger import Sending
 from airflow_provider_nrfprov.claiming.recovery import CLOCK_SKEW
 from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
@@ -36,10 +31,38 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class RowState:
+    """What the ledger knows of one row."""
+
+    last: Sending | None = None
+    """The newest request that holds it."""
+    suspect_since: pendulum.DateTime | None = None
+    """When the first request before that was sent that may have claimed it: that did not refuse the row by name."""
+
+
+def row_states(size: int, sendings: Iterable[Sending]) -> list[RowState]:
+    """Return what the ledger knows of each of a chunk's ``size`` sendable rows."""
+    states = [RowState()] * size
+    for sending in sendings:
+        for position in sending.rows_of(size):
+            before = states[position]
+            since = before.suspect_since
+            if since is None and before.last is not None and not _refused(before.last, position):
+                since = before.last.sent_at
+            states[position] = RowState(sending, since)
+    return states
+
+
+def _refused(sending: Sending, position: int) -> bool:
+    by_name = sending.refused is not None or bool(sending.not_claimed.get(position))
+    return by_name or sending.nothing_done
+
+
+@dataclass(frozen=True, slots=True)
 class _Doubt:
     """A row that the service did not say it claimed."""
 
-    words: str = ""
+    message: str = ""
     named: bool = False
     """The service refused this very row."""
     final: bool = True
@@ -47,42 +70,171 @@ class _Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Findings:
-    """What is known of a chunk before asking which of its devices are ours."""
+class _Finding:
+    """What is known of a row before asking whether its device is ours."""
 
-    status: str
-    doubts: Mapping[int, _Doubt]
-    """By position; a row that is not in here is claimed."""
+    status: str = ""
+    operation_id: str | None = None
+    doubt: _Doubt | None = None
+    """``None`` if it is claimed by the service's word."""
 
 
-def settle_chunk(rows: Sequence[Row], entry: Entry | None, service: ProvisioningService) -> list[RowOutcome]:
-    """Give the outcome of each of a chunk's sendable rows, in their order.
+class Settlement:
+    """Settles the chunks of one job."""
 
-    :param entry: what the ledger knows of the chunk; ``None`` if it was never about to be sent.
-    """
-    if entry is None or entry.nothing_done:
-        return [RowOutcome(row, Outcome.FAILED, "not_sent", "never sent") for row in rows]
-    findings = _find(rows, entry, service)
-    if not findings.doubts:
-        status, operation_id = findings.status, entry.bulk_ops_request_id
-        return [RowOutcome(row, Outcome.CLAIMED, status, "", operation_id) for row in rows]
-    devices, why_not = _ours(rows, findings.doubts, service)
-    outcomes = []
-    for position, row in enumerate(rows):
-        doubt = findings.doubts.get(position)
-        if doubt is None:
-            outcome, words = Outcome.CLAIMED, ""
-        elif device := devices.get(str(row.device_id)):
-            # Words of the whole operation would only alarm where the row itself came to a good end.
-            outcome, words = _whose_claim(device, doubt, entry), doubt.words if doubt.named else ""
-        else:
-            outcome, words = _without_device(doubt, why_not)
-        outcomes.append(RowOutcome(row, outcome, findings.status, words, entry.bulk_ops_request_id))
-    return outcomes
+    def __init__(self, service: ProvisioningService) -> None:
+        self._service = service
+        self._operations: dict[str, BulkOpsRequest] = {}
+
+    def settle(self, rows: Sequence[Row], sendings: Sequence[Sending]) -> list[RowOutcome]:
+        """Return the outcome of each of a chunk's sendable rows, in their order.
+
+        Never raises for the service's sake: where it cannot be asked, rows are unknown.
+        """
+        states = row_states(len(rows), sendings)
+        findings = self._findings(states, sendings, len(rows))
+        doubtful = [place for place, finding in findings.items() if finding.doubt]
+        devices, why_not = self._ours(rows, doubtful, states)
+        return [
+            _outcome(row, states[place], findings.get(place), devices.get(str(row.device_id)), why_not)
+            for place, row in enumerate(rows)
+        ]
+
+    def _findings(
+        self, states: Sequence[RowState], sendings: Iterable[Sending], size: int
+    ) -> dict[int, _Finding]:
+        """Return what is known of each row that was sent."""
+        findings: dict[int, _Finding] = {}
+        for sending in sendings:
+            if sending.nothing_done:
+                continue
+            sent = sending.rows_of(size)
+            current = [place for place in sent if states[place].last is sending]
+            if current:
+                by_place = self._of_sending(sending, sent)
+                findings |= {place: by_place[place] for place in current}
+        return findings
+
+    def _of_sending(self, sending: Sending, sent: Sequence[int]) -> dict[int, _Finding]:
+        if sending.refused is not None:
+            others = len(sent) - 1
+            together = f"refused together with {others} other row{'s' * (others > 1)}: " if others else ""
+            doubt = _Doubt(f"{together}{sending.refused}", named=True)
+            return dict.fromkeys(sent, _Finding(str(sending.status), doubt=doubt))
+        if sending.bulk_ops_request_id:
+            return self._of_operation(sending.bulk_ops_request_id, sent)
+        if sending.status is None:
+            return dict.fromkeys(sent, _Finding(doubt=_Doubt("its answer was lost", final=False)))
+        findings = dict.fromkeys(sent, _Finding(str(sending.status)))
+        for place, message in sending.not_claimed.items():
+            doubt = _Doubt(message, named=bool(message))
+            findings[place] = _Finding(str(sending.status), doubt=doubt)
+        if sending.looked:
+            # That they are ours was seen; since when is in doubt.
+            findings = {
+                place: replace(each, doubt=each.doubt or _Doubt()) for place, each in findings.items()
+            }
+        return findings
+
+    def _of_operation(self, operation_id: str, sent: Sequence[int]) -> dict[int, _Finding]:
+        def all_of_them(status: str, doubt: _Doubt | None) -> dict[int, _Finding]:
+            return dict.fromkeys(sent, _Finding(status, operation_id, doubt))
+
+        try:
+            operation = self.operation(operation_id)
+        except NrfProvError as error:
+            message = f"bulk operation {operation_id} could not be asked about: {error}"
+            return all_of_them("", _Doubt(message, final=False))
+        if operation.status == SUCCEEDED:
+            return all_of_them(SUCCEEDED, None)
+        if operation.status != FAILED:
+            message = f"bulk operation {operation_id} is {operation.status}"
+            return all_of_them(operation.status, _Doubt(message, final=False))
+        summary = self._error_summary(operation)
+        general = (
+            "; ".join(summary.others) or f"bulk operation {operation_id} is FAILED and does not name this row"
+        )
+        return {
+            position: _Finding(
+                FAILED, operation_id, _Doubt(summary.rows.get(place, general), named=place in summary.rows)
+            )
+            for place, position in enumerate(sent)
+        }
+
+    def operation(self, operation_id: str) -> BulkOpsRequest:
+        """Return a bulk operation as it is now; one that has ended is asked about once.
+
+        :raises NrfProvError: if the service cannot be asked.
+        """
+        known = self._operations.get(operation_id)
+        if known is None:
+            known = self._service.fetch_bulk_ops_request(operation_id)
+            if known.is_finished:
+                self._operations[operation_id] = known
+        return known
+
+    def _error_summary(self, operation: BulkOpsRequest) -> ErrorSummary:
+        try:
+            return self._service.fetch_error_summary(operation)
+        except NrfProvError as error:
+            _log.warning("the error summary of bulk operation %s is unavailable: %s", operation.id, error)
+            return ErrorSummary(
+                others=(f"bulk operation {operation.id} is FAILED; its error summary is unavailable",)
+            )
+
+    def _ours(
+        self, rows: Sequence[Row], doubtful: Sequence[int], states: Sequence[RowState]
+    ) -> tuple[Mapping[str, ClaimedDevice], str]:
+        """Ask which of the doubtful devices are ours; if that can't be asked, say why."""
+        if not doubtful:
+            return {}, ""
+        since = min(last.sent_at for place in doubtful if (last := states[place].last))
+        try:
+            ids = [str(rows[place].device_id) for place in doubtful]
+            return self._service.find_claimed_devices(ids, claimed_after=since - CLOCK_SKEW), ""
+        except NrfProvError as error:
+            return {}, f"whether it is ours could not be asked: {error}"
+
+
+def _outcome(
+    row: Row, state: RowState, finding: _Finding | None, device: ClaimedDevice | None, why_not: str
+) -> RowOutcome:
+    if finding is None:
+        return RowOutcome(row, Outcome.FAILED, "not_sent", "never sent")
+    doubt = finding.doubt
+    if doubt is None:
+        outcome, message = Outcome.CLAIMED, ""
+    elif device is not None:
+        # What was said of the whole operation would only alarm where the row itself came to a good end.
+        outcome, message = _whose_claim(device, doubt, state), doubt.message if doubt.named else ""
+    else:
+        outcome, message = _without_device(doubt, why_not)
+    return RowOutcome(row, outcome, finding.status, message, finding.operation_id)
+
+
+def _without_device(doubt: _Doubt, why_not: str) -> tuple[Outcome, str]:
+    """Judge a doubtful row whose device is not ours, or could not be asked about (``why_not``)."""
+    if why_not:
+        # Even one that was refused: if it is ours already, nothing failed.
+        return Outcome.UNKNOWN, "; ".join(filter(None, (doubt.message, why_not)))
+    message = doubt.message or "the service did not list it as claimed, and it is not among our devices"
+    return (Outcome.FAILED if doubt.final else Outcome.UNKNOWN), message
+
+
+def _whose_claim(device: ClaimedDevice, doubt: _Doubt, state: RowState) -> Outcome:
+    """Tell a device that this job claimed from one that was ours before."""
+    assert state.last is not None  # noqa: S101 - it was sent
+    # A row that was always refused was ours before, unless the service's own time says otherwise: a request may be
+    # delivered twice, and the answer be that of the second one.
+    refused = doubt.named and state.suspect_since is None
+    if device.claimed_at is None:
+        return Outcome.ALREADY_CLAIMED if refused else Outcome.CLAIMED
+    since = state.last.sent_at if refused else (state.suspect_since or state.last.sent_at) - CLOCK_SKEW
+    return Outcome.CLAIMED if device.claimed_at >= since else Outcome.ALREADY_CLAIMED
 
 
 def not_claimed(rows: Sequence[Row], positions: Sequence[int], answer: BulkClaim) -> dict[int, str]:
-    """Give the sent rows that a synchronous answer does not list as claimed, with the service's words.
+    """Return the sent rows that a synchronous answer does not list as claimed, with the service's message.
 
     Devices that it lists and that were not sent count for nothing.
 
@@ -111,86 +263,8 @@ def _device_of(failed: FailedClaim) -> str | None:
 
 def _by_place(numbered: Iterable[FailedClaim], missing: set[int]) -> dict[int, str]:
     """Read row numbers whose base (0 or 1) is unknown: only the one that hits just missing rows can be meant."""
-    words = {failed.row: failed.message for failed in numbered if failed.row is not None}
-    fitting = [base for base in (0, 1) if {row - base for row in words} <= missing]
+    messages = {failed.row: failed.message for failed in numbered if failed.row is not None}
+    fitting = [base for base in (0, 1) if {row - base for row in messages} <= missing]
     if len(fitting) != 1:
         return {}
-    return {row - fitting[0]: message for row, message in words.items()}
-
-
-def _find(rows: Sequence[Row], entry: Entry, service: ProvisioningService) -> _Findings:
-    if entry.status is None:
-        return _Findings("", dict.fromkeys(range(len(rows)), _Doubt("its answer was lost", final=False)))
-    sent = range(len(rows)) if entry.sent is None else entry.sent
-    if entry.bulk_ops_request_id:
-        findings = _of_operation(entry.bulk_ops_request_id, sent, service)
-    else:
-        findings = _Findings(
-            str(entry.status),
-            {position: _Doubt(words, named=bool(words)) for position, words in entry.not_claimed.items()},
-        )
-    # What was left out of a repeated request was found to be ours then: only since when is in doubt.
-    found = set(range(len(rows))) - set(sent)
-    return _Findings(findings.status, {**dict.fromkeys(found, _Doubt()), **findings.doubts})
-
-
-def _of_operation(operation_id: str, sent: Sequence[int], service: ProvisioningService) -> _Findings:
-    try:
-        operation = service.fetch_bulk_ops_request(operation_id)
-    except NrfProvError as error:
-        words = f"bulk operation {operation_id} could not be asked about: {error}"
-        return _Findings("", dict.fromkeys(sent, _Doubt(words, final=False)))
-    if operation.status == SUCCEEDED:
-        return _Findings(SUCCEEDED, {})
-    if operation.status != FAILED:
-        words = f"bulk operation {operation_id} is {operation.status}"
-        return _Findings(operation.status, dict.fromkeys(sent, _Doubt(words, final=False)))
-    summary = _error_summary(operation, service)
-    general = (
-        "; ".join(summary.others) or f"bulk operation {operation_id} is FAILED and does not name this row"
-    )
-    doubts = {
-        position: _Doubt(summary.rows.get(place, general), named=place in summary.rows)
-        for place, position in enumerate(sent)
-    }
-    return _Findings(FAILED, doubts)
-
-
-def _error_summary(operation: BulkOpsRequest, service: ProvisioningService) -> ErrorSummary:
-    try:
-        return service.fetch_error_summary(operation)
-    except NrfProvError as error:
-        _log.warning("the error summary of bulk operation %s cannot be had: %s", operation.id, error)
-        return ErrorSummary(
-            others=(f"bulk operation {operation.id} is FAILED; its error summary cannot be had",)
-        )
-
-
-def _ours(
-    rows: Sequence[Row], doubts: Mapping[int, _Doubt], service: ProvisioningService
-) -> tuple[Mapping[str, ClaimedDevice], str]:
-    """Ask which of the doubtful devices are ours; if that can't be asked, say why."""
-    try:
-        return service.find_claimed_devices([str(rows[position].device_id) for position in doubts]), ""
-    except NrfProvError as error:
-        return {}, f"whether it is ours could not be asked: {error}"
-
-
-def _without_device(doubt: _Doubt, why_not: str) -> tuple[Outcome, str]:
-    """Judge a doubtful row whose device is not ours, or could not be asked about (``why_not``)."""
-    if why_not:
-        # Even one that was refused: if it is ours already, nothing failed.
-        return Outcome.UNKNOWN, "; ".join(filter(None, (doubt.words, why_not)))
-    words = doubt.words or "the service did not list it as claimed, and it is not among our devices"
-    return (Outcome.FAILED if doubt.final else Outcome.UNKNOWN), words
-
-
-def _whose_claim(device: ClaimedDevice, doubt: _Doubt, entry: Entry) -> Outcome:
-    """Tell a device that this job claimed from one that was ours before."""
-    # A row refused at its first sending was ours before, unless the service's own time says otherwise.
-    refused_at_first = doubt.named and not entry.was_repeated
-    if device.claimed_at is None:
-        return Outcome.ALREADY_CLAIMED if refused_at_first else Outcome.CLAIMED
-    if device.claimed_at >= entry.first_sent_at - (pendulum.duration() if refused_at_first else CLOCK_SKEW):
-        return Outcome.CLAIMED
-    return Outcome.ALREADY_CLAIMED
+    return {row - fitting[0]: message for row, message in messages.items()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
@@ -18,13 +19,11 @@ if TYPE_CHECKING:
 
     from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
     from airflow_provider_nrfprov.claiming.job import ClaimJob
+    from airflow_provider_nrfprov.claiming.plan import Owner
     from airflow_provider_nrfprov.claiming.report import Summary
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
     from airflow_provider_nrfprov.tolerance import Tolerance
 
-PATIENCE = 15.0
-"""Seconds. So long may a try go on after Airflow began the next: it notices at a heartbeat (every 5 s), is then
-told to end by SIGINT and SIGTERM, 5 s apart, and killed after 5 more."""
 OPERATION_IDS_FILE = "bulk_ops_request_ids.txt"
 
 
@@ -39,6 +38,7 @@ class _ClaimReporting(BaseOperator):
     """Path of the report, once it is written; the link to it asks."""
     _read: tuple[str, int] | None = None
     """The claim file and its number of rows, then."""
+    _job: ClaimJob | None = None
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
         """Tell OpenLineage's provider, which alone calls this, what was read and written."""
@@ -50,34 +50,49 @@ class _ClaimReporting(BaseOperator):
         claim_file, rows = self._read
         return claim_lineage(claim_file, self.written_report, rows)
 
+    def on_kill(self) -> None:
+        """Stop at once, and say what goes on: nothing is undone, a new try goes on from the ledger."""
+        # Airflow 3 calls this from a signal handler and lets execute run on.
+        if self._job is not None:
+            self._job.stop()
+            self.log.warning(
+                "killed; what was sent goes on in nRF Cloud, and a new try of this task goes on from the ledger in %s",
+                self._job.folder,
+            )
+
+    @contextmanager
+    def _working_on(self, job: ClaimJob) -> Iterator[None]:
+        """Let ``on_kill`` reach the job."""
+        self._job = job
+        try:
+            yield
+        finally:
+            # Airflow copies operators, and a lock cannot be copied.
+            self._job = None
+            job.close()
+
     def _hook(self) -> NrfProvHook:
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
         return NrfProvHook(self.nrfprov_conn_id)
 
-    def _report(self, report_dir: str, context: Context) -> Summary:
-        """Write the report of the newest job in a folder, from its ledger and the service's answers."""
+    def _report(self, job: ClaimJob, context: Context) -> Summary:
+        """Write the report of a job, from its ledger and the service's answers."""
         from airflow_provider_nrfprov.asset_events import describe
-        from airflow_provider_nrfprov.claiming.job import ClaimJob
-        from airflow_provider_nrfprov.claiming.ledger import Ledger
-        from airflow_provider_nrfprov.claiming.report import write_report
-        from airflow_provider_nrfprov.paths import to_path
-        from airflow_provider_nrfprov.storage import Folder
-        from airflow_provider_nrfprov.task_state import second_place
 
-        folder = Folder(to_path(report_dir))
-        ledger = Ledger.reopen(folder, second_place(context))
-        job = ClaimJob(to_path(ledger.plan.claim_file), ledger, self._hook())
         self.log.info("finding out what became of each row")
-        summary = write_report(folder, job.settle())
+        summary = job.report(_owner(context))
         self.log.info("%s; report: %s", summary, summary.report)
-        _push(context, report=summary.report)
+        # Before it is judged: a claim that fails has counts, too.
+        _push(context, report=summary.report, summary=summary.as_dict())
+        claim_file = job.details.claim_file
         facts = {
-            "claim_file": ledger.plan.claim_file,
-            "report_dir": report_dir,
-            "bulk_ops_request_ids": _in_xcom(job.operations, folder),
+            "claim_file": claim_file,
+            "report_dir": str(job.folder),
+            "job": job.job_id,
+            "bulk_ops_request_ids": _in_xcom(job.operations, job.folder),
         }
-        self.written_report, self._read = summary.report, (ledger.plan.claim_file, summary.rows)
+        self.written_report, self._read = summary.report, (claim_file, summary.rows)
         # They become events only if the task succeeds.
         describe(context, self.outlets, {**summary.as_dict(), **facts})
         return summary
@@ -162,7 +177,6 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     )
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
     ui_color = "#d7f0f7"
-    _job: ClaimJob | None = None
 
     def __init__(
         self,
@@ -201,7 +215,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         self.nrfprov_conn_id = nrfprov_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Send what is not sent yet; then wait, defer, or leave the waiting to others."""
+        """Send what is not ours yet; then wait, defer, or leave the waiting to others."""
         from airflow_provider_nrfprov.claiming.job import ClaimJob
         from airflow_provider_nrfprov.paths import to_path
         from airflow_provider_nrfprov.rendered import listed
@@ -209,73 +223,81 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         from airflow_provider_nrfprov.task_state import second_place
 
         self._check_arguments()
-        report_dir = self._report_dir(context)
-        folder = Folder(to_path(report_dir))
         hook = self._hook()
         # A connection that cannot work ends the task before anything is on record as sent.
         hook.get_conn()
         job = ClaimJob.plan(
             to_path(self.claim_file),
-            folder,
+            Folder(to_path(self._report_dir(context))),
             hook,
+            owner=_owner(context),
             tags=listed(self.tags),
             rows_per_request=self.rows_per_request,
             second_place=second_place(context),
-            patience=PATIENCE,
         )
-        _push(context, report_dir=report_dir)
-        if job.is_new:
-            self._look_first(job, hook, report_dir, context)
-        operations = self._send(job, report_dir, context)
-        ids = _in_xcom(operations, folder)
-        _push(context, bulk_ops_request_ids=ids)
-        if not self.wait_for_completion:
-            return self._sent(report_dir, operations, ids, context)
-        if operations:
-            self._wait(operations, report_dir, context)
-        return self._judge(self._report(report_dir, context))
+        _push(context, report_dir=str(job.folder), job=job.job_id)
+        with self._working_on(job):
+            if job.is_new:
+                self._look_first(job, hook, context)
+            operations = self._send(job, context)
+            ids = _in_xcom(operations, job.folder)
+            _push(context, bulk_ops_request_ids=ids)
+            if not self.wait_for_completion:
+                return self._sent(job, operations, ids, context)
+            if operations:
+                self._wait(job, hook, operations, context)
+            return self._judge(self._report(job, context))
 
     def execute_complete(
         self,
         context: Context,
         event: dict[str, Any] | None,
         report_dir: str | None = None,
+        job: str | None = None,
+        turn: str | None = None,
     ) -> dict[str, Any]:
         """Write the report once the operations have ended, or the wait was given up.
 
-        :param report_dir: where to, if it is not to be found out again: ``dag.test()`` of Airflow 3.3 loses it.
+        :param report_dir: the job's own folder.
+        :param job: its id.
+        :param turn: names the try that was deferred. None of the three, if Airflow loses them: ``dag.test()`` of 3.3 does;
+            then the job is found by its task and run.
         """
         from airflow_provider_nrfprov.api.errors import NrfProvError
+        from airflow_provider_nrfprov.claiming.job import ClaimJob
+        from airflow_provider_nrfprov.paths import to_path
+        from airflow_provider_nrfprov.storage import Folder
+        from airflow_provider_nrfprov.task_state import second_place
         from airflow_provider_nrfprov.waiting import read_event
 
-        report_dir = report_dir or self._report_dir(context)
-        try:
-            _, waiting = read_event(event)
-        except NrfProvError:
-            self._report(report_dir, context)
-            raise
-        if waiting:
-            self.log.warning("%d bulk operation(s) have not ended in time", len(waiting))
-        return self._judge(self._report(report_dir, context))
-
-    def on_kill(self) -> None:
-        """Send nothing more, and say what goes on: nothing is undone, a new try goes on from the ledger."""
-        # Airflow 3 calls this from a signal handler and lets execute run on.
-        if self._job is not None:
-            self._job.stop()
-        self.log.warning(
-            "killed; what was sent goes on in nRF Cloud, and a new try of this task takes it up from the ledger in %s",
-            self.report_dir or "the report folder",
+        folder = Folder(to_path(report_dir or self._report_dir(context)))
+        claim = ClaimJob.reopen(
+            folder,
+            self._hook(),
+            job_id=job,
+            owner=_owner(context),
+            turn=turn,
+            second_place=second_place(context),
         )
+        with self._working_on(claim):
+            try:
+                _, waiting = read_event(event)
+            except NrfProvError:
+                self._report(claim, context)
+                raise
+            if waiting:
+                self.log.warning("%d bulk operation(s) have not ended in time", len(waiting))
+            return self._judge(self._report(claim, context))
 
     def _sent(
-        self, report_dir: str, operations: Sequence[str], ids: list[str] | str, context: Context
+        self, job: ClaimJob, operations: Sequence[str], ids: list[str] | str, context: Context
     ) -> dict[str, Any]:
         from airflow_provider_nrfprov.asset_events import describe
 
         receipt = {
-            "claim_file": self.claim_file,
-            "report_dir": report_dir,
+            "claim_file": job.details.claim_file,
+            "report_dir": str(job.folder),
+            "job": job.job_id,
             "bulk_operations": len(operations),
         }
         describe(context, self.outlets, {**receipt, "bulk_ops_request_ids": ids})
@@ -288,7 +310,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         if self.max_in_flight < 1:
             raise ValueError(f"max_in_flight is {self.max_in_flight}; it is at least 1")
 
-    def _look_first(self, job: ClaimJob, hook: NrfProvHook, report_dir: str, context: Context) -> None:
+    def _look_first(self, job: ClaimJob, hook: NrfProvHook, context: Context) -> None:
         """Stop before anything is sent if the file's rows, or the service's word on some of them, say so."""
         from airflow_provider_nrfprov.claiming.preflight import refusals
         from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError
@@ -297,7 +319,8 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
             return
         found = job.inspect(sample_size=self.dry_run_rows)
         if self.on_invalid_rows == "fail" and found.rejected:
-            report = self._report(report_dir, context).report
+            report = self._report(job, context).report
+            job.forget_copy()
             raise RowsRejectedError(
                 f"nothing was sent: {found.rejected} of {found.rows} row(s) cannot be, and on_invalid_rows is "
                 f"'fail'. Report: {report}\n" + "\n".join(found.examples)
@@ -307,7 +330,8 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         refused = refusals(found.sample, hook)
         self.log.info("dry run: %d of %d rows refused", len(refused), len(found.sample))
         if len(refused) > self._tolerance().allowed(found.rows):
-            report = self._report(report_dir, context).report
+            report = self._report(job, context).report
+            job.forget_copy()
             raise RowsFailedError(
                 f"nothing was sent: the service would refuse {len(refused)} of {len(found.sample)} rows that it "
                 f"was asked about. Report: {report}\n" + "\n".join(refused[:10])
@@ -320,29 +344,26 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
             return self.report_dir
         return default_report_dir(self.claim_file, str(context.get("run_id", "manual")))
 
-    def _send(self, job: ClaimJob, report_dir: str, context: Context) -> list[str]:
+    def _send(self, job: ClaimJob, context: Context) -> list[str]:
         from airflow_provider_nrfprov.api.errors import NrfProvError
 
-        self._job = job
         try:
             return job.send(max_in_flight=self.max_in_flight)
         except NrfProvError:
             # What was done until now is on record even if no retry follows.
-            self._report(report_dir, context)
+            self._report(job, context)
             raise
-        finally:
-            # Airflow copies operators, and a lock cannot be copied.
-            self._job = None
 
-    def _wait(self, operations: Sequence[str], report_dir: str, context: Context) -> None:
+    def _wait(self, job: ClaimJob, hook: NrfProvHook, operations: Sequence[str], context: Context) -> None:
         from airflow_provider_nrfprov.api.errors import NrfProvError
         from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
         from airflow_provider_nrfprov.waiting import deferral
 
         watch = BulkOpsWatch(operations)
-        end_time = time.time() + self._seconds_to_wait()
+        # By a clock that nobody sets.
+        end, end_time = time.monotonic() + self._seconds_to_wait(), time.time() + self._seconds_to_wait()
         try:
-            self._ask(watch)
+            self._ask(watch, hook)
             if self.deferrable and not watch.is_done:
                 trigger, backstop = deferral(
                     self.nrfprov_conn_id, watch.waiting, self.poll_interval, end_time
@@ -351,13 +372,13 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
                     trigger=trigger,
                     method_name="execute_complete",
                     timeout=backstop,
-                    kwargs={"report_dir": report_dir},
+                    kwargs={"report_dir": str(job.folder), "job": job.job_id, "turn": job.turn},
                 )
-            while not watch.is_done and time.time() < end_time:
-                time.sleep(max(0.0, min(self.poll_interval, end_time - time.time())))
-                self._ask(watch)
+            while not watch.is_done and time.monotonic() < end:
+                job.wait(min(self.poll_interval, end - time.monotonic()))
+                self._ask(watch, hook)
         except NrfProvError:
-            self._report(report_dir, context)
+            self._report(job, context)
             raise
 
     def _seconds_to_wait(self) -> float:
@@ -366,12 +387,8 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         # Airflow does not enforce it while a task is deferred.
         return min(self.wait_timeout, self.execution_timeout.total_seconds())
 
-    def _ask(self, watch: BulkOpsWatch) -> None:
-        from airflow_provider_nrfprov.api.retry import NEVER
-        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-
-        # The next poll is the repetition, as in the triggerer.
-        watch.ask(NrfProvHook(self.nrfprov_conn_id, NEVER).fetch_bulk_ops_request)
+    def _ask(self, watch: BulkOpsWatch, hook: NrfProvHook) -> None:
+        watch.ask(hook.fetch_bulk_ops_request)
         for note in watch.notes:
             self.log.info("%s", note)
 
@@ -384,6 +401,7 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
     were unknown then may be known now.
 
     :param report_dir: the folder that the bulk claim reported to: ``claim.output["report_dir"]``.
+    :param job: id of the job, ``claim.output["job"]``; has to be given if several jobs report to the folder.
     :param max_failed_rows: so many rows may fail or be unknown before the task fails, after the report is
         written; ``None`` for any number. Rejected rows do not count.
     :param max_failed_ratio: such a share of the file's rows may, from 0 to 1, if that is more.
@@ -396,13 +414,20 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
     :raises RowsUnknownError: if too many failed or are unknown (a retry asks again).
     """
 
-    template_fields: Sequence[str] = ("report_dir", "max_failed_rows", "max_failed_ratio", "nrfprov_conn_id")
+    template_fields: Sequence[str] = (
+        "report_dir",
+        "job",
+        "max_failed_rows",
+        "max_failed_ratio",
+        "nrfprov_conn_id",
+    )
     ui_color = "#d7f0f7"
 
     def __init__(
         self,
         *,
         report_dir: str,
+        job: str | None = None,
         max_failed_rows: int | str | None = 0,
         max_failed_ratio: float | str | None = None,
         nrfprov_conn_id: str = "nrfprov_default",
@@ -412,12 +437,36 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
         set_default_retry_policy(self)
         self.max_failed_ratio = max_failed_ratio
         self.report_dir = report_dir
+        self.job = job
         self.max_failed_rows = max_failed_rows
         self.nrfprov_conn_id = nrfprov_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Settle every row and write the report."""
-        return self._judge(self._report(self.report_dir, context))
+        from airflow_provider_nrfprov.claiming.job import ClaimJob
+        from airflow_provider_nrfprov.paths import to_path
+        from airflow_provider_nrfprov.storage import Folder
+        from airflow_provider_nrfprov.task_state import second_place
+
+        folder = Folder(to_path(self.report_dir))
+        job = ClaimJob.reopen(folder, self._hook(), job_id=self.job, second_place=second_place(context))
+        with self._working_on(job):
+            return self._judge(self._report(job, context))
+
+
+def _owner(context: Context) -> Owner:
+    """Return the task that runs; what a context lacks, as of a bare call, is left out."""
+    from airflow_provider_nrfprov.claiming.plan import Owner
+
+    ti = context.get("ti")
+    map_index = getattr(ti, "map_index", None)
+    return Owner(
+        dag_id=str(getattr(ti, "dag_id", "")),
+        run_id=str(context.get("run_id") or getattr(ti, "run_id", "")),
+        task_id=str(getattr(ti, "task_id", "")),
+        map_index=-1 if map_index is None else int(map_index),
+        try_number=int(getattr(ti, "try_number", 1) or 1),
+    )
 
 
 def _push(context: Context, **values: Any) -> None:

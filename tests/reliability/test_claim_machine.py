@@ -18,7 +18,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.claiming.job import ClaimJob
-from airflow_provider_nrfprov.claiming.report import write_report
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.faults import ANY, RECOVERABLE, DropAfter, FailAfter, HtmlAfter, Refuse
 from airflow_provider_nrfprov.paths import to_path
@@ -159,14 +158,14 @@ class ClaimMachine(RuleBasedStateMachine):
             try:
                 job = ClaimJob.plan(
                     to_path(str(self.folder / "shift.csv")), folder, service,
-                    rows_per_request=self.scenario.rows_per_request,
+                    rows_per_request=self.scenario.rows_per_request, visible_after=0.0,
                 )  # fmt: skip
                 try:
                     _wait(job.send(), service)
                     error = None
                 except NrfProvError as caught:
                     error = caught
-                write_report(folder, job.settle())
+                job.report()
             except Killed:
                 return False
         wrong = list(faults_of_report(self.scenario, read_report(self.folder / name), self.world.service))

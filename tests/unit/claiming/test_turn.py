@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_nrfprov.claiming.job import ClaimJob
-from airflow_provider_nrfprov.claiming.ledger import NotOurTurnError
+from airflow_provider_nrfprov.claiming.ledger import SupersededError
 from airflow_provider_nrfprov.emulator.faults import Slow
 from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
@@ -37,16 +37,16 @@ def claim_file(tmp_path: Path) -> Path:
     return path
 
 
-def plan(claim_file: Path, hook: NrfProvHook, patience: float = 0.0) -> ClaimJob:
+def plan(claim_file: Path, hook: NrfProvHook, visible_after: float = 0.0) -> ClaimJob:
     folder = Folder(claim_file.parent / "report")
-    return ClaimJob.plan(claim_file, folder, hook, rows_per_request=5, patience=patience)
+    return ClaimJob.plan(claim_file, folder, hook, rows_per_request=5, visible_after=visible_after)
 
 
 def test_a_try_sends_nothing_more_once_another_has_begun(claim_file, emulator, connect) -> None:
     connect(emulator.url)
     first = WatchedHook()
     first.then = lambda: plan(claim_file, NrfProvHook())
-    with pytest.raises(NotOurTurnError, match="another try"):
+    with pytest.raises(SupersededError, match="another try"):
         plan(claim_file, first).send()
     assert first.claims == 2
     plan(claim_file, NrfProvHook()).send()
@@ -59,7 +59,7 @@ def test_a_try_that_is_told_to_end_sends_nothing_more(claim_file, emulator, conn
     hook = WatchedHook()
     job = plan(claim_file, hook)
     hook.then = job.stop
-    with pytest.raises(NotOurTurnError, match="told to end"):
+    with pytest.raises(SupersededError, match="asked to stop"):
         job.send()
     assert hook.claims == 2
     assert len(emulator.service.submission_counts()) == 10
@@ -74,14 +74,14 @@ def test_a_request_that_is_still_under_way_is_waited_for(claim_file, emulator, c
     def send() -> None:
         try:
             older.send()
-        except NotOurTurnError as error:
+        except SupersededError as error:
             ended.append(error)
 
     thread = threading.Thread(target=send)
     thread.start()
     while emulator.service.request_counts().get("BulkClaimDeviceOwnership", 0) < 2:
         time.sleep(0.01)
-    plan(claim_file, NrfProvHook(), patience=10).send()
+    plan(claim_file, NrfProvHook(), visible_after=10.0).send()
     thread.join()
     assert ended
     assert set(emulator.service.submission_counts().values()) == {1}

@@ -1,0 +1,78 @@
+"""The copy of a claim file: what is claimed and reported is what was read, whatever becomes of the file itself.
+
+The file is read once. Its copy lies in the job's ledger for other tries and workers, readable by its owner only, until
+nothing more can need it; a try works on a nameless local copy, which is gone with the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from typing import BinaryIO, cast
+
+from airflow_provider_nrfprov.claiming.ledger import LEDGER
+from airflow_provider_nrfprov.storage import Folder, PathLike
+
+_NAME = "claim_file.csv"
+_BLOCK = 1 << 20
+
+
+class ClaimFileUnavailableError(OSError):
+    """A claim file is not there, or cannot be read now; it may be later."""
+
+
+def read_once(claim_file: PathLike) -> tuple[BinaryIO, str]:
+    """Copy a claim file into a nameless local file.
+
+    :return: the copy, and the SHA-256 of its bytes as hex.
+    :raises ClaimFileUnavailableError: if the file is not there or cannot be read.
+    """
+    copy = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - kept open for as long as the job
+    digest = hashlib.sha256()
+    try:
+        with claim_file.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+                copy.write(block)
+    except FileNotFoundError:
+        copy.close()
+        raise ClaimFileUnavailableError(
+            f"there is no claim file {claim_file}; check the path, as the worker sees it"
+        ) from None
+    except OSError as error:
+        copy.close()
+        raise ClaimFileUnavailableError(
+            f"the claim file {claim_file} cannot be read: {error.strerror or error}"
+        ) from error
+    return copy, digest.hexdigest()
+
+
+def keep(copy: BinaryIO, folder: Folder) -> None:
+    """Keep a copy in a job's folder, unless it is there."""
+    ledger = folder.folder(LEDGER)
+    if _NAME in ledger.names():
+        return
+    copy.seek(0)
+    with ledger.writing_bytes(_NAME, owner_only=True) as stream:
+        shutil.copyfileobj(copy, stream, _BLOCK)
+
+
+def kept(folder: Folder) -> BinaryIO | None:
+    """Return the copy that a job's folder keeps, as a nameless local file; ``None`` if there is none."""
+    with folder.folder(LEDGER).reading(_NAME) as stream:
+        if stream is None:
+            return None
+        copy = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115
+        shutil.copyfileobj(stream, copy, _BLOCK)
+    return copy
+
+
+def is_kept(folder: Folder) -> bool:
+    """Return whether a job's folder keeps a copy: something may still need it."""
+    return _NAME in folder.folder(LEDGER).names()
+
+
+def forget(folder: Folder) -> None:
+    """Remove the copy from a job's folder."""
+    folder.folder(LEDGER).remove(_NAME)

@@ -1,0 +1,225 @@
+"""Sends the chunks of a claim file: each row until it is certain that it was claimed or refused, and never twice in one try.
+
+A chunk that the service refuses as a whole is halved until the row is found for which it does so.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+import pendulum
+
+from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError
+from airflow_provider_nrfprov.api.retry import nothing_was_done, refused_as_a_whole
+from airflow_provider_nrfprov.claiming.claim_file import Chunk, to_csv
+from airflow_provider_nrfprov.claiming.ledger import Ledger, Sending, SupersededError
+from airflow_provider_nrfprov.claiming.recovery import Inquiry, Recovery
+from airflow_provider_nrfprov.claiming.settlement import Settlement, not_claimed, row_states
+
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.api.errors import ServiceError
+    from airflow_provider_nrfprov.api.service import ProvisioningService
+
+_log = logging.getLogger(__name__)
+
+_REQUESTS_FOR_A_REFUSED_CHUNK = 400
+"""So many requests at most are spent to find the rows for which a chunk is refused as a whole."""
+_REFUSED_WITHOUT_ONE_ACCEPTED = 63
+"""After so many refused parts (of 30 rows by then) and none accepted, it is not for single rows that they are refused."""
+_REFUSED_AGAIN = 7
+"""The same, in a chunk behind one for which that was so."""
+_LOST_ANSWERS = 3
+"""So many answers of one chunk may be lost in one try."""
+
+
+@dataclass
+class Sender:
+    """Sends chunks, several at a time if its caller likes.
+
+    :param tags: added to the tags of each row.
+    :param stop: once it is set, nothing more is sent.
+    """
+
+    service: ProvisioningService
+    ledger: Ledger
+    settlement: Settlement
+    inquiry: Inquiry
+    stop: threading.Event
+    tags: Sequence[str] = ()
+    all_are_refused: bool = False
+    """Whether the newest chunk that was refused as a whole was so for all of its rows."""
+
+    def send(self, chunk: Chunk) -> list[Sending]:
+        """Send what is not ours of a chunk; return its requests that are to be waited for or were sent now.
+
+        :raises SupersededError: if a newer try has begun, or ``stop`` is set.
+        :raises NrfProvError: if the service could not be asked, or would refuse every other chunk too.
+        """
+        if self.stop.is_set():
+            raise SupersededError("asked to stop; nothing more is sent")
+        work = _ChunkSending(self, chunk, list(self.ledger.sendings(chunk.number)))
+        return work.go_on() if work.was_sent else work.send(range(len(chunk.sendable)))
+
+
+class _ChunkSending:
+    """The work of one try on one chunk."""
+
+    def __init__(self, sender: Sender, chunk: Chunk, sendings: list[Sending]) -> None:
+        self._sender = sender
+        self._ledger = sender.ledger
+        self._service = sender.service
+        self._chunk = chunk
+        self._rows = chunk.sendable
+        self._sendings = sendings
+        self._lost = 0
+
+    @property
+    def was_sent(self) -> bool:
+        """Return whether anything of it was about to be sent before."""
+        return bool(self._sendings)
+
+    def go_on(self) -> list[Sending]:
+        """Look at what earlier tries did, and send what is not ours."""
+        told_now: set[str | None] = set()
+        for place, sending in enumerate(self._sendings):
+            if not sending.is_answered:
+                self._sendings[place] = recovered = self._recover(sending)
+                told_now.add(recovered.bulk_ops_request_id)
+        states = row_states(len(self._rows), self._sendings)
+        running, newest = self._running()
+        # What is told of only now is not sent again in this try.
+        running |= told_now - {None}
+        looked_at = [
+            place
+            for place, state in enumerate(states)
+            if (last := state.last) and not last.nothing_done and last.bulk_ops_request_id not in running
+        ]
+        ids = [str(self._rows[place].device_id) for place in looked_at]
+        ours = self._sender.inquiry.find_ours(ids, self._sendings[0].sent_at, newest) if ids else {}
+        missing = {place for place in looked_at if self._rows[place].device_id not in ours}
+        unsent = {place for place, state in enumerate(states) if not state.last or state.last.nothing_done}
+        _log.info(
+            "chunk %d: %d of %d devices that were sent before are ours; %d rows are sent",
+            self._chunk.number, len(ours), len(looked_at), len(missing | unsent),
+        )  # fmt: skip
+        kept = [each for each in self._sendings if each.bulk_ops_request_id in running]
+        return kept + self.send(sorted(missing | unsent))
+
+    def _running(self) -> tuple[set[str | None], pendulum.DateTime]:
+        """Return the operations that have not ended, and when the newest request or end of an operation was."""
+        running: set[str | None] = set()
+        newest = max(each.sent_at for each in self._sendings)
+        for sending in self._sendings:
+            if not sending.bulk_ops_request_id:
+                continue
+            try:
+                operation = self._sender.settlement.operation(sending.bulk_ops_request_id)
+            except NotFoundError:
+                # Another team's, or forgotten: what it did shows in the list of our devices.
+                continue
+            if not operation.is_finished:
+                running.add(operation.id)
+            elif operation.completed_at:
+                newest = max(newest, operation.completed_at)
+        return running, newest
+
+    def send(self, positions: Sequence[int]) -> list[Sending]:
+        """Send the rows at these positions; one that makes the service refuse the others is found by halving."""
+        sent: list[Sending] = []
+        parts = deque([tuple(positions)] if positions else [])
+        requests = accepted = 0
+        while parts:
+            part = parts.popleft()
+            sending, again = self._post(part)
+            sent.append(sending)
+            requests += 1
+            accepted += sending.refused is None
+            if again:
+                parts.append(again)
+            elif sending.refused is not None and len(part) > 1:
+                if not self._may_halve(requests, accepted):
+                    break
+                half = len(part) // 2
+                parts += [part[:half], part[half:]]
+        return sent
+
+    def _may_halve(self, requests: int, accepted: int) -> bool:
+        most = _REFUSED_AGAIN if self._sender.all_are_refused else _REFUSED_WITHOUT_ONE_ACCEPTED
+        if requests >= _REQUESTS_FOR_A_REFUSED_CHUNK or (not accepted and requests >= most):
+            self._sender.all_are_refused = not accepted
+            return False
+        return True
+
+    def _post(self, positions: tuple[int, ...]) -> tuple[Sending, tuple[int, ...]]:
+        """Send rows once; return what came of it, and which of them have to be sent again after a lost answer."""
+        sender, number = self._sender, self._chunk.number
+        if sender.stop.is_set():
+            raise SupersededError("asked to stop; nothing more is sent")
+        all_rows = len(positions) == len(self._rows)
+        sending = self._ledger.about_to_send(
+            number,
+            1 + max((each.number for each in self._sendings), default=0),
+            _service_time(self._service),
+            None if all_rows else positions,
+        )
+        self._sendings.append(sending)
+        try:
+            answer = self._service.bulk_claim(to_csv((self._rows[place] for place in positions), sender.tags))
+        except NrfProvError as error:
+            return self._after_error(sending, error)
+        refused = {} if answer.bulk_ops_request_id else not_claimed(self._rows, positions, answer)
+        answered = replace(
+            sending,
+            status=answer.status,
+            bulk_ops_request_id=answer.bulk_ops_request_id,
+            not_claimed=refused,
+        )
+        return self._ledger.write(number, answered), ()
+
+    def _after_error(self, sending: Sending, error: NrfProvError) -> tuple[Sending, tuple[int, ...]]:
+        number = self._chunk.number
+        if refused_as_a_whole(error):
+            refusal = cast("ServiceError", error)
+            refused = replace(sending, status=refusal.status, refused=refusal.problem.message or refusal.text)
+            return self._ledger.write(number, refused), ()
+        if nothing_was_done(error):
+            self._ledger.write(number, replace(sending, nothing_done=True))
+            raise error
+        self._lost += 1
+        if self._lost > _LOST_ANSWERS:
+            raise error
+        _log.warning("chunk %d: no usable answer (%s)", number, error)
+        recovered = self._recover(sending)
+        self._sendings[-1] = recovered
+        return recovered, tuple(recovered.not_claimed) if recovered.looked else ()
+
+    def _recover(self, sending: Sending) -> Sending:
+        """Find out what a request did whose answer was lost, and write that down."""
+        number = self._chunk.number
+        since = min(each.sent_at for each in self._sendings)
+        others = [each.bulk_ops_request_id for each in self._sendings if each.bulk_ops_request_id]
+        found: Recovery = self._sender.inquiry.recover(self._rows, sending, since, others)
+        if found.operation is not None:
+            _log.info("chunk %d: its answer told of bulk operation %s", number, found.operation.id)
+            return self._ledger.write(
+                number,
+                replace(
+                    sending, status=202, positions=found.positions, bulk_ops_request_id=found.operation.id
+                ),
+            )
+        missing = [place for place in sending.rows_of(len(self._rows)) if place not in found.ours]
+        _log.info("chunk %d: %d devices are ours, %d are not", number, len(found.ours), len(missing))
+        seen = replace(sending, status=200, looked=True, not_claimed=dict.fromkeys(missing, ""))
+        return self._ledger.write(number, seen)
+
+
+def _service_time(service: ProvisioningService) -> pendulum.DateTime:
+    """Return the service's time, not later than it is: it is known to the second where our clock is off."""
+    now = service.now()
+    is_off = abs((now - pendulum.now("UTC")).total_seconds()) > 1
+    return now.subtract(seconds=1) if is_off else now

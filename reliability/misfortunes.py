@@ -93,8 +93,8 @@ class _LastSubmissions(Submissions):
         super().__init__()
         self._then = then
 
-    def add(self, operation_id: str | None, rows: list[Row], at: datetime) -> None:
-        super().add(operation_id, rows, at)
+    def add(self, operation_id: str | None, rows: list[Row], at: datetime, *, repeated: bool = False) -> None:
+        super().add(operation_id, rows, at, repeated=repeated)
         self._then()
 
 

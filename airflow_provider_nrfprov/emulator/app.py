@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -10,7 +11,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from airflow_provider_nrfprov.emulator import fault_answers, lies
-from airflow_provider_nrfprov.emulator.errors import ServiceError
+from airflow_provider_nrfprov.emulator.errors import BodyTooLarge, Gone, ServiceError
+from airflow_provider_nrfprov.emulator.front import Front
 from airflow_provider_nrfprov.emulator.routes import ROUTES, Operation, Route
 from airflow_provider_nrfprov.emulator.service import Service
 from airflow_provider_nrfprov.emulator.settings import Settings
@@ -18,6 +20,8 @@ from airflow_provider_nrfprov.emulator.wire import Call, Incoming, Reply
 
 UNKNOWN = "unknown path"
 """Under this name are counted requests for paths and methods that are not served."""
+
+_SWITCHED_OFF = "this API was switched off"
 
 
 def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:
@@ -33,6 +37,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
         redirect_slashes=False,
     )
     app.state.service = service
+    app.add_middleware(Front, service=service)
     for route in ROUTES:
         _mount(app, route, service)
 
@@ -61,16 +66,19 @@ def _endpoint(route: Route, service: Service) -> Callable[[Request], Awaitable[R
             raw_body=await request.body(),
             base_url=str(request.base_url).rstrip("/"),
             authorization=request.headers.get("authorization"),
+            target=_target(request),
         )
         operation = _meant(route, incoming, service)
         if not operation.counted:  # a side door: never faulted
-            return _response(_carry_out(operation, incoming, service))
+            return _response(_carry_out(operation, service, incoming))
         number = service.count_request(operation.name)
+        if operation.name in service.settings.gone:
+            return _response(_refusal(Gone(_SWITCHED_OFF), service.settings))
         fault = service.faults.take(operation.name, number)
-        carry_out = partial(_carry_out_and_tell, operation, incoming, service)
         if fault is None:
-            return _response(carry_out())
-        return await fault_answers.answer(fault, carry_out, _response, service)
+            return _response(_carry_out_and_tell(operation, service, incoming))
+        carry_out = partial(_carry_out_and_tell, operation, service)
+        return await fault_answers.answer(fault, incoming, carry_out, _response, service)
 
     return answer
 
@@ -83,23 +91,37 @@ def _meant(route: Route, incoming: Incoming, service: Service) -> Operation:
     raise HTTPException(404)
 
 
-def _carry_out_and_tell(operation: Operation, incoming: Incoming, service: Service) -> Reply:
-    reply = _carry_out(operation, incoming, service)
+def _carry_out_and_tell(operation: Operation, service: Service, incoming: Incoming) -> Reply:
+    reply = _carry_out(operation, service, incoming)
     if not service.faults.lies:
         return reply
     with service.turn():
         return lies.tell(reply, operation.name, incoming, service)
 
 
-def _carry_out(operation: Operation, incoming: Incoming, service: Service) -> Reply:
+def _carry_out(operation: Operation, service: Service, incoming: Incoming) -> Reply:
+    most = service.settings.max_body_bytes
     try:
+        if most is not None and operation.counted and len(incoming.raw_body) > most:
+            raise BodyTooLarge(f"the body has more than {most} bytes")
         with service.turn() as now:
             caller = service.keys.caller(incoming.authorization) if operation.needs_key else None
             if caller is not None and incoming.method != "GET":
                 caller.require_write()
             return operation.handler(Call(**vars(incoming), service=service, now=now, caller=caller))
     except ServiceError as error:
-        return Reply(error.code // 100, {"code": error.code, "message": error.message})
+        return _refusal(error, service.settings)
+
+
+def _refusal(error: ServiceError, settings: Settings) -> Reply:
+    words = error.message if settings.refusal_words is None else settings.refusal_words
+    return Reply(error.code // 100, {"code": error.code, "message": words})
+
+
+def _target(request: Request) -> str:
+    query: bytes = request.scope["query_string"]
+    path: str = request.scope["path"]
+    return f"{path}?{query.decode('latin-1')}" if query else path
 
 
 def _content_type(request: Request) -> str | None:
@@ -112,10 +134,15 @@ def _response(reply: Reply) -> Response:
         return Response(reply.text, reply.status, media_type=reply.media_type)
     if reply.body is None:
         return Response(status_code=reply.status)
-    return JSONResponse(reply.body, reply.status)
+    try:
+        return JSONResponse(reply.body, reply.status)
+    except UnicodeEncodeError:  # half a UTF-16 pair can only be written as an escape
+        return Response(json.dumps(reply.body), reply.status, media_type="application/json")
 
 
 def _unknown_path(settings: Settings, status: int) -> Response:
+    if settings.unknown_path == "gone":
+        return _response(_refusal(Gone(_SWITCHED_OFF), settings))
     if settings.unknown_path == "gateway":
         return JSONResponse({"message": "Missing Authentication Token"}, 403)
     return JSONResponse({"code": status * 100 + 20, "message": "there is nothing at this path"}, status)

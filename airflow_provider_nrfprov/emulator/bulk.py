@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import heapq
 import io
+import itertools
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from airflow_provider_nrfprov.claiming.token import TokenError, decode
 from airflow_provider_nrfprov.emulator.devices import Devices
-from airflow_provider_nrfprov.emulator.errors import Invalid, NotFound, ServiceError
+from airflow_provider_nrfprov.emulator.errors import Invalid, NotFound, ServiceError, Unprocessable
 from airflow_provider_nrfprov.emulator.ids import ulid
 from airflow_provider_nrfprov.emulator.paging import Shelf
 from airflow_provider_nrfprov.emulator.settings import Settings
@@ -46,7 +48,11 @@ class Outcome:
 
 @dataclass(slots=True, eq=False)
 class BulkOperation:
-    """An asynchronous bulk claim. ``outcome`` is None until it is terminal; while ``held`` it does not end."""
+    """An asynchronous bulk claim.
+
+    ``outcome`` is None until it is terminal; while ``held`` it does not end. ``words`` are what its failed
+    rows say, if not what the service says of such rows.
+    """
 
     id: str
     team: str
@@ -56,6 +62,13 @@ class BulkOperation:
     rows: list[Row] = field(repr=False)
     outcome: Outcome | None = field(default=None, repr=False)
     held: bool = False
+    words: str | None = field(default=None, repr=False)
+
+    def as_of(self, moment: datetime) -> BulkOperation | None:
+        """Return the operation as it was, or None if it had not been requested yet."""
+        if self.requested_at > moment:
+            return None
+        return self if self.completes_at <= moment else replace(self, outcome=None)
 
     def status(self, now: datetime) -> str:
         """PENDING for the first third of its time, IN_PROGRESS, at the end FAILED or SUCCEEDED."""
@@ -65,11 +78,12 @@ class BulkOperation:
         return "PENDING" if now < self.requested_at + third else "IN_PROGRESS"
 
 
-def read_rows(text: str, max_rows: int) -> list[Row]:
+def read_rows(text: str, settings: Settings) -> list[Row]:
     """Read a CSV body: a token in the first column, comma-separated tags in the second.
 
     :raises Invalid: for a body that is empty, has a blank line (other than the newline at the
         end) or too many rows. Nothing is applied then.
+    :raises Unprocessable: for one with a row that the settings call poison.
     """
     try:
         records = list(csv.reader(io.StringIO(text, newline=""), strict=True))
@@ -77,16 +91,24 @@ def read_rows(text: str, max_rows: int) -> list[Row]:
         raise Invalid(f"the body is not CSV: {error}") from None
     if not records:
         raise Invalid("the body has no rows")
-    if len(records) > max_rows:
-        raise Invalid(f"the body has {len(records)} rows; {max_rows} are the most")
+    if len(records) > settings.max_rows:
+        raise Invalid(f"the body has {len(records)} rows; {settings.max_rows} are the most")
     for number, record in enumerate(records):
         if not record:
             raise Invalid(f"row {number} is blank")
-    return [_row(record) for record in records]
+    rows = [_row(record) for record in records]
+    if (settings.poison_tags or settings.poison_ids) and any(_is_poison(row, settings) for row in rows):
+        raise Unprocessable(settings.poison_status)
+    return rows
 
 
-def claim_rows(devices: Devices, team: str, rows: list[Row], at: datetime) -> Outcome:
-    """Claim row by row. A refused row stops nothing; the second row of a device is a conflict."""
+def claim_rows(
+    devices: Devices, team: str, rows: list[Row], at: datetime, words: str | None = None
+) -> Outcome:
+    """Claim row by row. A refused row stops nothing; the second row of a device is a conflict.
+
+    :param words: the message of every failed row, if not the reason.
+    """
     outcome = Outcome()
     for number, row in enumerate(rows):
         try:
@@ -94,7 +116,7 @@ def claim_rows(devices: Devices, team: str, rows: list[Row], at: datetime) -> Ou
                 raise Invalid(row.problem)
             outcome.claimed_ids.append(devices.claim(team, row.token, row.tags, at).id)
         except ServiceError as error:
-            outcome.failures.append(Failure(number, row.token, error.message))
+            outcome.failures.append(Failure(number, row.token, error.message if words is None else words))
     return outcome
 
 
@@ -105,15 +127,17 @@ class BulkOperations:
         self._settings = settings
         self._devices = devices
         self._shelf: Shelf[BulkOperation] = Shelf()
-        self._open: list[tuple[datetime, str, BulkOperation]] = []  # a heap: first the first to end
+        # A heap: first the first to end, and of those that end together the first to come.
+        self._open: list[tuple[datetime, int, BulkOperation]] = []
+        self._turns = itertools.count()
 
     def submit(self, team: str, text: str, now: datetime) -> BulkOperation:
         """Accept a CSV body; raise ``Invalid``. Its rows are looked at when the operation ends."""
-        rows = read_rows(text, self._settings.max_rows)
+        rows = read_rows(text, self._settings)
         ends = now + timedelta(seconds=self._settings.bulk_seconds)
-        operation = BulkOperation(ulid(now), team, now, ends, text, rows)
+        operation = BulkOperation(ulid(now), team, now, ends, text, rows, words=self._settings.refusal_words)
         self._shelf.add(operation.id, operation)
-        heapq.heappush(self._open, (ends, operation.id, operation))
+        heapq.heappush(self._open, (ends, next(self._turns), operation))
         return operation
 
     def settle(self, now: datetime) -> None:
@@ -122,7 +146,9 @@ class BulkOperations:
             ended_at, _, operation = heapq.heappop(self._open)
             if operation.held or operation.outcome is not None:
                 continue  # one that was held comes here again when it is released, perhaps twice
-            operation.outcome = claim_rows(self._devices, operation.team, operation.rows, ended_at)
+            operation.outcome = claim_rows(
+                self._devices, operation.team, operation.rows, ended_at, operation.words
+            )
 
     def hold(self, operation_id: str) -> None:
         """Keep an operation from ending, if there is one of that id and it has not ended."""
@@ -135,7 +161,7 @@ class BulkOperations:
         if operation.held:
             operation.held = False
             operation.completes_at = max(operation.completes_at, now)
-            heapq.heappush(self._open, (operation.completes_at, operation.id, operation))
+            heapq.heappush(self._open, (operation.completes_at, next(self._turns), operation))
 
     def get(self, team: str, operation_id: str) -> BulkOperation:
         """Return a team's operation; raise ``NotFound``."""
@@ -165,6 +191,15 @@ def error_summary(outcome: Outcome, form: str) -> str:
 def claims_per_operation(operations: Shelf[BulkOperation]) -> Counter[str]:
     """Return how many devices each operation has claimed so far."""
     return Counter({each.id: len(each.outcome.claimed_ids) if each.outcome else 0 for each in operations})
+
+
+def _is_poison(row: Row, settings: Settings) -> bool:
+    if any(tag in settings.poison_tags for tag in row.tags):
+        return True
+    try:
+        return bool(settings.poison_ids) and decode(row.token).device_id in settings.poison_ids
+    except TokenError:
+        return False
 
 
 def _row(record: list[str]) -> Row:

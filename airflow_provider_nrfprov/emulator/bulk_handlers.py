@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_nrfprov.emulator.bulk import BulkOperation, error_summary
@@ -16,7 +17,7 @@ STATUSES = ("PENDING", "IN_PROGRESS", "FAILED", "SUCCEEDED")
 def start_bulk_claim(call: Call) -> Reply:
     """Take CSV; answer 202 and ``{"bulkOpsRequestId"}``."""
     operation = call.service.operations.submit(call.team, call.csv_text(), call.now)
-    call.service.submissions.add(operation.id, operation.rows, call.now)
+    call.service.submissions.add(operation.id, operation.rows, call.now, repeated=call.repeated)
     return Reply(202, {"bulkOpsRequestId": operation.id})
 
 
@@ -31,6 +32,9 @@ def list_operations(call: Call) -> Reply:
     if status is not None and status not in STATUSES:
         raise Invalid(f"status is one of {', '.join(STATUSES)}")
     start, end = call.moment("startRequestedAt"), call.moment("endRequestedAt")
+    shelf = call.service.operations.all()
+    if (as_of := call.lists_as_of()) is not None:
+        shelf, call = shelf.as_of(lambda operation: operation.as_of(as_of)), replace(call, now=as_of)
 
     def keep(operation: BulkOperation) -> bool:
         return (
@@ -40,7 +44,7 @@ def list_operations(call: Call) -> Reply:
             and (end is None or operation.requested_at <= end)
         )
 
-    page = call.service.operations.all().page(call.page_request(), keep)
+    page = shelf.page(call.page_request(), keep)
     return Reply(200, page_body([operation_body(each, call) for each in page.items], page.next_token))
 
 
@@ -49,17 +53,30 @@ def download(call: Call) -> Reply:
 
     What the result file of the real service holds is unknown; here it is ``{"claimedIds": […]}``.
     """
-    file = call.path["file"]
-    operation_id = file.partition(".")[0].removesuffix("-result")
+    operation_id, kind = parts_of(call.path["file"])
     operation = call.service.operations.get(call.path["team"], operation_id)
+    file = file_of(operation, kind, call.service.settings.error_summary)
+    if file is None:
+        raise NotFound("there is no such file")
+    return file
+
+
+def parts_of(file: str) -> tuple[str, str]:
+    """Split the name of a file into the id of its operation and ``.csv``, ``-result.json`` or ``.json``."""
+    operation_id = file.partition(".")[0].removesuffix("-result")
+    return operation_id, file.removeprefix(operation_id)
+
+
+def file_of(operation: BulkOperation, kind: str, summary_form: str) -> Reply | None:
+    """Return the file of that kind of an operation, or None if it has none (yet)."""
     outcome = operation.outcome
-    if file == f"{operation_id}.csv":
+    if kind == ".csv":
         return Reply(200, text=operation.text, media_type="text/csv")
-    if file == f"{operation_id}-result.json" and outcome:
+    if kind == "-result.json" and outcome:
         return Reply(200, text=json.dumps({"claimedIds": outcome.claimed_ids}))
-    if file == f"{operation_id}.json" and outcome and outcome.failures:
-        return Reply(200, text=error_summary(outcome, call.service.settings.error_summary))
-    raise NotFound("there is no such file")
+    if kind == ".json" and outcome and outcome.failures:
+        return Reply(200, text=error_summary(outcome, summary_form))
+    return None
 
 
 def operation_body(operation: BulkOperation, call: Call) -> dict[str, Any]:

@@ -30,9 +30,9 @@ def dry_run(call: Call) -> Reply:
 def claim_csv(call: Call) -> Reply:
     """Take CSV; answer ``{"claimedIds", "failed"}`` with 201, or the chosen status if a row failed."""
     settings = call.service.settings
-    rows = read_rows(call.csv_text(), settings.max_rows)
-    call.service.submissions.add(None, rows, call.now)
-    outcome = claim_rows(call.service.devices, call.team, rows, call.now)
+    rows = read_rows(call.csv_text(), settings)
+    call.service.submissions.add(None, rows, call.now, repeated=call.repeated)
+    outcome = claim_rows(call.service.devices, call.team, rows, call.now, settings.refusal_words)
     body: dict[str, Any] = {
         "claimedIds": outcome.claimed_ids,
         "failed": [_failed_element(failure, settings.failed_shape) for failure in outcome.failures],
@@ -41,7 +41,8 @@ def claim_csv(call: Call) -> Reply:
         return Reply(201, body)
     if settings.partial_failure_status >= 400:
         told = f"{len(outcome.failures)} of {len(rows)} rows could not be claimed"
-        body |= {"code": settings.partial_failure_status * 100, "message": told}
+        words = told if settings.refusal_words is None else settings.refusal_words
+        body |= {"code": settings.partial_failure_status * 100, "message": words}
     return Reply(settings.partial_failure_status, body)
 
 
@@ -52,7 +53,7 @@ def list_devices(call: Call) -> Reply:
     if filters == "refused" and given:
         raise Invalid(f"there is no parameter {', '.join(sorted(given))}")
     if filters == "overlooked":
-        page = call.service.devices.page(call.team, call.page_request())
+        page = call.service.devices.page(call.team, call.page_request(), as_of=call.lists_as_of())
     else:
         page = call.service.devices.page(
             call.team,
@@ -60,6 +61,7 @@ def list_devices(call: Call) -> Reply:
             tag=call.query.get("tag"),
             status=call.query.get("status"),
             claimed_after=call.moment("claimedAfter"),
+            as_of=call.lists_as_of(),
         )
     return Reply(200, page_body([device_body(device) for device in page.items], page.next_token))
 
@@ -75,7 +77,7 @@ def update_device(call: Call) -> Reply:
     body = call.json_object()
     if unknown := body.keys() - {"tags"}:
         raise Invalid(f"only tags can be changed, not {', '.join(sorted(unknown))}")
-    call.service.devices.set_tags(device, texts_field(body, "tags"))
+    call.service.devices.set_tags(device, texts_field(body, "tags"), call.now)
     return Reply(200, device_body(device))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from airflow_provider_nrfprov.claiming.token import ClaimToken
@@ -29,6 +29,24 @@ class Device:
     claimed_at: datetime
     held_tags: list[Tag]
     status: str = READY
+    earlier: list[tuple[datetime, list[Tag], str]] = field(default_factory=list)
+    """Tags and status that it had, each with when that ended; oldest first."""
+    unclaimed_at: datetime | None = None
+
+    def change(self, at: datetime, *, held_tags: list[Tag] | None = None, status: str | None = None) -> None:
+        """Give it other tags or another status, and remember what it had."""
+        self.earlier.append((at, self.held_tags, self.status))
+        self.held_tags = self.held_tags if held_tags is None else held_tags
+        self.status = self.status if status is None else status
+
+    def as_of(self, moment: datetime) -> Device | None:
+        """Return the device as it was, or None if it was not claimed by this team then."""
+        if self.claimed_at > moment or (self.unclaimed_at is not None and self.unclaimed_at <= moment):
+            return None
+        for ended_at, held_tags, status in self.earlier:
+            if ended_at > moment:
+                return replace(self, held_tags=held_tags, status=status)
+        return self
 
     @property
     def imei(self) -> str:
@@ -102,9 +120,15 @@ class Devices:
         tag: str | None = None,
         status: str | None = None,
         claimed_after: datetime | None = None,
+        as_of: datetime | None = None,
     ) -> Page[Device]:
-        """Return a page of a team's devices, by default in the order in which they were claimed."""
+        """Return a page of a team's devices, by default in the order in which they were claimed.
+
+        :param as_of: what was there then, if not what is there now.
+        """
         shelf = self._by_team[team]
+        if as_of is not None:
+            shelf = shelf.as_of(lambda device: device.as_of(as_of))
         if tag is None and status is None and claimed_after is None:
             return shelf.page(asked)
 
@@ -117,13 +141,14 @@ class Devices:
 
         return shelf.page(asked, keep)
 
-    def set_tags(self, device: Device, tags: Sequence[str]) -> None:
+    def set_tags(self, device: Device, tags: Sequence[str], at: datetime) -> None:
         """Replace the tags of a device; raise ``Invalid``."""
         self._tags.check(device.team, tags)
-        device.held_tags = self._tags.named(device.team, tags)
+        device.change(at, held_tags=self._tags.named(device.team, tags))
 
-    def unclaim(self, device: Device) -> None:
+    def unclaim(self, device: Device, at: datetime) -> None:
         """Give a device up: any team may claim it now."""
+        device.unclaimed_at = at
         del self._by_id[device.id]
         self._by_team[device.team].remove(device.id)
 

@@ -53,6 +53,26 @@ class UnsupportedContentType(ServiceError):
     code = 41500
 
 
+class Gone(ServiceError):
+    """What was served here was switched off."""
+
+    code = 41000
+
+
+class BodyTooLarge(ServiceError):
+    """The body has more bytes than are taken."""
+
+    code = 41300
+
+
+class Unprocessable(ServiceError):
+    """One row makes the service refuse the whole body, with the status that the settings say."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__("the request cannot be processed")
+        self.code = status * 100
+
+
 class Invalid(ServiceError):
     """The body can be read, but what it says is not allowed."""
 

@@ -6,7 +6,6 @@ import asyncio
 import math
 import socket
 import time
-import uuid
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import replace
@@ -17,50 +16,53 @@ from fastapi import Response
 from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from airflow_provider_nrfprov.emulator import fault_replies
 from airflow_provider_nrfprov.emulator.faults import (
     DropAfter,
     DropBefore,
-    ExtraFields,
     FailAfter,
-    FalseFailure,
     Fault,
     HtmlAfter,
     HtmlBefore,
-    OddStatus,
+    LaggingList,
     Page,
+    RedirectAfter,
     Refuse,
     Slow,
-    StuckOperation,
     TruncateAfter,
-    WrongClaimedIds,
+    Twice,
 )
+from airflow_provider_nrfprov.emulator.front import MOVED
 from airflow_provider_nrfprov.emulator.service import Service
-from airflow_provider_nrfprov.emulator.wire import Reply
+from airflow_provider_nrfprov.emulator.wire import Incoming, Reply
 
 TRANSPORT = "emulator.transport"
 """Under this key of the ASGI scope's ``state`` lies the ``asyncio.Transport`` of the connection."""
-
-_INVENTED = uuid.UUID("0b1f7c52-6f0e-4a53-9a3e-5d1c9e0f4b77")
 
 _A_NAP = 0.02
 """Seconds between two looks at whether a slow request should give up."""
 
 
 async def answer(
-    fault: Fault, carry_out: Callable[[], Reply], to_response: Callable[[Reply], Response], service: Service
+    fault: Fault,
+    incoming: Incoming,
+    carry_out: Callable[[Incoming], Reply],
+    to_response: Callable[[Reply], Response],
+    service: Service,
 ) -> Response:
     """Carry a request out as far as the fault lets it, and return what answers it."""
     if isinstance(fault, Refuse):
-        return _page(fault.status, fault.body, _retry_after(fault))
+        return _page(fault.status, fault.body, _retry_after(fault, service))
     if isinstance(fault, DropBefore):
         return Dropped()
     if isinstance(fault, HtmlBefore):
         return _page(200, "html")
     if isinstance(fault, Slow):
-        return await _answer_slowly(fault, carry_out, to_response, service)
+        return await _answer_slowly(fault, lambda: to_response(carry_out(incoming)), service)
     with service.turn():  # so that nobody sees a bulk operation between its start and its lie
-        reply = _bend(fault, carry_out(), service)
-    return _spoil(fault, to_response(reply))
+        reply = _carried_out(fault, incoming, carry_out)
+        reply = fault_replies.bend(fault, reply, incoming, service)
+    return _spoil(fault, to_response(reply), incoming)
 
 
 def abort(transport: asyncio.Transport) -> None:
@@ -99,15 +101,22 @@ class Truncated(Response):
         await _until_closed(receive)
 
 
-async def _answer_slowly(
-    fault: Slow, carry_out: Callable[[], Reply], to_response: Callable[[Reply], Response], service: Service
-) -> Response:
+def _carried_out(fault: Fault, incoming: Incoming, carry_out: Callable[[Incoming], Reply]) -> Reply:
+    if isinstance(fault, Twice):
+        carry_out(incoming)
+        return carry_out(replace(incoming, repeated=True))
+    if isinstance(fault, LaggingList):
+        return carry_out(replace(incoming, list_lag_seconds=fault.seconds))
+    return carry_out(incoming)
+
+
+async def _answer_slowly(fault: Slow, carry_out: Callable[[], Response], service: Service) -> Response:
     begun = service.faults.interruptions
     await _wait(fault.before, service, begun)
     with service.turn():  # so that no reset comes in between
         if service.faults.interruptions != begun:
             return Dropped()
-        response = to_response(carry_out())
+        response = carry_out()
     return response if await _wait(fault.after, service, begun) else Dropped()
 
 
@@ -120,26 +129,12 @@ async def _wait(seconds: float, service: Service, begun: int) -> bool:
     return service.faults.interruptions == begun
 
 
-def _bend(fault: Fault, reply: Reply, service: Service) -> Reply:
-    """Return what a fault makes of a reply, and remember what is to be said of its bulk operation."""
-    if isinstance(fault, ExtraFields):
-        return replace(reply, body=_with_more_fields(reply.body))
-    if isinstance(fault, OddStatus) and reply.status == 200:
-        return replace(reply, body=_with_status(reply.body, fault.word))
-    if isinstance(fault, WrongClaimedIds) and isinstance(reply.body, dict) and "claimedIds" in reply.body:
-        invented = [str(uuid.uuid5(_INVENTED, str(number))) for number in range(fault.invent)]
-        return replace(
-            reply, body={**reply.body, "claimedIds": reply.body["claimedIds"][fault.omit :] + invented}
-        )
-    if isinstance(fault, (StuckOperation, FalseFailure)) and reply.status == 202:
-        _lie_about(reply.body["bulkOpsRequestId"], fault, service)
-    return reply
-
-
-def _spoil(fault: Fault, response: Response) -> Response:
+def _spoil(fault: Fault, response: Response, incoming: Incoming) -> Response:
     """Return what a fault lets through of a response, or puts in its place."""
     if isinstance(fault, FailAfter):
         return _page(fault.status, fault.body)
+    if isinstance(fault, RedirectAfter):
+        return Response(status_code=fault.status, headers={"Location": MOVED + incoming.target})
     if isinstance(fault, HtmlAfter):
         return _page(200, "html")
     if isinstance(fault, TruncateAfter) and response.body:
@@ -147,13 +142,6 @@ def _spoil(fault: Fault, response: Response) -> Response:
     if isinstance(fault, (DropAfter, TruncateAfter)):
         return Dropped()
     return response
-
-
-def _lie_about(operation_id: str, fault: StuckOperation | FalseFailure, service: Service) -> None:
-    if isinstance(fault, StuckOperation) and not fault.rows_applied:
-        service.operations.hold(operation_id)
-    else:
-        service.faults.lies[operation_id] = fault
 
 
 def _page(status: int, form: Page, headers: dict[str, str] | None = None) -> Response:
@@ -168,28 +156,13 @@ def _page(status: int, form: Page, headers: dict[str, str] | None = None) -> Res
     return Response(status_code=status, headers=headers)
 
 
-def _retry_after(fault: Refuse) -> dict[str, str]:
+def _retry_after(fault: Refuse, service: Service) -> dict[str, str]:
     if fault.retry_after is None:
         return {}
     if fault.retry_after_form == "seconds":
         return {"Retry-After": str(fault.retry_after)}
-    # Real time whatever the service's clock says: the client compares it with its own.
-    return {"Retry-After": formatdate(math.ceil(time.time()) + fault.retry_after, usegmt=True)}
-
-
-def _with_more_fields(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_with_more_fields(each) for each in value]
-    if isinstance(value, dict):
-        known = {name: _with_more_fields(each) for name, each in value.items()}
-        return {**known, "addedLater": {"version": 2, "values": [None, True, "x"]}}
-    return value
-
-
-def _with_status(body: Any, word: str) -> Any:
-    if "items" in body:
-        return {**body, "items": [_with_status(each, word) for each in body["items"]]}
-    return {**body, "status": word}
+    # By the same clock as the Date of the answer.
+    return {"Retry-After": formatdate(math.ceil(service.now().timestamp()) + fault.retry_after, usegmt=True)}
 
 
 def _transport(scope: Scope) -> asyncio.Transport:

@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
+from airflow_provider_nrfprov.emulator.operation_names import OPERATION_NAMES
+
 ANY = "*"
 """In a plan, in place of the name of an operation: requests for any of them."""
 
 Page = Literal["json", "html", "empty"]
 """The body of an answer that is an error: a JSON object, an HTML page as of a proxy, or nothing."""
 
-_REFUSALS = frozenset({401, 403, 404, 429, 500, 502, 503, 504})
-_FAILURES = frozenset({500, 502, 504})
+_ERRORS = range(400, 600)
+_REDIRECTS = frozenset({301, 302, 307, 308})
 _PAGES = frozenset({"json", "html", "empty"})
 _MOST_SECONDS = 3600
 
@@ -40,7 +42,7 @@ class Fault:
 class Refuse(Fault):
     """Nothing is done, and the answer is an error.
 
-    :param status: 401, 403, 404, 429, 500, 502, 503 or 504.
+    :param status: from 400 to 599.
     :param body: ``json``, ``html`` or ``empty``.
     :param retry_after: whole seconds for a ``Retry-After`` header, or None for no header.
     :param retry_after_form: ``seconds``, or ``date`` for the HTTP date so many seconds ahead of the real
@@ -54,7 +56,7 @@ class Refuse(Fault):
     retry_after_form: Literal["seconds", "date"] = "seconds"
 
     def __post_init__(self) -> None:
-        _require(self.status in _REFUSALS, f"a refusal's status is one of {sorted(_REFUSALS)}")
+        _require_error_status(self.status)
         _require(self.body in _PAGES, "body is json, html or empty")
         _require(self.retry_after_form in {"seconds", "date"}, "retry_after_form is seconds or date")
         wanted = self.retry_after is None or type(self.retry_after) is int
@@ -78,14 +80,92 @@ class DropAfter(Fault):
 
 @dataclass(frozen=True)
 class FailAfter(Fault):
-    """All is done, and the answer is 500, 502 or 504 all the same."""
+    """All is done, and the answer is an error all the same.
+
+    :param status: from 400 to 599: a gateway says 500, 502, 503, 504 or 408 when the service behind it took too long.
+    """
 
     status: int = 500
     body: Page = "json"
 
     def __post_init__(self) -> None:
-        _require(self.status in _FAILURES, f"the status of a failure is one of {sorted(_FAILURES)}")
+        _require_error_status(self.status)
         _require(self.body in _PAGES, "body is json, html or empty")
+
+
+@dataclass(frozen=True)
+class RedirectAfter(Fault):
+    """All is done, and the answer is a redirect to the same path and query below ``/moved`` on this host.
+
+    There everything is served as it is here. So a client that follows a 307 or 308 with its POST does it
+    again, and one that makes a GET of it takes a list for its answer.
+
+    :param status: 301, 302, 307 or 308.
+    """
+
+    status: int = 307
+
+    def __post_init__(self) -> None:
+        wanted = type(self.status) is int and self.status in _REDIRECTS
+        _require(wanted, f"the status of a redirect is one of {sorted(_REDIRECTS)}")
+
+
+@dataclass(frozen=True)
+class Twice(Fault):
+    """A proxy repeats the request: it is carried out twice, and the second answer is sent.
+
+    Of a claim, that second answer refuses what the first one did.
+    """
+
+    only_on = frozenset(
+        name for name in OPERATION_NAMES if not name.startswith(("Fetch", "List", "Download"))
+    )
+
+
+@dataclass(frozen=True)
+class LaggingList(Fault):
+    """A list shows what was true some seconds ago, by the service's clock. A device or operation by its id is current.
+
+    ``Settings.list_lag_seconds`` does the same to every list.
+    """
+
+    only_on = frozenset({"ListClaimedDevices", "ListBulkOpsRequests"})
+    seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        wanted = _is_number(self.seconds) and 0 <= self.seconds <= _MOST_SECONDS
+        _require(wanted, f"seconds is from 0 to {_MOST_SECONDS}")
+
+
+@dataclass(frozen=True)
+class WrongDownload(Fault):
+    """A file of a bulk operation is answered with 200 and something else.
+
+    :param content: ``empty``, nothing; ``half``, the first half of its rows; ``json``, an object that is no such
+        file; ``html``, a page; ``other``, the same file of another operation, one of devices that nobody sent
+        if there is no other.
+    """
+
+    only_on = frozenset({"DownloadBulkOpsData"})
+    content: Literal["empty", "half", "json", "html", "other"] = "half"
+
+    def __post_init__(self) -> None:
+        kinds = {"empty", "half", "json", "html", "other"}
+        _require(self.content in kinds, "content is empty, half, json, html or other")
+
+
+@dataclass(frozen=True)
+class Words(Fault):
+    """A refusal, or the failed rows of a claim, have a message that is hard to write down. Else nothing happens.
+
+    On ``BulkClaimDeviceOwnership``, the rows in the error summary of the operation too.
+    ``Settings.refusal_words`` does the same to every message; ``HARD_WORDS`` has some.
+    """
+
+    text: str = "=cmd|' /C calc'!A0"
+
+    def __post_init__(self) -> None:
+        _require(isinstance(self.text, str), "text is a text")
 
 
 @dataclass(frozen=True)
@@ -212,6 +292,10 @@ def from_json(body: Any) -> Fault:
         raise ValueError(f"a field of {kind.__name__} is of the wrong type") from None
 
 
+def _require_error_status(status: object) -> None:
+    _require(type(status) is int and status in _ERRORS, "the status of an error is from 400 to 599")
+
+
 def _require(true: bool, sentence: str) -> None:
     if not true:
         raise ValueError(sentence)
@@ -228,6 +312,11 @@ KINDS: dict[str, type[Fault]] = {
         DropBefore,
         DropAfter,
         FailAfter,
+        RedirectAfter,
+        Twice,
+        LaggingList,
+        WrongDownload,
+        Words,
         TruncateAfter,
         HtmlBefore,
         HtmlAfter,
@@ -258,3 +347,35 @@ RECOVERABLE: tuple[Fault, ...] = (
     ExtraFields(),
 )
 """Faults that a client can live through without a lie in any answer: what a schedule takes by default."""
+
+DECEPTIVE: tuple[Fault, ...] = (
+    FailAfter(503),
+    FailAfter(503, body="html"),
+    FailAfter(408, body="empty"),
+    FailAfter(504),
+    RedirectAfter(301),
+    RedirectAfter(302),
+    RedirectAfter(307),
+    RedirectAfter(308),
+    Twice(),
+    LaggingList(2.0),
+    LaggingList(30.0),
+)
+"""What was done looks as if it was not, or not yet: for a client that takes no answer but a success for one."""
+
+WRONG_DOWNLOADS: tuple[Fault, ...] = (
+    WrongDownload("empty"),
+    WrongDownload("half"),
+    WrongDownload("json"),
+    WrongDownload("html"),
+    WrongDownload("other"),
+)
+"""Files that prove nothing."""
+
+HARD_WORDS: tuple[str, ...] = (
+    "\ud83d",
+    "\x00\x01\x1b[31m\x7f\r\n\t",
+    "x" * 140_000,
+    "=cmd|' /C calc'!A0",
+)
+"""Messages that are hard to write down: half a UTF-16 pair, control characters, a long one, a formula."""

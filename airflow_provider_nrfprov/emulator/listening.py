@@ -41,6 +41,7 @@ class Server:
                 log_config=None,  # logging belongs to the program around us
                 log_level=log_level,
                 access_log=False,
+                date_header=False,  # the machine's clock; the emulator has its own
                 loop="asyncio",  # uvloop would become the event loop of the whole process
                 http=_protocol(self._doors),
                 ws="none",

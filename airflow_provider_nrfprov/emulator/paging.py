@@ -12,6 +12,9 @@ from airflow_provider_nrfprov.emulator.errors import Invalid
 
 Item = TypeVar("Item")
 
+_REMEMBERED = 10_000
+"""Removed items that a shelf remembers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
@@ -34,12 +37,14 @@ class Shelf(Generic[Item]):
     """Items by key, in order of arrival.
 
     A page starts at a place number, not at an offset, so that nothing is skipped or shown twice
-    when items come and go between two pages.
+    when items come and go between two pages. The last items that were taken out are remembered, for
+    lists that show what was there.
     """
 
     def __init__(self) -> None:
         self._places: list[int] = []  # ascending; those of removed items stay until tidied
         self._items: dict[int, Item] = {}
+        self._removed: dict[int, Item] = {}
         self._place_of: dict[str, int] = {}
         self._next_place = 1
 
@@ -63,9 +68,22 @@ class Shelf(Generic[Item]):
 
     def remove(self, key: str) -> None:
         """Take an item out."""
-        del self._items[self._place_of.pop(key)]
+        place = self._place_of.pop(key)
+        self._removed[place] = self._items.pop(place)
+        if len(self._removed) > _REMEMBERED:
+            del self._removed[next(iter(self._removed))]
         if len(self._places) > 2 * len(self._items) + 1000:
             self._places = list(self._items)
+
+    def as_of(self, view: Callable[[Item], Item | None]) -> Shelf[Item]:
+        """Return a shelf of what ``view`` makes of these items and of those removed lately; None leaves one out."""
+        shelf: Shelf[Item] = Shelf()
+        for place, item in sorted({**self._items, **self._removed}.items(), key=lambda entry: entry[0]):
+            seen = view(item)
+            if seen is not None:
+                shelf._places.append(place)
+                shelf._items[place] = seen
+        return shelf
 
     def page(self, asked: PageRequest, keep: Callable[[Item], bool] | None = None) -> Page[Item]:
         """Return a page of the items that ``keep`` accepts; raise ``Invalid`` for a foreign token."""

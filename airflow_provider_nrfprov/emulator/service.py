@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from airflow_provider_nrfprov.emulator.accounts import KeyRing
 from airflow_provider_nrfprov.emulator.bulk import BulkOperation, BulkOperations, claims_per_operation
@@ -47,7 +47,7 @@ class Service:
 
     def now(self) -> datetime:
         """Return the time of the service's clock, in whole milliseconds."""
-        return to_milliseconds(self._clock())
+        return to_milliseconds(self._clock() + self._clock_offset)
 
     @contextmanager
     def turn(self) -> Iterator[datetime]:
@@ -71,19 +71,19 @@ class Service:
         """Block a device: its pending commands stay pending."""
         with self.turn() as now:
             self.commands.of_device(device, now)  # what it did before it was blocked stays done
-            device.status = self.settings.blocked_status
+            device.change(now, status=self.settings.blocked_status)
 
     def unblock(self, device: Device) -> None:
         """Unblock a device: it begins with its pending commands now."""
         with self.turn() as now:
             if device.status != READY:
-                device.status = READY
+                device.change(now, status=READY)
                 self.commands.resume(device, now)
 
     def unclaim(self, device: Device) -> None:
         """Give a device up, with its commands."""
-        with self.turn():
-            self.devices.unclaim(device)
+        with self.turn() as now:
+            self.devices.unclaim(device, now)
             self.commands.forget(device)
 
     def release_operations(self, operation_id: str | None = None) -> None:
@@ -133,14 +133,19 @@ class Service:
         """Return every CSV of claims that was accepted, in both contracts, in order of arrival.
 
         Of each: the id of its bulk operation (None for a synchronous claim), the UUIDs of all devices
-        it names, whatever became of them, and when it came.
+        it names, whatever became of them, when it came, and whether it was not a client that sent it, but a
+        ``Twice``.
         """
         with self.turn():
             return self.submissions.all()
 
     def submission_counts(self) -> dict[str, int]:
-        """Return in how many of the ``bulk_submissions`` each device was. Above 1: it was sent again."""
-        return dict(Counter(device for each in self.bulk_submissions() for device in each.device_ids))
+        """Return in how many of the ``bulk_submissions`` each device was. Above 1: it was sent again.
+
+        What a ``Twice`` repeated is not counted: no client sent it.
+        """
+        sent = [each for each in self.bulk_submissions() if not each.repeated]
+        return dict(Counter(device for each in sent for device in each.device_ids))
 
     def team_tags(self, team: str) -> list[Tag]:
         """Return the tags of a team, oldest first."""
@@ -149,6 +154,7 @@ class Service:
 
     def _begin(self, settings: Settings) -> None:
         self.settings = settings
+        self._clock_offset = timedelta(seconds=settings.clock_offset_seconds)
         self.keys = KeyRing(settings.api_key)
         self.tokens = TokenCheck(settings.token_check)
         self.tags = Tags(self.settings.unknown_tags)

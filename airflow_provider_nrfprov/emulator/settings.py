@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Literal, get_args, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
+
+from airflow_provider_nrfprov.emulator.operation_names import OPERATION_NAMES
 
 _A_YEAR = 365 * 24 * 3600
 
@@ -63,11 +66,36 @@ class Settings:
     blocked_status: str = "BLOCKED"
     """The ``status`` of a blocked device. Only ``READY`` is documented."""
 
-    unknown_path: Literal["gateway", "not_found"] = "gateway"
+    unknown_path: Literal["gateway", "not_found", "gone"] = "gateway"
     """What a path that is not served answers: 403 ``Missing Authentication Token`` as an AWS API
-    gateway does, or 404 (405 for a method)."""
+    gateway does, 404 (405 for a method), or 410."""
+
+    gone: Collection[str] = ()
+    """Operations that were switched off, by name: each answers 410."""
+
+    list_lag_seconds: float = 0.0
+    """The lists of devices and of bulk operations show what was true so many seconds ago; one by its id is current."""
+
+    poison_tags: Collection[str] = ()
+    """A CSV body with a row that has one of these tags is refused as a whole; nothing of it is done."""
+
+    poison_ids: Collection[str] = ()
+    """The same for rows whose token is of one of these devices."""
+
+    poison_status: Literal[400, 409, 413, 415, 422] = 400
+    """Status of that refusal, whose message does not say which row is meant."""
+
+    max_body_bytes: int | None = None
+    """Most bytes of a body; a larger one answers 413. None for no limit."""
+
+    refusal_words: str | None = None
+    """What every refusal and every failed row says, in place of the emulator's own words."""
+
+    clock_offset_seconds: float = 0.0
+    """How far the service's clock is ahead of the one it is given (below 0: behind): all that it says of time."""
 
     def __post_init__(self) -> None:
+        self._freeze_collections()
         for name, allowed in _choices().items():
             value = getattr(self, name)
             if value not in allowed:
@@ -77,10 +105,27 @@ class Settings:
             raise ValueError("bulk_seconds and command_seconds are from 0 to a year")
         if self.max_rows < 1:
             raise ValueError("max_rows is at least 1")
+        if not (0 <= self.list_lag_seconds <= _A_YEAR and abs(self.clock_offset_seconds) <= _A_YEAR):
+            raise ValueError("list_lag_seconds is from 0 to a year, clock_offset_seconds within a year")
+        if self.max_body_bytes is not None and self.max_body_bytes < 0:
+            raise ValueError("max_body_bytes is at least 0, or None")
+
+    def _freeze_collections(self) -> None:
+        for name in ("gone", "poison_tags", "poison_ids"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not all(isinstance(each, str) for each in value):
+                raise ValueError(f"{name} is a collection of strings")
+            object.__setattr__(self, name, frozenset(value))
+        if unknown := set(self.gone) - OPERATION_NAMES:
+            raise ValueError(f"gone names operations; there is no {', '.join(sorted(unknown))}")
 
 
 @cache
 def _choices() -> dict[str, tuple[object, ...]]:
     # Reading type hints takes a millisecond, and a test may want thousands of settings.
     hints = get_type_hints(Settings)
-    return {each.name: get_args(hints[each.name]) for each in fields(Settings) if get_args(hints[each.name])}
+    return {
+        each.name: get_args(hints[each.name])
+        for each in fields(Settings)
+        if get_origin(hints[each.name]) is Literal
+    }

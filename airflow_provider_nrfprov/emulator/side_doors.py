@@ -50,7 +50,12 @@ def all_operations(call: Call) -> Reply:
 def all_submissions(call: Call) -> Reply:
     """Answer every accepted CSV of claims, of both contracts and all teams, with the devices it named."""
     items = [
-        {"operation": each.operation_id, "devices": sorted(each.device_ids), "at": iso(each.at)}
+        {
+            "operation": each.operation_id,
+            "devices": sorted(each.device_ids),
+            "at": iso(each.at),
+            "repeated": each.repeated,
+        }
         for each in call.service.bulk_submissions()
     ]
     return Reply(200, {"items": items, "total": len(items)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow_provider_nrfprov.emulator.accounts import Caller
@@ -37,6 +37,12 @@ class Incoming:
     raw_body: bytes = field(repr=False)
     base_url: str
     authorization: str | None = field(repr=False)
+    target: str
+    """The path and, if there is one, the query, as they came."""
+    repeated: bool = False
+    """Whether this is the second time that it is carried out, because of a ``Twice``."""
+    list_lag_seconds: float = 0.0
+    """How old what a list shows is because of a ``LaggingList``."""
 
     @property
     def is_csv(self) -> bool:
@@ -106,6 +112,11 @@ class Call(Incoming):
     service: Service
     now: datetime
     caller: Caller | None
+
+    def lists_as_of(self) -> datetime | None:
+        """Return the time whose truth a list shows, or None for now."""
+        lag = self.list_lag_seconds or self.service.settings.list_lag_seconds
+        return self.now - timedelta(seconds=lag) if lag else None
 
     @property
     def team(self) -> str:

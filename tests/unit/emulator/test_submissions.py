@@ -75,6 +75,7 @@ def test_the_side_door_shows_them_without_tokens(api):
         "operation": operation_id,
         "devices": sorted(device.device_id for device in devices),
         "at": "2026-03-04T05:06:07.891Z",
+        "repeated": False,
     }
 
 

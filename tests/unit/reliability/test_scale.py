@@ -110,7 +110,7 @@ def test_a_device_that_was_claimed_again_is_found(
 ) -> None:
     again = shift.scenario.devices[5]
     with service.turn() as now:
-        service.devices.unclaim(service.devices.get(TEAM_A, again.device_id))
+        service.unclaim(service.devices.get(TEAM_A, again.device_id))
         service.devices.claim(TEAM_A, again.token, (), now)
     assert tally(shift, report(), service) == Tally(0, 1, 0, 0)
 

@@ -23,9 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         from airflow_provider_nrfprov.emulator.server import running_emulator
     except ModuleNotFoundError as error:
-        return _complain(
-            f"The emulator needs {error.name}: pip install 'airflow-provider-nrfprov[emulator]'."
-        )
+        return _complain(_missing(error))
     fault_seed, fault_rate = options.pop("fault_seed"), options.pop("fault_rate")
     fault_limit = options.pop("fault_limit")
     logging.basicConfig(level=options["log_level"].upper())
@@ -37,9 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
             if fault_rate:
                 emulator.service.faults.schedule(seed=fault_seed, rate=fault_rate, limit=fault_limit)
             sys.stdout.write(f"nRF Cloud emulator on {emulator.url}\n")
+            if emulator.ca_file:
+                sys.stdout.write(f"Its certificate is of the CA in {emulator.ca_file}\n")
             sys.stdout.flush()
             while not stop:  # an Event may deadlock if a handler sets it while this thread waits
                 time.sleep(0.1)
+    except ModuleNotFoundError as error:  # TLS needs one more
+        return _complain(_missing(error))
     except OSError as error:
         host, port = options["host"], options["port"]
         if error.errno == errno.EADDRINUSE:
@@ -61,9 +63,12 @@ def _parser() -> argparse.ArgumentParser:
         "--host",
         type=_address,
         default="127.0.0.1",
-        help="address to listen on; 0.0.0.0 only where nobody else can reach it, as in a container: keys go over plain HTTP",
+        help="address to listen on; 0.0.0.0 only where nobody else can reach it, as in a container: keys go over plain HTTP unless --tls is given",
     )
     parser.add_argument("--port", type=_port, default=8099, help="0 takes any free port")
+    parser.add_argument(
+        "--tls", action="store_true", help="speak TLS with a CA made on the spot, whose file is printed"
+    )
     parser.add_argument("--api-key", default=defaults.api_key, help="API key of team A's owner")
     parser.add_argument(
         "--contract",
@@ -117,6 +122,10 @@ def _count(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError("a count is a whole number")
     return int(text)
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    return f"The emulator needs {error.name}: pip install 'airflow-provider-nrfprov[emulator]'."
 
 
 def _complain(sentence: str) -> int:

@@ -96,7 +96,8 @@ class Truncated(Response):
         part = bytes(whole.body)[: self._size]
         await send({"type": "http.response.body", "body": part, "more_body": True})
         transport = _transport(scope)
-        transport.write_eof()
+        if transport.can_write_eof():  # not over TLS
+            transport.write_eof()
         transport.close()  # in its own time, after the last byte
         await _until_closed(receive)
 

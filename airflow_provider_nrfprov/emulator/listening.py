@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Coroutine
@@ -29,7 +30,9 @@ class Server:
     :raises OSError: if the address or the port cannot be had.
     """
 
-    def __init__(self, app: Any, port: int, log_level: str, host: str = HOST) -> None:
+    def __init__(
+        self, app: Any, port: int, log_level: str, host: str = HOST, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._host = host
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
@@ -47,7 +50,8 @@ class Server:
                 ws="none",
                 lifespan="off",
                 timeout_graceful_shutdown=1,  # a client that never reads must not keep a test from ending
-            )
+            ),
+            tls,
         )
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="nrfprov-emulator", daemon=True
@@ -114,7 +118,12 @@ class _StartableServer(uvicorn.Server):
 
     loop: asyncio.AbstractEventLoop
 
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
+        super().__init__(config)
+        self._tls = tls
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.ssl = self._tls  # uvicorn itself takes a certificate from files only
         self.loop = asyncio.get_running_loop()
         await super().startup(sockets)
 

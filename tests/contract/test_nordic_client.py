@@ -25,9 +25,12 @@ KEY = "emulator-key"
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 
 
-@pytest.fixture(params=["both", "sync"])
+@pytest.fixture(params=[("both", False), ("sync", False), ("both", True)], ids=["both", "sync", "both, TLS"])
 def emulator(request, monkeypatch) -> Iterator[Emulator]:
-    with running_emulator(contract=request.param, command_seconds=0) as running:
+    contract, tls = request.param
+    with running_emulator(contract=contract, command_seconds=0, tls=tls) as running:
+        if running.ca_file:
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(running.ca_file))
         monkeypatch.setattr(nrf_cloud_diap, "API_URL_START", running.url)
         monkeypatch.setattr(nrf_cloud_diap, "DEV_STAGE_DICT", {"": "/"})
         monkeypatch.setattr(nrf_cloud_diap, "API_URL_END", "v1/")

@@ -40,11 +40,12 @@ class Command:
     due_at: datetime
     end: Literal["SUCCEEDED", "FAILED"]
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    requested_at: datetime | None = None
     response: dict[str, Any] | None = None
 
     @property
     def status(self) -> str:
-        """PENDING, or how it ended. The names of the ends are inferred."""
+        """PENDING, or how it ended. ``SUCCEEDED`` was observed, ``FAILED`` is inferred."""
         return "PENDING" if self.response is None else self.end
 
 
@@ -88,6 +89,7 @@ class Commands:
         if device.status == READY:
             for command in commands:
                 if command.response is None and command.due_at <= now:
+                    command.requested_at = command.due_at - self._time_needed
                     command.response = _response(device, command)
         return commands
 

@@ -20,19 +20,21 @@ def create_command(call: Call) -> Reply:
         raise Invalid("request is an object and must be given")
     description = text_field(body, "description", "")
     command = call.service.commands.create(device, request, description, call.now)
-    return Reply(201, command_body(command))
+    return Reply(201, command_body(command, device.id))
 
 
 def list_commands(call: Call) -> Reply:
     """Answer 200 and ``{"items": [command, …]}``."""
-    commands = call.service.commands.of_device(device_of(call), call.now)
-    return Reply(200, {"items": [command_body(command) for command in commands]})
+    device = device_of(call)
+    commands = call.service.commands.of_device(device, call.now)
+    return Reply(200, {"items": [command_body(command, device.id) for command in commands]})
 
 
 def fetch_command(call: Call) -> Reply:
     """Answer 200 and the command."""
-    command = call.service.commands.get(device_of(call), call.path["command"], call.now)
-    return Reply(200, command_body(command))
+    device = device_of(call)
+    command = call.service.commands.get(device, call.path["command"], call.now)
+    return Reply(200, command_body(command, device.id))
 
 
 def create_rule(call: Call) -> Reply:
@@ -58,16 +60,23 @@ def list_rules(call: Call) -> Reply:
     return Reply(200, {"items": [rule_body(rule) for rule in call.service.rules.of_team(call.team)]})
 
 
-def command_body(command: Command) -> dict[str, Any]:
-    """Return a command; ``response`` is there once the device has answered."""
-    body = {
+def command_body(command: Command, device_id: str) -> dict[str, Any]:
+    """Return a command with the fields of a real one, whose times are beside the kind of request and response.
+
+    ``updatedAt`` stays null even when it is done, as was observed. None is made by a rule here.
+    """
+    requested_at, response = command.requested_at, command.response
+    return {
         "id": command.id,
+        "deviceId": device_id,
+        "ruleId": None,
         "description": command.description,
-        "request": command.request,
+        "request": {**command.request, "requestedAt": iso(requested_at) if requested_at else None},
+        "response": {**response, "respondedAt": iso(command.due_at)} if response else None,
         "status": command.status,
         "createdAt": iso(command.created_at),
+        "updatedAt": None,
     }
-    return body if command.response is None else {**body, "response": command.response}
 
 
 def rule_body(rule: Rule) -> dict[str, Any]:

@@ -40,6 +40,22 @@ def luhn_valid(digits: str) -> bool:
     return total % 10 == 0
 
 
+@pytest.mark.parametrize("device_type", [17, 24])
+def test_a_device_of_a_newer_type_whose_firmware_id_is_all_zeros_is_claimed(world, device_type):
+    api = world(token_check="signature")
+    zeros = "00000000-0000-0000-0000-000000000000"
+    answer = api.claim(mint_token(DEVICE, device_type=device_type, firmware_id=zeros))
+    assert answer.status_code == 201
+    assert (answer.json()["id"], answer.json()["firmwareId"]) == (DEVICE, zeros)
+
+
+def test_a_tag_of_a_json_claim_may_have_commas_and_is_one_tag(api):
+    assert api.claim(mint_token(DEVICE), "a,b").json()["tags"] == ["a,b"]
+    assert api.tags_of(DEVICE) == ["a,b"]
+    for tag, found in (("a,b", 1), ("a", 0), ("b", 0)):
+        assert api.get("/v1/claimed-devices", params={"tag": tag}).json()["total"] == found
+
+
 def test_a_claim_answers_201_with_the_nine_documented_fields(api):
     answer = api.claim(mint_token(DEVICE, device_type=3), "location=Trondheim")
     assert answer.status_code == 201

@@ -25,10 +25,25 @@ def test_a_command_is_pending_until_the_device_has_had_its_time(claimed, clock):
     assert created.status_code == 201
     command = created.json()
     assert command["status"] == "PENDING"
-    assert "response" not in command
+    assert command == {
+        "id": command["id"],
+        "deviceId": DEVICE,
+        "ruleId": None,
+        "description": "done",
+        "request": {"finished": {}, "requestedAt": None},
+        "response": None,
+        "status": "PENDING",
+        "createdAt": "2026-03-04T05:06:07.891Z",
+        "updatedAt": None,
+    }
     clock.advance(1)
     done = claimed.get(f"{COMMANDS}/{command['id']}").json()
-    assert (done["status"], done["response"]) == ("SUCCEEDED", {"finished": {}})
+    assert done == {
+        **command,
+        "status": "SUCCEEDED",
+        "request": {"finished": {}, "requestedAt": "2026-03-04T05:06:07.891Z"},
+        "response": {"finished": {}, "respondedAt": "2026-03-04T05:06:08.891Z"},
+    }
     assert claimed.get(COMMANDS).json() == {"items": [done]}
 
 

@@ -10,8 +10,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from airflow_provider_nrfprov.emulator import fault_answers, lies
-from airflow_provider_nrfprov.emulator.errors import BodyTooLarge, Gone, ServiceError
+from airflow_provider_nrfprov.emulator import fault_answers, lies, side_doors
+from airflow_provider_nrfprov.emulator.errors import BodyTooLarge, Forbidden, Gone, ServiceError
 from airflow_provider_nrfprov.emulator.front import Front
 from airflow_provider_nrfprov.emulator.routes import ROUTES, Operation, Route
 from airflow_provider_nrfprov.emulator.service import Service
@@ -70,6 +70,8 @@ def _endpoint(route: Route, service: Service) -> Callable[[Request], Awaitable[R
         )
         operation = _meant(route, incoming, service)
         if not operation.counted:  # a side door: never faulted
+            if not side_doors.may_enter(request.method, request.headers, bool(incoming.raw_body)):
+                return _response(_refusal(Forbidden(side_doors.KEEP_OUT), service.settings))
             return _response(_carry_out(operation, service, incoming))
         number = service.count_request(operation.name)
         if operation.name in service.settings.gone:

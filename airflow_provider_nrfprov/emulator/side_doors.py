@@ -2,8 +2,42 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
 from airflow_provider_nrfprov.emulator.ids import iso
 from airflow_provider_nrfprov.emulator.wire import Call, Reply
+
+KEEP_OUT = "a page of another origin has no business here; a body is application/json"
+"""What a request is told that ``may_enter`` turns away."""
+
+
+def may_enter(method: str, headers: Mapping[str, str], has_body: bool) -> bool:
+    """Return whether a request does not come from a web page of somewhere else.
+
+    These doors need no key, so without this any page that a browser shows could use them: by a request that
+    needs no preflight, or as a host of its own whose name leads to this machine. Such a name has a dot and
+    is no address; those of containers have none.
+    """
+    host = headers.get("host", "")
+    if not _is_near(urlsplit(f"//{host}").hostname or ""):
+        return False
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != host:
+        return False
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return method == "GET" or not has_body or kind == "application/json"
+
+
+def _is_near(name: str) -> bool:
+    if "." not in name and ":" not in name:
+        return bool(name)
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def health(_: Call) -> Reply:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
+from airflow_provider_nrfprov.emulator.errors import Invalid
 from airflow_provider_nrfprov.emulator.ids import iso
 from airflow_provider_nrfprov.emulator.wire import Call, Reply
 
@@ -101,6 +103,11 @@ def request_counts(call: Call) -> Reply:
 
 
 def reset(call: Call) -> Reply:
-    """Forget everything, also faults; answer 204."""
-    call.service.reset()
+    """Forget everything, also faults; answer 204. Takes fields of ``Settings`` that differ from now on, or no body."""
+    given = call.json_object() if call.raw_body else {}
+    try:
+        settings = replace(call.service.settings, **given)
+    except (TypeError, ValueError) as error:
+        raise Invalid(str(error)) from None
+    call.service.reset(settings)
     return Reply(204)

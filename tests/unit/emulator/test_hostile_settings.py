@@ -107,3 +107,20 @@ def test_every_answer_has_one_date_which_is_the_services(api, clock, path):
 def test_a_value_that_a_setting_does_not_have_is_an_error_that_names_it(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Settings(**wrong)
+
+
+def test_settings_are_changed_by_the_side_door_with_a_reset(start):
+    api = start()
+    api.claim(mint_token())
+    assert api.post("/emulator/reset", json={"gone": ["BulkClaimDeviceOwnership"]}).status_code == 204
+    assert api.service.claimed_ids() == set()
+    assert api.post_csv(BULK, mint_token(DEVICE)).status_code == 410
+    assert api.post("/emulator/reset").status_code == 204
+    assert api.post_csv(BULK, mint_token(DEVICE)).status_code == 410
+
+
+@pytest.mark.parametrize("wrong", [{"gone": ["x"]}, {"lag": 1}, {"max_rows": "many"}, {"gone": 1}])
+def test_the_side_door_refuses_a_setting_that_makes_no_sense_and_forgets_nothing(api, wrong):
+    api.claim(mint_token(DEVICE))
+    assert api.post("/emulator/reset", json=wrong).status_code == 422
+    assert api.service.claimed_ids() == {DEVICE}

@@ -7,8 +7,11 @@ nothing more can need it; a try works on a nameless local copy, which is gone wi
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
+import weakref
+from pathlib import Path
 from typing import BinaryIO, cast
 
 from airflow_provider_nrfprov.claiming.ledger import LEDGER
@@ -22,49 +25,66 @@ class ClaimFileUnavailableError(OSError):
     """A claim file is not there, or cannot be read now; it may be later."""
 
 
-def read_once(claim_file: PathLike) -> tuple[BinaryIO, str]:
-    """Copy a claim file into a nameless local file.
+class FileCopy:
+    """A nameless local file, which is gone with the process."""
+
+    def __init__(self) -> None:
+        descriptor, name = tempfile.mkstemp(prefix="nrfprov-")
+        Path(name).unlink()
+        self.stream = cast("BinaryIO", os.fdopen(descriptor, "w+b", closefd=False))
+        # Also if nobody calls close(): a job may be dropped at any place by a task that ends.
+        self._close = weakref.finalize(self, os.close, descriptor)
+
+    def close(self) -> None:
+        """Give it up."""
+        self._close()
+
+    def from_start(self) -> BinaryIO:
+        """Return the stream, at its start."""
+        self.stream.seek(0)
+        return self.stream
+
+
+def read_once(claim_file: PathLike) -> tuple[FileCopy, str]:
+    """Copy a claim file.
 
     :return: the copy, and the SHA-256 of its bytes as hex.
     :raises ClaimFileUnavailableError: if the file is not there or cannot be read.
     """
-    copy = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - kept open for as long as the job
+    copy = FileCopy()
     digest = hashlib.sha256()
     try:
         with claim_file.open("rb") as stream:
             while block := stream.read(_BLOCK):
                 digest.update(block)
-                copy.write(block)
+                copy.stream.write(block)
     except FileNotFoundError:
-        copy.close()
         raise ClaimFileUnavailableError(
             f"there is no claim file {claim_file}; check the path, as the worker sees it"
         ) from None
     except OSError as error:
-        copy.close()
         raise ClaimFileUnavailableError(
             f"the claim file {claim_file} cannot be read: {error.strerror or error}"
         ) from error
     return copy, digest.hexdigest()
 
 
-def keep(copy: BinaryIO, folder: Folder) -> None:
+def keep(copy: FileCopy, folder: Folder) -> None:
     """Keep a copy in a job's folder, unless it is there."""
     ledger = folder.folder(LEDGER)
     if _NAME in ledger.names():
         return
-    copy.seek(0)
     with ledger.writing_bytes(_NAME, owner_only=True) as stream:
-        shutil.copyfileobj(copy, stream, _BLOCK)
+        shutil.copyfileobj(copy.from_start(), stream, _BLOCK)
 
 
-def kept(folder: Folder) -> BinaryIO | None:
-    """Return the copy that a job's folder keeps, as a nameless local file; ``None`` if there is none."""
+def kept(folder: Folder) -> FileCopy | None:
+    """Return the copy that a job's folder keeps; ``None`` if there is none."""
     with folder.folder(LEDGER).reading(_NAME) as stream:
         if stream is None:
             return None
-        copy = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115
-        shutil.copyfileobj(stream, copy, _BLOCK)
+        copy = FileCopy()
+        shutil.copyfileobj(stream, copy.stream, _BLOCK)
     return copy
 
 

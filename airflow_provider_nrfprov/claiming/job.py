@@ -10,10 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
 from airflow_provider_nrfprov.claiming import file_copy
@@ -31,6 +30,7 @@ from airflow_provider_nrfprov.storage import Folder, PathLike
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
+    from airflow_provider_nrfprov.claiming.file_copy import FileCopy
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class ClaimJob:
         plan: Plan,
         folder: Folder,
         ledger: Ledger,
-        copy: BinaryIO,
+        copy: FileCopy,
         service: ProvisioningService,
         *,
         visible_after: float = VISIBLE_AFTER,
@@ -59,7 +59,6 @@ class ClaimJob:
         self.folder = folder
         self._ledger = ledger
         self._copy = copy
-        self._close = weakref.finalize(self, copy.close)
         self._service = service
         self._stop = threading.Event()
         self._settlement = Settlement(service)
@@ -97,42 +96,17 @@ class ClaimJob:
         """
         if not 1 <= rows_per_request <= MAX_ROWS_PER_REQUEST:
             raise ValueError(f"rows_per_request is {rows_per_request}; it can be 1 to {MAX_ROWS_PER_REQUEST}")
+        tags = check_tags(tags)
         plan = Plan(
-            str(claim_file),
-            "",
-            service.urls,
-            owner or Owner(),
-            check_tags(tags),
-            rows_per_request,
-            columns or {},
+            str(claim_file), "", service.urls, owner or Owner(), tags, rows_per_request, columns or {}
         )
-        unfinished = _unfinished(folder, plan)
-        try:
-            copy, digest = file_copy.read_once(claim_file)
-        except file_copy.ClaimFileUnavailableError as error:
-            if unfinished is None:
-                raise
-            _log.warning("%s; the copy that was read before is claimed", error)
-            copy, digest = None, ""
-        plan = replace(plan, digest=digest)
-        if unfinished is not None and unfinished[1].digest != digest:
-            own, plan = unfinished
-            _log.warning(
-                "%s is not what it was when this run began to claim it: the rows that were read then are claimed, and no "
-                "others",
-                claim_file,
-            )
-            copy = file_copy.kept(own)
-        else:
-            own = take_folder(folder, plan.job_id, plan.as_dict())
-        if copy is None:
-            raise file_copy.ClaimFileUnavailableError(f"the copy of {claim_file} in {own} is gone")
-        job = cls(
-            plan, own, Ledger(own, plan.job_id, second_place), copy, service, visible_after=visible_after
-        )
-        job.is_new = not job._ledger.begin()
+        plan, own, copy = _choose(claim_file, folder, plan)
+        ledger = Ledger(own, plan.job_id, second_place)
+        is_new = not ledger.begin()
         file_copy.keep(copy, own)
-        _log.info("%s: %s %s", claim_file, "a new job" if job.is_new else "going on with job", plan.job_id)
+        job = cls(plan, own, ledger, copy, service, visible_after=visible_after)
+        job.is_new = is_new
+        _log.info("%s: %s %s", claim_file, "a new job" if is_new else "going on with job", plan.job_id)
         return job
 
     @classmethod
@@ -175,7 +149,7 @@ class ClaimJob:
 
     def close(self) -> None:
         """Give the local copy of the claim file up; the job does no more then."""
-        self._close()
+        self._copy.close()
 
     def stop(self) -> None:
         """Send, wait for and settle nothing more: whoever does raises ``SupersededError``. May be called at any time."""
@@ -275,8 +249,7 @@ class ClaimJob:
         return operations
 
     def _chunks(self) -> Iterator[Chunk]:
-        self._copy.seek(0)
-        rows = read_rows(self._copy, self.details.claim_file)
+        rows = read_rows(self._copy.from_start(), self.details.claim_file)
         yield from chunks(rows, self.details.rows_per_request)
 
 
@@ -298,6 +271,27 @@ def _with_rejected(chunk: Chunk, outcomes: Iterable[RowOutcome]) -> Iterator[Row
             yield RowOutcome(row, Outcome.REJECTED, row.verdict.value, row.message)
 
 
+def _choose(claim_file: PathLike, folder: Folder, plan: Plan) -> tuple[Plan, Folder, FileCopy]:
+    """Read the claim file; or take up what an earlier try of the run read, if the file is not that any more."""
+    unfinished = _unfinished(folder, plan)
+    try:
+        copy, digest = file_copy.read_once(claim_file)
+    except file_copy.ClaimFileUnavailableError as error:
+        if unfinished is None:
+            raise
+        _log.warning("%s; the rows that were read of it before are claimed", error)
+    else:
+        plan = replace(plan, digest=digest)
+        if unfinished is None or unfinished[1].digest == digest:
+            return plan, take_folder(folder, plan.job_id, plan.as_dict()), copy
+        _log.warning(
+            "%s is not what it was when this run began to claim it: the rows that were read then are claimed, and no others",
+            claim_file,
+        )
+    own, plan = unfinished
+    return plan, own, _copy_of(plan, own)
+
+
 def _of_task(owner: Owner) -> dict[str, object]:
     return {name: value for name, value in asdict(owner).items() if name != "try_number"}
 
@@ -316,7 +310,7 @@ def _unfinished(folder: Folder, plan: Plan) -> tuple[Folder, Plan] | None:
     return None
 
 
-def _copy_of(plan: Plan, folder: Folder) -> BinaryIO:
+def _copy_of(plan: Plan, folder: Folder) -> FileCopy:
     """Return the copy that was claimed; or the file itself, if it is the same still."""
     from airflow_provider_nrfprov.paths import to_path
 

@@ -1,23 +1,25 @@
-"""The ledger in its folder and in a second place: what only one of both knows is known."""
+"""The ledger in its folder and in a second place: what only one of both knows is known, and damage is no permission."""
 
 from __future__ import annotations
 
 import json
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import pendulum
 import pytest
 
 from airflow_provider_nrfprov.claiming.job import ClaimJob
-from airflow_provider_nrfprov.claiming.ledger import Entry, Ledger, Plan
-from airflow_provider_nrfprov.claiming.report import Outcome, write_report
+from airflow_provider_nrfprov.claiming.ledger import Ledger, Sending, SupersededError
+from airflow_provider_nrfprov.claiming.report import Outcome
 from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.storage import Folder
 from airflow_provider_nrfprov.task_state import second_place
 
-PLAN = Plan("shift.csv", "d" * 64)
+NOW = pendulum.datetime(2026, 11, 26, 14, tz="UTC")
 
 
 class Texts(dict[str, str]):
@@ -27,64 +29,134 @@ class Texts(dict[str, str]):
         self[key] = text
 
 
+def begun(folder: Path, texts: Texts | None = None) -> Ledger:
+    ledger = Ledger(Folder(folder), "job", texts)
+    ledger.begin()
+    return ledger
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted((folder / "ledger").glob("0*.json"))
+
+
 def test_a_ledger_whose_folder_is_gone_is_read_from_its_second_place(tmp_path):
     texts = Texts()
-    first = Ledger(Folder(tmp_path / "one"), PLAN, texts)
-    assert first.begin() == "a new job"
-    entry = first.about_to_send(1)
-    first.write(2, Entry(entry.first_sent_at, status=202, bulk_ops_request_id="operation"))
+    first = Ledger(Folder(tmp_path / "one"), "job", texts)
+    assert not first.begin()
+    sent = first.about_to_send(1, 1, NOW, None)
+    answered = first.write(2, replace(first.about_to_send(2, 1, NOW, (3, 4)), bulk_ops_request_id="01M"))
     shutil.rmtree(tmp_path / "one")
-    for again in (
-        Ledger(Folder(tmp_path / "another"), PLAN, texts),
-        Ledger.reopen(Folder(tmp_path / "x"), texts),
-    ):
-        assert again.plan == PLAN
-        assert again.entry(1) == entry
-        assert again.entry(2).bulk_ops_request_id == "operation"
-        assert again.entry(3) is None
-    assert again.begin().startswith("resuming")
+    again = Ledger(Folder(tmp_path / "another"), "job", texts)
+    assert (again.sendings(1), again.sendings(2), again.sendings(3)) == ((sent,), (answered,), ())
+    assert again.begin()
 
 
-def test_what_is_settled_in_one_place_is_settled(tmp_path):
+def test_what_is_answered_in_one_place_is_answered(tmp_path):
     texts = Texts()
-    on_a, on_b = (Ledger(Folder(tmp_path / worker), PLAN, texts) for worker in "ab")
-    on_a.begin()
-    entry = on_a.about_to_send(1)
-    settled = Entry(entry.first_sent_at, status=200)
-    on_b.write(1, settled)
-    assert Ledger(Folder(tmp_path / "a"), PLAN, texts).entry(1) == settled
-    # The other way round: Airflow's store could not be written to after the answer.
-    texts["nrfprov.dddddddddddddddd.chunk-000001"] = json.dumps(
-        json.loads((first_file(tmp_path / "a")).read_text())
-    )
-    assert Ledger(Folder(tmp_path / "b"), PLAN, texts).entry(1) == settled
+    a = begun(tmp_path / "a", texts)
+    sent = a.about_to_send(1, 1, NOW, None)
+    answered = Ledger(Folder(tmp_path / "b"), "job", texts).write(1, replace(sent, status=200))
+    assert Ledger(Folder(tmp_path / "a"), "job", texts).sendings(1) == (answered,)
 
 
-def first_file(folder: Path) -> Path:
-    return next(folder.rglob("chunk-*.json"))
-
-
-def test_the_more_cautious_of_two_unsettled_entries_counts(tmp_path):
+def test_the_more_cautious_of_two_unanswered_entries_counts(tmp_path):
     texts = Texts()
-    ledger = Ledger(Folder(tmp_path / "a"), PLAN, texts)
-    ledger.begin()
-    entry = ledger.about_to_send(1)
-    ledger.write(1, Entry(entry.first_sent_at, status=None, nothing_done=True))
-    texts["nrfprov.dddddddddddddddd.chunk-000001"] = json.dumps(
-        {**json.loads(texts["nrfprov.dddddddddddddddd.chunk-000001"]), "nothing_done": False}
-    )
-    assert not Ledger(Folder(tmp_path / "a"), PLAN, texts).entry(1).nothing_done
+    ledger = begun(tmp_path, texts)
+    sent = ledger.about_to_send(1, 1, NOW, None)
+    ledger.write(1, replace(sent, nothing_done=True))
+    key = next(key for key in texts if "000001" in key)
+    texts[key] = json.dumps({**json.loads(texts[key]), "nothing_done": False})
+    assert not Ledger(Folder(tmp_path), "job", texts).sendings(1)[0].nothing_done
 
 
-def test_an_entry_with_many_words_fits_into_airflows_store(tmp_path):
+def test_an_entry_with_many_messages_fits_into_airflows_store(tmp_path):
     texts = Texts()
-    ledger = Ledger(Folder(tmp_path), PLAN, texts)
-    ledger.begin()
-    entry = ledger.about_to_send(1)
-    refused = Entry(entry.first_sent_at, status=422, not_claimed=dict.fromkeys(range(1000), "no" * 500))
-    ledger.write(1, refused)
+    ledger = begun(tmp_path, texts)
+    sent = ledger.about_to_send(1, 1, NOW, None)
+    refused = ledger.write(1, replace(sent, status=422, not_claimed=dict.fromkeys(range(1000), "no" * 500)))
     assert max(map(len, texts.values())) < 64 * 1024
-    assert ledger.entry(1) == refused
+    assert ledger.sendings(1) == (refused,)
+
+
+def test_positions_of_a_thousand_rows_are_short_and_keep_their_order(tmp_path):
+    ledger = begun(tmp_path)
+    positions = (*range(500, 1000), 3, *range(100))
+    sent = ledger.about_to_send(1, 1, NOW, positions)
+    assert Ledger(Folder(tmp_path), "job").sendings(1) == (sent,)
+    assert files(tmp_path)[0].stat().st_size < 500
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 300, b'{"number": 1, "turn": "a', b"[]", b"\xff\xfe"])
+def test_a_damaged_entry_counts_as_sent_and_unanswered_and_is_named_in_the_log(tmp_path, caplog, damage):
+    begun(tmp_path).about_to_send(1, 1, NOW, None)
+    files(tmp_path)[0].write_bytes(damage)
+    (sending,) = Ledger(Folder(tmp_path), "job").sendings(1)
+    assert not sending.is_answered
+    assert sending.rows_of(7) == range(7)
+    assert files(tmp_path)[0].name in caplog.text
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 300])
+def test_of_a_damaged_and_a_good_entry_the_good_one_counts(tmp_path, damage):
+    texts = Texts()
+    ledger = begun(tmp_path, texts)
+    answered = ledger.write(1, replace(ledger.about_to_send(1, 1, NOW, None), status=201))
+    files(tmp_path)[0].write_bytes(damage)
+    assert Ledger(Folder(tmp_path), "job", texts).sendings(1) == (answered,)
+    texts[next(key for key in texts if "000001" in key)] = damage.decode()
+    shutil.rmtree(tmp_path / "ledger")
+    Ledger(Folder(tmp_path), "job").write(1, answered)
+    assert Ledger(Folder(tmp_path), "job", texts).sendings(1) == (answered,)
+
+
+@pytest.mark.parametrize(
+    "moment", ["before the turn is taken", "after it is taken", "after the entries are read"]
+)
+@pytest.mark.parametrize("places", ["folder", "both", "second place"])
+def test_of_two_tries_at_once_the_older_does_not_send_or_the_newer_sees_that_it_does(
+    tmp_path, moment, places
+):
+    """Each order of the older try's writing and the newer one's beginning."""
+    texts = None if places == "folder" else Texts()
+    folder = tmp_path / "a"
+    older = begun(folder, texts)
+    newer = Ledger(Folder(tmp_path / "b" if places == "second place" else folder), "job", texts)
+    sends = []
+
+    def older_sends() -> None:
+        try:
+            older.about_to_send(1, 1, NOW, None)
+            sends.append(1)
+        except SupersededError:
+            sends.append(0)
+
+    look = newer._look
+
+    def look_and_be_late() -> None:
+        if moment == "after it is taken":
+            older_sends()
+        look()
+        if moment == "after the entries are read":
+            older_sends()
+
+    newer._look = look_and_be_late
+    if moment == "before the turn is taken":
+        older_sends()
+    newer.begin()
+    seen = [each for each in newer.sendings(1) if not each.nothing_done]
+    assert sends == [1] if moment == "before the turn is taken" else sends == [0]
+    assert bool(sends[0]) <= bool(seen)
+
+
+def test_a_superseded_try_writes_nothing_over_what_the_newer_one_wrote(tmp_path):
+    texts = Texts()
+    older, newer = begun(tmp_path, texts), begun(tmp_path, texts)
+    sent = newer.about_to_send(1, 1, NOW, None)
+    with pytest.raises(SupersededError, match="another try"):
+        older.about_to_send(1, 1, NOW, None)
+    entries = Ledger(Folder(tmp_path), "job", texts).sendings(1)
+    assert sent in entries
+    assert {each.turn for each in entries if not each.nothing_done} <= {newer.turn, older.turn}
 
 
 class BrokenStore:
@@ -98,17 +170,34 @@ class BrokenStore:
 def test_a_state_store_that_fails_costs_a_warning_and_nothing_else(tmp_path, caplog):
     store = BrokenStore()
     place = second_place({"task_state_store": store})
-    ledger = Ledger(Folder(tmp_path), PLAN, place)
     with caplog.at_level(logging.WARNING):
-        ledger.begin()
-        ledger.about_to_send(1)
-    assert Ledger(Folder(tmp_path), PLAN, place).entry(1) is not None
+        ledger = begun(tmp_path, place)
+        ledger.about_to_send(1, 1, NOW, None)
+    assert Ledger(Folder(tmp_path), "job", place).sendings(1)
     assert store.asked == 1
     assert "no such backend" in caplog.text
 
 
 def test_airflow_before_3_3_has_no_second_place():
     assert second_place({"ti": None}) is None
+
+
+def test_an_entry_survives_being_written_and_read(tmp_path):
+    ledger = begun(tmp_path)
+    sending = Sending(
+        2,
+        "0123456789abcdef",
+        NOW,
+        (5, 6, 9),
+        422,
+        None,
+        {6: "no", 9: ""},
+        "too much",
+        nothing_done=False,
+        looked=True,
+    )
+    ledger.write(7, sending)
+    assert Ledger(Folder(tmp_path), "job").sendings(7) == (sending,)
 
 
 @pytest.mark.parametrize("max_in_flight", [1, 4])
@@ -119,16 +208,14 @@ def test_a_lost_folder_sends_nothing_again(tmp_path, connect, emulator, contract
     claim_file, texts = tmp_path / "shift.csv", Texts()
     claim_file.write_text("\n".join(device.token for device in mint_devices(20, seed=3)))
 
-    def job(worker: str) -> tuple[Folder, ClaimJob]:
+    def job(worker: str) -> ClaimJob:
         folder = Folder(tmp_path / worker)
-        return folder, ClaimJob.plan(
-            claim_file, folder, NrfProvHook(), rows_per_request=3, second_place=texts
-        )
+        return ClaimJob.plan(claim_file, folder, NrfProvHook(), rows_per_request=3, second_place=texts)
 
-    first = job("a")[1].send(max_in_flight=max_in_flight)
+    job("a").send(max_in_flight=max_in_flight)
     submissions = len(emulator.service.bulk_submissions())
     shutil.rmtree(tmp_path / "a")
-    folder, again = job("b")
-    assert again.send(max_in_flight=max_in_flight) == first
+    again = job("b")
+    again.send(max_in_flight=max_in_flight)
     assert len(emulator.service.bulk_submissions()) == submissions == 7
-    assert write_report(folder, again.settle()).counts[Outcome.CLAIMED] == 20
+    assert again.report().counts[Outcome.CLAIMED] == 20

@@ -299,7 +299,7 @@ def _of_task(owner: Owner) -> dict[str, object]:
 def _unfinished(folder: Folder, plan: Plan) -> tuple[Folder, Plan] | None:
     """Return the job that an earlier try of the same task and run has begun to send, and has not settled."""
     ours = {
-        name: value for name, value in plan.as_dict().items() if name not in {"file_sha256", "claim_file"}
+        name: value for name, value in plan.as_dict().items() if name != "file_sha256"
     }
     for own, body in jobs_in(folder):
         if any(body.get(name) != value for name, value in ours.items()):

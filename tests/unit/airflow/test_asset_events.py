@@ -40,7 +40,7 @@ def test_each_outlet_asset_gets_counts_paths_and_ids(tmp_path, connect, emulator
     for asset in assets:
         extra = outlet_events[asset].extra
         ids = extra.pop("bulk_ops_request_ids")
-        assert (len(ids), receipt["claimed"]) == (2, 5)
+        assert (len(ids), receipt["claimed"], len(extra.pop("job"))) == (2, 5, 16)
         assert extra == {
             **receipt,
             "claim_file": str(tmp_path / "shift.csv"),

@@ -1,0 +1,349 @@
+"""The claim job outside of good weather: one bad row, lost answers, lists that lag, clocks that are off, tries at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_nrfprov.api.errors import UnreachableError
+from airflow_provider_nrfprov.claiming import recovery
+from airflow_provider_nrfprov.claiming.job import ClaimJob
+from airflow_provider_nrfprov.claiming.ledger import Ledger, SupersededError
+from airflow_provider_nrfprov.claiming.recovery import UnsettledError
+from airflow_provider_nrfprov.claiming.report import Summary
+from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.storage import Folder
+from tests.service_in_memory import ServiceInMemory, refusal
+
+DEVICES = list(mint_devices(1000, seed="construction"))
+LOST = UnreachableError("the connection was dropped", maybe_sent=True)
+
+
+class Bench:
+    """A claim file and its folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.file, self.folder = path / "shift.csv", Folder(path / "report")
+
+    def write(self, rows: int, tags: str = "") -> None:
+        self.file.write_text("".join(f"{device.token}{tags}\n" for device in DEVICES[:rows]))
+
+    def plan(self, service: ServiceInMemory, **arguments) -> ClaimJob:
+        return ClaimJob.plan(self.file, self.folder, service, **{"visible_after": 0.0, **arguments})
+
+    def run(self, service: ServiceInMemory, **arguments) -> Summary:
+        job = self.plan(service, **arguments)
+        job.send()
+        return job.report()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def counts(summary: Summary) -> dict[str, int]:
+    return {outcome.value: number for outcome, number in summary.counts.items() if number}
+
+
+# --- A finished job is looked at, not believed.
+
+
+@pytest.mark.parametrize("contract", ["sync", "async"])
+def test_a_new_try_of_a_finished_job_sends_what_is_not_ours_any_more_and_nothing_else(bench, contract):
+    bench.write(20)
+    service = ServiceInMemory(contract)
+    bench.run(service)
+    for device in DEVICES[:3]:
+        service.unclaim_device(device.device_id)
+    assert counts(bench.run(service)) == {"claimed": 20}
+    assert len(service.ours) == 20
+    assert [service.sent[device.device_id] for device in DEVICES[:20]] == [2] * 3 + [1] * 17
+
+
+@pytest.mark.parametrize("contract", ["sync", "async"])
+def test_a_row_whose_refusal_was_mended_is_claimed_by_the_next_try(bench, contract):
+    bench.write(3)
+    service = ServiceInMemory(contract)
+    service.theirs = {DEVICES[1].device_id}
+    assert counts(bench.run(service)) == {"claimed": 2, "failed": 1}
+    assert counts(bench.run(service)) == {"claimed": 2, "failed": 1}
+    service.theirs.clear()
+    assert counts(bench.run(service)) == {"claimed": 3}
+    assert [service.sent[device.device_id] for device in DEVICES[:3]] == [1, 3, 1]
+
+
+# --- A row never voids another.
+
+
+@pytest.mark.parametrize("contract", ["sync", "async"])
+@pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
+@pytest.mark.parametrize("place", [0, 500, 999])
+def test_one_row_that_makes_the_service_refuse_a_thousand_costs_itself_only(bench, contract, status, place):
+    bench.write(1000)
+    service, bad = ServiceInMemory(contract), DEVICES[place].device_id
+    service.refuse = lambda ids, csv: refusal(status) if bad in ids else None
+    summary = bench.run(service)
+    assert counts(summary) == {"claimed": 999, "failed": 1}
+    assert service.requests["bulk_claim"] <= 25
+    assert max(service.claims.values()) == 1
+    assert f"line {place + 1}" in summary.examples[0]
+
+
+def test_a_body_that_is_too_large_is_parted_until_it_fits(bench):
+    bench.write(1000)
+    service = ServiceInMemory()
+    service.refuse = lambda ids, csv: refusal(413, "too large") if len(csv) > 40_000 else None
+    assert counts(bench.run(service)) == {"claimed": 1000}
+
+
+@pytest.mark.parametrize("bad", [5, 20])
+def test_several_bad_rows_void_no_other(bench, bad):
+    bench.write(1000)
+    service, wrong = ServiceInMemory(), {device.device_id for device in DEVICES[:: 1000 // bad]}
+    service.refuse = lambda ids, csv: refusal(400) if wrong & set(ids) else None
+    assert counts(bench.run(service)) == {"claimed": 1000 - bad, "failed": bad}
+    assert service.requests["bulk_claim"] <= 400
+
+
+def test_where_every_row_is_refused_it_ends_soon_and_sooner_in_the_next_chunk(bench):
+    bench.write(1000)
+    service = ServiceInMemory()
+    service.refuse = lambda ids, csv: refusal(400, "no such plan")
+    summary = bench.run(service, rows_per_request=250)
+    assert counts(summary) == {"failed": 1000}
+    assert service.requests["bulk_claim"] <= 63 + 3 * 7
+    assert "no such plan" in summary.examples[0]
+    service.refuse = lambda ids, csv: None
+    assert counts(bench.run(service, rows_per_request=250)) == {"claimed": 1000}
+
+
+# --- After a lost answer, what is not known is unknown.
+
+
+def lose(service: ServiceInMemory, *numbers: int) -> None:
+    def after(number: int) -> None:
+        if number in numbers:
+            raise LOST
+
+    service.after = after
+
+
+@pytest.mark.parametrize("contract", ["sync", "async"])
+def test_a_list_that_lags_is_looked_at_again_before_anything_is_sent_again(bench, contract, monkeypatch):
+    monkeypatch.setattr(recovery, "_FIRST_PAUSE", 0.01)
+    bench.write(100)
+    service = ServiceInMemory(contract)
+    lose(service, 1)
+    service.lag_looks = 3
+    service.list_bulk_ops_requests = lambda **_: iter(())
+    assert counts(bench.run(service, visible_after=1.0)) == {"claimed": 100}
+    assert max(service.sent.values()) == 1
+
+
+def test_where_the_list_does_not_show_what_is_ours_devices_are_fetched_one_by_one(bench):
+    bench.write(100)
+    service = ServiceInMemory()
+    lose(service, 1)
+    service.lag_looks = 1000
+    bench.plan(service).send()
+    assert max(service.sent.values()) == 1
+    assert service.requests["fetch_claimed_device"] == 100
+
+
+def test_a_request_that_never_arrived_is_sent_again_after_a_sample_of_its_devices(bench):
+    bench.write(100)
+    service, arrived = ServiceInMemory(), service_that_loses_the_first_request()
+    del service
+    assert counts(bench.run(arrived)) == {"claimed": 100}
+    assert arrived.requests["fetch_claimed_device"] == 10
+    assert set(arrived.claims.values()) == {1}
+
+
+def service_that_loses_the_first_request() -> ServiceInMemory:
+    service = ServiceInMemory()
+
+    def before(number: int) -> None:
+        if number == 1:
+            raise LOST
+
+    service.before = before
+    return service
+
+
+@pytest.mark.parametrize(
+    "download",
+    ["", "half", '{"message": "no"}', "<html></html>", "[]", "\x00"],
+    ids=["nothing", "half", "JSON", "HTML", "[]", "0"],
+)
+def test_a_download_that_is_not_our_rows_for_certain_proves_nothing(bench, download):
+    bench.write(10)
+    service = ServiceInMemory("async")
+    lose(service, 1)
+    real = service.fetch_uploaded_data
+    service.fetch_uploaded_data = lambda operation: real(operation)[:905] if download == "half" else download
+    job = bench.plan(service)
+    with pytest.raises(UnsettledError, match="nothing is sent again until that is known"):
+        job.send()
+    assert counts(job.report()) == {"claimed": 10}  # they are ours, whoever did it
+    service.fetch_uploaded_data = real
+    assert counts(bench.run(service)) == {"claimed": 10}
+    assert max(service.sent.values()) == 1
+
+
+def test_the_rows_of_another_request_are_told_from_ours_even_if_they_are_cut_off(bench):
+    bench.write(10)
+    service = ServiceInMemory("async")
+    service.bulk_claim("".join(f'"{device.token}"\n' for device in DEVICES[500:600]))
+    lose(service, 2)
+    real = service.fetch_uploaded_data
+    service.fetch_uploaded_data = lambda operation: (
+        real(operation)[:-40] if "00" * 12 in operation.id else real(operation)
+    )
+    assert counts(bench.run(service)) == {"claimed": 10}
+    assert max(service.sent.values()) == 1
+
+
+@pytest.mark.parametrize("contract", ["sync", "async"])
+def test_a_request_that_is_delivered_twice_claims_once_and_says_claimed(bench, contract):
+    bench.write(10)
+    service = ServiceInMemory(contract)
+    service.ours[DEVICES[9].device_id] = service.now().subtract(days=1)
+    carry_out, first = service._carry_out, []
+
+    def twice(csv, ids):
+        if not first:
+            first.append(carry_out(csv, ids))
+        return carry_out(csv, ids)
+
+    service._carry_out = twice
+    assert counts(bench.run(service)) == {"claimed": 9, "already_claimed": 1}
+    assert set(service.claims.values()) == {1}
+
+
+# --- Time is the service's.
+
+
+@pytest.mark.parametrize("offset", [-3600.0, 3600.0])
+@pytest.mark.parametrize("contract", ["sync", "async"])
+def test_an_hour_off_changes_no_outcome_and_no_duration(bench, contract, offset):
+    bench.write(20)
+    service = ServiceInMemory(contract)
+    service.clock_offset = offset
+    service.ours[DEVICES[0].device_id] = service.now().subtract(minutes=10)
+    lose(service, 1)
+    started = time.monotonic()
+    assert counts(bench.run(service, rows_per_request=10)) == {"claimed": 19, "already_claimed": 1}
+    assert time.monotonic() - started < 15
+    assert max(service.sent.values()) == 1
+
+
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_between_two_tries_is_waited_for_no_longer_than_the_bound(
+    bench, step, monkeypatch
+):
+    monkeypatch.setattr(recovery, "_FIRST_PAUSE", 0.05)
+    bench.write(5)
+    service = service_that_loses_the_first_request()
+    service.before, lost = service.before, service.before
+
+    class Killed(BaseException):
+        pass
+
+    def die(number: int) -> None:
+        raise Killed
+
+    service.before = die
+    with pytest.raises(Killed):
+        bench.run(service)
+    service.before = lambda number: None
+    service.clock_offset = step
+    started = time.monotonic()
+    assert counts(bench.run(service, visible_after=0.5)) == {"claimed": 5}
+    assert time.monotonic() - started < 5
+    assert lost is not None
+
+
+# --- Turns.
+
+
+@pytest.mark.parametrize("where", ["begin", "after the turn", "before the post"])
+def test_two_tries_at_once_send_no_chunk_twice(bench, where, monkeypatch):
+    bench.write(10)
+    service = ServiceInMemory()
+    first = bench.plan(service, rows_per_request=5)
+    ended: list[BaseException] = []
+
+    def first_sends() -> None:
+        try:
+            first.send()
+        except SupersededError as error:
+            ended.append(error)
+
+    if where == "begin":
+        first_sends()
+    elif where == "after the turn":
+        look = Ledger._look
+
+        def look_late(self: Ledger) -> None:
+            if self.turn is not None and not ended and not service.sent:
+                ended.append(AssertionError("once"))
+                ended.clear()
+                first_sends()
+            look(self)
+
+        monkeypatch.setattr(Ledger, "_look", look_late)
+    second = bench.plan(service, rows_per_request=5)
+    if where == "before the post":
+        first_sends()
+    second.send()
+    assert set(service.sent.values()) == {1}
+    assert counts(second.report()) == {"claimed": 10}
+    assert bool(ended) is (where != "begin")
+
+
+# --- Asked to stop, it stops.
+
+
+def test_a_job_that_sends_waits_or_looks_stops_within_five_seconds(bench):
+    bench.write(10)
+    service = ServiceInMemory()
+    service.before = lambda number: time.sleep(8)
+    job = bench.plan(service, rows_per_request=5)
+    threading.Timer(0.2, job.stop).start()
+    started = time.monotonic()
+    with pytest.raises(SupersededError, match="asked to stop"):
+        job.send()
+    assert time.monotonic() - started < 5
+    with pytest.raises(SupersededError, match="asked to stop"):
+        job.wait(60)
+    with pytest.raises(SupersededError, match="asked to stop"):
+        list(job.settle())
+
+
+def test_a_job_that_waits_for_a_lost_answer_to_show_stops_at_once(bench):
+    bench.write(10)
+    service = service_that_loses_the_first_request()
+    job = bench.plan(service, visible_after=60.0)
+    threading.Timer(0.3, job.stop).start()
+    started = time.monotonic()
+    with pytest.raises(SupersededError, match="asked to stop"):
+        job.send()
+    assert time.monotonic() - started < 5
+
+
+# --- Whatever the service says.
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 200, b'{"number": 1, "tu'])
+def test_a_damaged_ledger_sends_nothing_twice(bench, damage):
+    bench.write(10)
+    service = ServiceInMemory()
+    bench.run(service, rows_per_request=5)
+    for path in Path(str(bench.folder)).glob("ledger/0*.json"):
+        path.write_bytes(damage)
+    assert counts(bench.run(service, rows_per_request=5))["claimed"] == 10
+    assert max(service.sent.values()) == 1

@@ -22,7 +22,7 @@ from airflow_provider_nrfprov.claiming.plan import Owner, Plan
 from airflow_provider_nrfprov.claiming.preflight import Inspection, inspect
 from airflow_provider_nrfprov.claiming.recovery import VISIBLE_AFTER, Inquiry
 from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome, Summary, write_report
-from airflow_provider_nrfprov.claiming.sending import Sender
+from airflow_provider_nrfprov.claiming.sending import Sender, service_time
 from airflow_provider_nrfprov.claiming.settlement import Settlement
 from airflow_provider_nrfprov.job_folder import find_folder, jobs_in, take_folder
 from airflow_provider_nrfprov.ordered_map import StoppedError, ordered_map
@@ -228,6 +228,7 @@ class ClaimJob:
         """
         # Its clock, before anything is on record with a time.
         self._service.learn_time()
+        self._ledger.note_beginning(service_time(self._service))
         operations: list[str] = []
         started, rows = time.monotonic(), 0
         sendable = (chunk for chunk in self._chunks() if chunk.sendable)
@@ -298,9 +299,7 @@ def _of_task(owner: Owner) -> dict[str, object]:
 
 def _unfinished(folder: Folder, plan: Plan) -> tuple[Folder, Plan] | None:
     """Return the job that an earlier try of the same task and run has begun to send, and has not settled."""
-    ours = {
-        name: value for name, value in plan.as_dict().items() if name != "file_sha256"
-    }
+    ours = {name: value for name, value in plan.as_dict().items() if name != "file_sha256"}
     for own, body in jobs_in(folder):
         if any(body.get(name) != value for name, value in ours.items()):
             continue

@@ -12,6 +12,7 @@ superseded, or the newer one sees what the older one is about to send.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 LEDGER = "ledger"
 """The folder in a job's folder."""
 _TURN = "turn.txt"
+_BEGUN = "begun.txt"
 _ENTRY = re.compile(r"(\d{6,})-\d+-[0-9a-f]*\.json")
 _SECOND_PLACE_BYTES = 60_000
 """An entry of more is shortened for the second place: Airflow's store is made for 64 KB."""
@@ -131,6 +133,24 @@ class Ledger:
         # Only now: what is written before a try looks for its turn is seen.
         self._look()
         return bool(self._names) or self._in_second_place
+
+    def note_beginning(self, now: pendulum.DateTime) -> None:
+        """Write when the job began to send, by the service's clock, unless an earlier try wrote it."""
+        if self._beginning() == _LONG_AGO:
+            self._folder.write(_BEGUN, now.isoformat())
+            if self._second_place is not None:
+                self._second_place.set(self._key("begun"), now.isoformat())
+
+    def _beginning(self) -> pendulum.DateTime:
+        texts = [self._folder.read(_BEGUN)]
+        if self._second_place is not None:
+            with self._lock:
+                texts.append(self._second_place.get(self._key("begun")))
+        times = []
+        for text in texts:
+            with contextlib.suppress(ValueError):
+                times.append(_time(text or ""))
+        return min(times, default=_LONG_AGO)
 
     def require_turn(self) -> None:
         """Check that no later try of the job has begun.
@@ -232,20 +252,20 @@ class Ledger:
                 name,
                 len(text),
             )
-            return Sending(number, "", _LONG_AGO)
+            return Sending(number, "", self._beginning())
 
     def _key(self, name: str) -> str:
         return f"nrfprov.{self._job_id}.{name}"
 
 
 _LONG_AGO = pendulum.datetime(2020, 1, 1, tz="UTC")
-"""When a request was sent of which nothing is left but that it was."""
+"""When a job began of which nobody knows that any more."""
 
 
 def _how_far(sending: Sending) -> tuple[bool, bool, bool]:
     """Order what two places know of a request by how far it got; in doubt the more cautious one wins."""
-    readable = sending.sent_at > _LONG_AGO
-    return readable, sending.status is not None, not sending.nothing_done
+    is_readable = bool(sending.turn)
+    return is_readable, sending.status is not None, not sending.nothing_done
 
 
 def _name(chunk: int, sending: Sending) -> str:
@@ -273,7 +293,7 @@ def _from_json(text: str) -> Sending:
     return Sending(
         number=int(body["number"]),
         turn=str(body["turn"]),
-        sent_at=pendulum.instance(datetime.fromisoformat(body["sent_at"])),
+        sent_at=_time(body["sent_at"]),
         positions=None if body["positions"] is None else tuple(_positions(body["positions"])),
         status=body["status"],
         bulk_ops_request_id=body["bulk_ops_request_id"],
@@ -282,6 +302,10 @@ def _from_json(text: str) -> Sending:
         nothing_done=bool(body["nothing_done"]),
         looked=bool(body["looked"]),
     )
+
+
+def _time(text: str) -> pendulum.DateTime:
+    return pendulum.instance(datetime.fromisoformat(text), tz="UTC")
 
 
 def _ranges(positions: Iterable[int]) -> list[list[int]]:

@@ -164,7 +164,7 @@ class _ChunkSending:
         sending = self._ledger.about_to_send(
             number,
             1 + max((each.number for each in self._sendings), default=0),
-            _service_time(self._service),
+            service_time(self._service),
             None if all_rows else positions,
         )
         self._sendings.append(sending)
@@ -218,7 +218,7 @@ class _ChunkSending:
         return self._ledger.write(number, seen)
 
 
-def _service_time(service: ProvisioningService) -> pendulum.DateTime:
+def service_time(service: ProvisioningService) -> pendulum.DateTime:
     """Return the service's time, not later than it is: it is known to the second where our clock is off."""
     now = service.now()
     is_off = abs((now - pendulum.now("UTC")).total_seconds()) > 1

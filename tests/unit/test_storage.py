@@ -38,9 +38,14 @@ def folder(request, tmp_path) -> Folder:
 @pytest.mark.parametrize("death", [SystemExit, KeyboardInterrupt, OSError, RuntimeError])
 def test_what_stood_there_stays_whole_if_its_successor_breaks_off(folder, death):
     folder.write("report.csv", GOOD)
-    with pytest.raises(death), folder.writing("report.csv") as stream:
-        stream.write("half of\n" * 5000)
-        raise death
+
+    def break_off() -> None:
+        with folder.writing("report.csv") as stream:
+            stream.write("half of\n" * 5000)
+            raise death
+
+    with pytest.raises(death):
+        break_off()
     assert folder.read("report.csv") == GOOD
     assert folder.names() == {"report.csv"}
 
@@ -88,7 +93,7 @@ def test_two_processes_with_one_pid_write_each_its_own(tmp_path, monkeypatch):
         thread.join()
     assert not errors
     assert (tmp_path / "summary.json").read_text() in texts
-    assert os.listdir(tmp_path) == ["summary.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
 
 @pytest.mark.parametrize("trap", ["link", "dangling link", "file of everybody"])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.models import BulkClaim
 from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.storage import Folder
 
@@ -76,10 +77,16 @@ class MortalFolder(Folder):
 
 
 class MortalService(ProvisioningService):
-    """The service's calls; before and after each the worker may die."""
+    """The service's calls; before and after each the worker may die.
 
-    def __init__(self, client: ProvisioningClient, fate: Fate) -> None:
+    :param after_first_claim: happens once the first bulk claim of a try was sent.
+    """
+
+    def __init__(
+        self, client: ProvisioningClient, fate: Fate, after_first_claim: Callable[[], None] | None = None
+    ) -> None:
         self._client = client
+        self._after_first_claim = after_first_claim
         for name in (
             "bulk_claim",
             "fetch_bulk_ops_request",
@@ -92,6 +99,14 @@ class MortalService(ProvisioningService):
 
     def get_conn(self) -> ProvisioningClient:
         return self._client
+
+    def bulk_claim(self, csv: str) -> BulkClaim:
+        happen, self._after_first_claim = self._after_first_claim, None
+        try:
+            return super().bulk_claim(csv)
+        finally:
+            if happen is not None:
+                happen()
 
 
 class MortalSecondPlace:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.service import Service
 from reliability.scenario import Scenario
 
 OURS = {"claimed", "already_claimed"}
+REFUSED = {"theirs", "poison"}
+"""Whose devices the service claims for nobody of ours, however often they are sent."""
 
 
 class Claims(Protocol):
@@ -89,10 +91,11 @@ class Tally:
         return self.lost, self.claimed_twice, self.sent_twice, self.other
 
 
-def read_report(folder: Path) -> list[dict[str, str]]:
-    """Read ``report.csv``."""
-    with (folder / "report.csv").open(newline="") as stream:
-        return list(csv.DictReader(stream))
+def read_report(folder: Any) -> list[dict[str, str]]:
+    """Read the ``report.csv`` of a folder."""
+    with (folder / "report.csv").open("rb") as stream:
+        text = stream.read().decode()
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def faults_of_report(scenario: Scenario, report: list[dict[str, str]], service: Claims) -> Iterator[str]:
@@ -111,7 +114,7 @@ def faults_of_report(scenario: Scenario, report: list[dict[str, str]], service: 
 
 def faults_of_end(scenario: Scenario, report: list[dict[str, str]], service: Claims) -> Iterator[str]:
     """Yield what is wrong at the end of a run, when nothing went wrong any more."""
-    expected = {"nobody": "claimed", "ours": "already_claimed", "theirs": "failed"}
+    expected = {"nobody": "claimed", "ours": "already_claimed", "theirs": "failed", "poison": "failed"}
     owner = {device.device_id: device.owner for device in scenario.devices}
     for row in report:
         device_id = row["device_id"]
@@ -125,10 +128,10 @@ def faults_of_claims(scenario: Scenario, service: Claims) -> Iterator[str]:
     ours, claims = service.claimed_ids(TEAM_A), Counter(service.claim_counts())
     submissions = service.submission_counts()
     for device in scenario.devices:
-        if device.owner != "theirs" and device.device_id not in ours:
+        if device.owner not in REFUSED and device.device_id not in ours:
             yield f"lost: {device.device_id}"
         if claims[device.device_id] > 1:
             yield f"claimed {claims[device.device_id]} times: {device.device_id}"
         # What was refused is sent again at each try: a refusal did nothing, and its cause may be mended.
-        if submissions.get(device.device_id, 0) > 1 and device.owner != "theirs":
+        if submissions.get(device.device_id, 0) > 1 and device.owner not in REFUSED:
             yield f"sent {submissions[device.device_id]} times: {device.device_id}"

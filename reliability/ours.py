@@ -5,29 +5,37 @@ from __future__ import annotations
 import random
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from airflow_provider_nrfprov.api import operations
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.api.retry import Retry
+from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
+from airflow_provider_nrfprov.claiming.plan import Owner
+from airflow_provider_nrfprov.claiming.report import Outcome
 from airflow_provider_nrfprov.emulator.faults import HtmlBefore
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.paths import to_path
+from airflow_provider_nrfprov.storage import Folder, PathLike
 from reliability.dying import Fate, Killed, MortalFolder, MortalSecondPlace, MortalService
-from reliability.judge import faults_of_end, faults_of_report, read_report
+from reliability.judge import REFUSED, faults_of_end, faults_of_report, read_report
 from reliability.scenario import Scenario
 
 MOST_TRIES = 60
-VISIBLE_AFTER = 0.0
-"""The emulator shows at once what it did."""
+VISIBLE_AFTER = 2.5
+"""So many times the lag of the service's lists, a job looks for what it may have done."""
 OUR_KEY, THEIR_KEY = "emulator-key", "other-team-key"
 _RETRY = Retry(attempts=3, first_wait=0.001, longest_wait=0.002, deadline=5.0)
 
@@ -55,19 +63,22 @@ class Verdict:
 
 
 class World:
-    """A running emulator that plays one scenario after the other."""
+    """A running emulator that plays one scenario after the other, and a second one beside it."""
 
-    def __init__(self, emulator: Emulator, clock: Clock, folder: Path) -> None:
+    def __init__(self, emulator: Emulator, other: Emulator, clock: Clock, folder: Path) -> None:
         self.emulator = emulator
         self.service = emulator.service
+        self.other = other
+        """Another service, to which the same connection led before."""
         self.kept: dict[str, str] = {}
         """What is kept besides the folder, in the place of Airflow's state store."""
         self._clock = clock
         self._folder = folder
 
     def begin(self, scenario: Scenario) -> Path:
-        """Reset the emulator to a scenario; give a folder with its claim file, ``shift.csv``."""
+        """Reset the emulator to a scenario; return a folder with its claim file, ``shift.csv``."""
         self.emulator.reset(**scenario.settings)
+        self.other.reset(contract=scenario.settings["contract"])
         self.kept.clear()
         self._clock.ago = timedelta(days=1)
         for owner, key in (("ours", OUR_KEY), ("theirs", THEIR_KEY)):
@@ -87,70 +98,199 @@ class World:
         )
         return folder
 
-    def client(self, key: str = OUR_KEY) -> ProvisioningClient:
-        """Give a client that waits no longer than a test can."""
+    def client(self, key: str = OUR_KEY, url: str | None = None) -> ProvisioningClient:
+        """Return a client that waits no longer than a test can."""
         return ProvisioningClient(
-            key, urls=base_urls(self.emulator.url), connect_timeout=1, read_timeout=2, retry=_RETRY
+            key, urls=base_urls(url or self.emulator.url), connect_timeout=1, read_timeout=2, retry=_RETRY
         )
 
 
 @contextmanager
 def world(folder: Path) -> Iterator[World]:
-    """Run an emulator for scenarios."""
+    """Run an emulator for scenarios, and an object store in memory."""
     clock = Clock()
-    with running_emulator(clock=clock) as emulator:
-        yield World(emulator, clock, folder)
+    _attach_object_store()
+    with running_emulator(clock=clock) as emulator, running_emulator(bulk_seconds=0.0) as other:
+        yield World(emulator, other, clock, folder)
+
+
+def _attach_object_store() -> None:
+    from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
+
+    # Airflow 2 has it elsewhere.
+    where = "airflow.sdk.io" if find_spec("airflow.sdk.io") else "airflow.io"
+    import_module(where).attach(protocol="memory", fs=MemoryFileSystem())
 
 
 def run(scenario: Scenario, world: World) -> Verdict:
     """Claim the file until a try gets through; judge every report on the way, and the end."""
-    folder = world.begin(scenario)
-    verdict = Verdict(scenario.seed, rows=len(scenario.lines))
-    fate = Fate(scenario.seed, scenario.kill_rate)
-    chance = random.Random(scenario.seed)
-    done = False
-    while not done and verdict.tries < MOST_TRIES:
-        verdict.tries += 1
-        if chance.random() < scenario.folder_loss_rate:
-            shutil.rmtree(folder / "report", ignore_errors=True)
-        with _trouble(world, scenario, chance):
-            done = _try(scenario, world, folder, fate, verdict)
-    verdict.deaths, verdict.injected = fate.deaths, len(world.service.faults.injected)
-    if not done:
-        verdict.wrong.append(f"not done after {MOST_TRIES} tries")
+    return _Run(scenario, world).to_its_end()
+
+
+class _Run:
+    """One scenario on its way."""
+
+    def __init__(self, scenario: Scenario, world: World) -> None:
+        self._scenario = scenario
+        self._world = world
+        self._folder = world.begin(scenario)
+        self._reports: Any = (
+            to_path(f"memory://reliability/{scenario.seed}")
+            if scenario.object_store
+            else self._folder / "report"
+        )
+        self._verdict = Verdict(scenario.seed, rows=len(scenario.lines))
+        self._fate = Fate(scenario.seed, scenario.kill_rate)
+        self._chance = random.Random(scenario.seed)
+        self._own: Any = None
+        """The folder of the newest report."""
+
+    def to_its_end(self) -> Verdict:
+        """Try until nothing is left to do, then clear the task and run it once more."""
+        scenario, verdict = self._scenario, self._verdict
+        self._claim_elsewhere()
+        others = [self._claim_another_file(0)] if scenario.shared_folder else []
+        done = False
+        while not done and verdict.tries < MOST_TRIES:
+            verdict.tries += 1
+            self._lose_or_damage()
+            with _trouble(self._world, scenario, self._chance):
+                done = self._try(self._fate)
+        faults = self._world.service.faults
+        verdict.deaths, verdict.injected = self._fate.deaths, len(faults.injected)
+        if not done:
+            verdict.wrong.append(f"not done after {MOST_TRIES} tries")
+            return verdict
+        verdict.wrong += faults_of_end(scenario, read_report(self._own), self._world.service)
+        faults.clear()
+        if scenario.shared_folder:
+            others.append(self._claim_another_file(1))
+        self._run_once_more()
+        for folder, text in others:
+            if _text(folder) != text:
+                verdict.wrong.append("lost: the report of another file in the same folder")
         return verdict
-    verdict.wrong += faults_of_end(scenario, read_report(folder / "report"), world.service)
-    _run_once_more(scenario, world, folder, verdict)
-    return verdict
 
+    def _job(
+        self, service: ProvisioningService, folder: Folder, file: str, task: str, **more: Any
+    ) -> ClaimJob:
+        return ClaimJob.plan(
+            to_path(str(self._folder / file)),
+            folder,
+            service,
+            owner=Owner("reliability", "run", task),
+            rows_per_request=self._scenario.rows_per_request,
+            visible_after=VISIBLE_AFTER * self._scenario.lag,
+            **more,
+        )
 
-def _try(scenario: Scenario, world: World, folder: Path, fate: Fate, verdict: Verdict) -> bool:
-    """Do what the operator does in one try; say whether nothing is left to do."""
-    fate.revive()
-    with world.client() as client:
-        service, report_folder = MortalService(client, fate), MortalFolder(folder / "report", fate)
-        try:
-            job = ClaimJob.plan(
-                to_path(str(folder / "shift.csv")),
-                report_folder,
-                service,
-                rows_per_request=scenario.rows_per_request,
-                second_place=MortalSecondPlace(world.kept, fate) if scenario.second_place else None,
-                visible_after=VISIBLE_AFTER,
-            )
+    def _try(self, fate: Fate) -> bool:
+        """Do what the operator does in one try; return whether nothing is left to do."""
+        fate.revive()
+        scenario, kept = self._scenario, self._world.kept
+        with self._world.client() as client:
+            service = MortalService(client, fate, self._file_changes())
             try:
-                operation_ids = job.send(max_in_flight=scenario.max_in_flight)
-                _wait(operation_ids, service)
-            except NrfProvError:
-                job.report()
-                verdict.wrong += faults_of_report(scenario, read_report(folder / "report"), world.service)
+                job = self._job(
+                    service,
+                    MortalFolder(self._reports, fate),
+                    "shift.csv",
+                    "claim",
+                    second_place=MortalSecondPlace(kept, fate) if scenario.second_place else None,
+                )
+                self._own = job.folder.path
+                try:
+                    operation_ids = job.send(max_in_flight=scenario.max_in_flight)
+                    _wait(operation_ids, service)
+                except NrfProvError:
+                    job.report()
+                    self._judge()
+                    return False
+                summary = job.report()
+                report = self._judge()
+                return not any(row["outcome"] == "unknown" for row in report) and summary.rows == len(report)
+            except Killed:
                 return False
-            summary = job.report()
-            report = read_report(folder / "report")
-            verdict.wrong += faults_of_report(scenario, report, world.service)
-            return not any(row["outcome"] == "unknown" for row in report) and summary.rows == len(report)
-        except Killed:
+
+    def _judge(self) -> list[dict[str, str]]:
+        report = read_report(self._own)
+        self._verdict.wrong += faults_of_report(self._scenario, report, self._world.service)
+        return report
+
+    def _lose_or_damage(self) -> None:
+        """Let the folder be gone, or entries of the ledger be damaged, before a try."""
+        file = self._folder / "shift.csv"
+        if not (self._is_unfinished() and self._chance.random() < 0.5):
+            file.write_text(self._scenario.text)
+        if self._chance.random() < self._scenario.folder_loss_rate:
+            file.write_text(self._scenario.text)
+            _remove(self._reports)
+        if isinstance(self._reports, Path):
+            for entry in sorted(self._reports.rglob("ledger/0*.json")):
+                if self._chance.random() < self._scenario.damage_rate:
+                    text = entry.read_bytes()
+                    entry.write_bytes(self._chance.choice([b"", bytes(len(text)), text[: len(text) // 2]]))
+
+    def _is_unfinished(self) -> bool:
+        """Return whether a try would find what an earlier one read, and does not need the file itself."""
+        if self._own is None:
             return False
+        names = Folder(self._own).folder("ledger").names()
+        return "claim_file.csv" in names and any(name[0].isdigit() for name in names)
+
+    def _file_changes(self) -> Callable[[], None]:
+        change, file = self._scenario.file_change, self._folder / "shift.csv"
+
+        def happen() -> None:
+            if change == "grows":
+                with file.open("a") as stream:
+                    stream.write("another row\n")
+            elif change == "shrinks":
+                file.write_text(self._scenario.text[: len(self._scenario.text) // 3])
+            elif change == "vanishes":
+                file.unlink(missing_ok=True)
+
+        return happen
+
+    def _claim_elsewhere(self) -> None:
+        """Claim the same file into the same folder, by the same task, at the service that the connection led to before."""
+        if not self._scenario.second_service:
+            return
+        with self._world.client(url=self._world.other.url) as client:
+            service = MortalService(client, Fate(0, 0.0))
+            job = self._job(service, Folder(self._reports), "shift.csv", "claim")
+            _wait(job.send(), service)
+            job.report()
+
+    def _claim_another_file(self, number: int) -> tuple[Any, str]:
+        """Claim another file, by another task, into the same folder; return its report."""
+        name = f"other-{number}.csv"
+        devices = mint_devices(3, seed=f"another file {number} of {self._scenario.seed}")
+        (self._folder / name).write_text("".join(f"{device.token}\n" for device in devices))
+        with self._world.client(url=self._world.other.url) as client:
+            service = MortalService(client, Fate(0, 0.0))
+            job = self._job(service, Folder(self._reports), name, f"claim {number}")
+            _wait(job.send(), service)
+            summary = job.report()
+        if summary.counts[Outcome.CLAIMED] != 3:
+            self._verdict.wrong.append(f"another file in the same folder: {summary}")
+        return job.folder.path, _text(job.folder.path)
+
+    def _run_once_more(self) -> None:
+        """Clear the finished task and run it again: only what was refused may be sent, and nothing else be said."""
+        (self._folder / "shift.csv").write_text(self._scenario.text)
+        before, submissions = self._outcomes(), len(self._world.service.bulk_submissions())
+        self._try(Fate(0, 0.0))
+        if self._outcomes() != before:
+            self._verdict.wrong.append("the report of the cleared task differs")
+        refused = {device.device_id for device in self._scenario.devices if device.owner in REFUSED}
+        since = self._world.service.bulk_submissions()[submissions:]
+        sent = [device for each in since for device in each.device_ids]
+        if set(sent) - refused or len(sent) != len(set(sent)):
+            self._verdict.wrong.append("sent by the cleared task: what was claimed, or something twice")
+
+    def _outcomes(self) -> list[tuple[str, str]]:
+        return [(row["line"], row["outcome"]) for row in read_report(self._own)]
 
 
 def _wait(operation_ids: list[str], service: MortalService) -> None:
@@ -159,6 +299,18 @@ def _wait(operation_ids: list[str], service: MortalService) -> None:
         watch.ask(service.fetch_bulk_ops_request)
         if not watch.is_done:
             time.sleep(0.005)
+
+
+def _text(folder: PathLike) -> str:
+    text = Folder(folder).read("report.csv")
+    return text or ""
+
+
+def _remove(folder: Any) -> None:
+    if isinstance(folder, Path):
+        shutil.rmtree(folder, ignore_errors=True)
+    elif folder.exists():
+        folder.fs.rm(folder.path, recursive=True)
 
 
 @contextmanager
@@ -175,20 +327,3 @@ def _trouble(world: World, scenario: Scenario, chance: random.Random) -> Iterato
         world.service.keys.restore(OUR_KEY)
         if down:
             world.emulator.up()
-
-
-def _run_once_more(scenario: Scenario, world: World, folder: Path, verdict: Verdict) -> None:
-    """Clear the finished task and run it again: only what was refused may be sent, and nothing else be said."""
-    world.service.faults.clear()
-    before, submissions = _outcomes(folder), len(world.service.bulk_submissions())
-    _try(scenario, world, folder, Fate(0, 0.0), verdict)
-    if _outcomes(folder) != before:
-        verdict.wrong.append("the report of the cleared task differs")
-    theirs = {device.device_id for device in scenario.devices if device.owner == "theirs"}
-    sent = [device for each in world.service.bulk_submissions()[submissions:] for device in each.device_ids]
-    if set(sent) - theirs or len(sent) != len(set(sent)):
-        verdict.wrong.append("the cleared task sent what was claimed, or something twice")
-
-
-def _outcomes(folder: Path) -> list[tuple[str, str]]:
-    return [(row["line"], row["outcome"]) for row in read_report(folder / "report")]

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from airflow_provider_nrfprov.emulator.faults import (
+    DECEPTIVE,
+    HARD_WORDS,
     RECOVERABLE,
+    WRONG_DOWNLOADS,
     ExtraFields,
     FalseFailure,
     Fault,
+    LaggingList,
     OddStatus,
     WrongClaimedIds,
 )
 from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_keygen
 
 MOST_ROWS = 5000
+FEW_ROWS = 150
+LAG = 0.3
+"""Seconds."""
 
 LIES: tuple[Fault, ...] = (
     OddStatus(),
@@ -29,6 +36,15 @@ LIES: tuple[Fault, ...] = (
 )
 
 
+OUTSIDE: tuple[Fault, ...] = (
+    *(fault for fault in DECEPTIVE if not isinstance(fault, LaggingList)),
+    *WRONG_DOWNLOADS,
+)
+"""503, 408, 504 and redirects after the fact, a request that is delivered twice, downloads that prove nothing."""
+
+CHANGES = ("grows", "shrinks", "vanishes")
+
+
 @dataclass(frozen=True)
 class Device:
     """A device of the file and whose it is before the run."""
@@ -36,7 +52,7 @@ class Device:
     device_id: str
     token: str = field(repr=False)
     owner: str
-    """``nobody``, ``ours`` or ``theirs``."""
+    """``nobody``, ``ours``, ``theirs``, or ``poison`` if the service refuses every request that holds it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,19 @@ class Scenario:
     pages_instead: bool = False
     """Whether something in between may answer 200 with a page of its own, and nothing is done."""
 
+    second_service: bool = False
+    """Whether the same task claimed the same file into the same folder before, at another service."""
+    shared_folder: bool = False
+    """Whether another file's job of the same DAG reports to the same folder, before and after."""
+    file_change: str | None = None
+    """What becomes of the claim file while it is sent, see :data:`CHANGES`."""
+    object_store: bool = False
+    """Whether the folder is on an object store."""
+    damage_rate: float = 0.0
+    """How often an entry of the ledger is damaged after a try."""
+    lag: float = 0.0
+    """Seconds for which the lists of the service show what was true before."""
+
     @property
     def text(self) -> str:
         """The claim file."""
@@ -78,6 +107,8 @@ def scenario(seed: int, devices: int | None = None) -> Scenario:
     contract = chance.choice(["async", "sync"])
     rows = _rows(chance) if devices is None else devices
     minted = tuple(_devices(chance, seed, rows))
+    outside = random.Random(f"outside {seed}")
+    minted = tuple(_poisoned(outside, minted))
     settings = {
         "contract": contract,
         "bulk_seconds": chance.choice([0.0, 0.0, 0.01, 0.03]),
@@ -85,7 +116,16 @@ def scenario(seed: int, devices: int | None = None) -> Scenario:
         "failed_shape": chance.choice(["object", "string"]),
         "error_summary": chance.choice(["list", "legacy"]),
         "unknown_path": chance.choice(["gateway", "not_found"]),
+        "clock_offset_seconds": outside.choice([0.0, 0.0, 0.0, -3600.0, 3600.0]),
+        "refusal_words": outside.choice([None, None, None, *HARD_WORDS]) if rows <= FEW_ROWS else None,
+        "poison_ids": [device.device_id for device in minted if device.owner == "poison"],
+        "poison_status": outside.choice([400, 409, 413, 415, 422]),
+        "list_lag_seconds": (lag := LAG if rows <= FEW_ROWS and outside.random() < 0.1 else 0.0),
     }
+    if outside.random() < 0.2:
+        settings["unknown_path"] = "gone"
+    second_place = chance.random() < 0.5
+    folder_loss_rate = chance.choice([0.0, 0.3]) if second_place else 0.0
     return Scenario(
         seed=seed,
         settings=settings,
@@ -96,14 +136,22 @@ def scenario(seed: int, devices: int | None = None) -> Scenario:
         else chance.choice([100, 300, 1000]),
         fault_rate=chance.choice([0.0, 0.1, 0.3, 0.6]),
         fault_limit=chance.randint(1, 15),
-        faults=RECOVERABLE + (LIES if chance.random() < 0.5 else ()),
+        faults=RECOVERABLE
+        + (LIES if chance.random() < 0.5 else ())
+        + (OUTSIDE if outside.random() < 0.5 else ()),
         kill_rate=chance.choice([0.0, 0.02, 0.1, 0.3]),
         revoke_rate=chance.choice([0.0, 0.0, 0.2]),
         down_rate=chance.choice([0.0, 0.0, 0.1]),
         max_in_flight=chance.choice([1, 8]),
-        second_place=(second_place := chance.random() < 0.5),
-        folder_loss_rate=chance.choice([0.0, 0.3]) if second_place else 0.0,
+        second_place=second_place,
+        folder_loss_rate=folder_loss_rate,
         pages_instead=chance.random() < 0.3,
+        second_service=outside.random() < 0.1,
+        shared_folder=outside.random() < 0.15 and not folder_loss_rate,
+        file_change=outside.choice([None, None, *CHANGES]),
+        object_store=outside.random() < 0.2,
+        damage_rate=outside.choice([0.0, 0.0, 0.3]),
+        lag=lag,
     )
 
 
@@ -125,6 +173,12 @@ def _devices(chance: random.Random, seed: int, rows: int) -> Iterator[Device]:
         kind = chance.random()
         owner = "theirs" if kind < theirs else "ours" if kind < theirs + ours * (1 - theirs) else "nobody"
         yield Device(device.device_id, device.token, owner)
+
+
+def _poisoned(chance: random.Random, devices: tuple[Device, ...]) -> Iterator[Device]:
+    rate = chance.choice([0.0, 0.0, 0.0, 0.02, 0.1]) if len(devices) <= FEW_ROWS else 0.0
+    for device in devices:
+        yield replace(device, owner="poison") if chance.random() < rate else device
 
 
 def _lines(chance: random.Random, devices: tuple[Device, ...]) -> Iterator[tuple[str, str | None]]:

@@ -61,8 +61,8 @@ class ClaimJob:
         self._copy = copy
         self._service = service
         self._stop = threading.Event()
-        self._settlement = Settlement(service)
         inquiry = Inquiry(service, self._stop, visible_after)
+        self._settlement = Settlement(service, inquiry)
         self._sender = Sender(service, ledger, self._settlement, inquiry, self._stop, plan.tags)
         self.is_new = True
         """Whether nothing of it was about to be sent yet, as far as is known."""

@@ -11,7 +11,7 @@ import csv
 import io
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,12 +75,13 @@ class Inquiry:
         self._visible_after = visible_after
 
     def find_ours(
-        self, device_ids: Collection[str], since: pendulum.DateTime, newest: pendulum.DateTime
+        self, device_ids: Collection[str], since: pendulum.DateTime, newest: pendulum.DateTime | None = None
     ) -> dict[str, ClaimedDevice]:
-        """Return which of the devices are ours for certain; the others are certainly not.
+        """Return which of the devices are ours; with ``newest``, the others are certainly not.
 
         :param since: when the first of them may have been claimed by this job.
-        :param newest: when the newest request that may have claimed one was sent, or its operation ended.
+        :param newest: when the newest request that may have claimed one was sent, or its operation ended; ``None`` not to
+            wait for it to show.
         :raises NrfProvError: if the service cannot be asked.
         """
         found: dict[str, ClaimedDevice] = {}
@@ -90,7 +91,10 @@ class Inquiry:
             found.update(self._listed(wanted - found.keys(), since))
             return found.keys() >= wanted
 
-        self._until(look, newest)
+        if newest is None:
+            look()
+        else:
+            self._until(look, newest)
         self._look_one_by_one(sorted(wanted - found.keys()), found)
         return found
 
@@ -110,7 +114,10 @@ class Inquiry:
         adopted: list[Recovery] = []
 
         def look() -> bool:
-            if recovery := self._find_operation(rows, sending, known):
+            if not sending.turn:
+                # Its entry is damaged: nobody knows which rows it held.
+                self._require_no_running(set(wanted), sending, known)
+            elif recovery := self._find_operation(rows, sending, known):
                 adopted.append(recovery)
                 return True
             found.update(self._listed(wanted - found.keys(), since))
@@ -178,11 +185,23 @@ class Inquiry:
             raise unsettled
         return None
 
-    def _operations(self, sending: Sending) -> list[BulkOpsRequest]:
+    def _require_no_running(self, wanted: set[str], sending: Sending, known: Collection[str]) -> None:
+        """Check that no operation is under way that may hold one of these devices; what ended shows in their list."""
+        for operation in self._operations(sending, until=self._service.now()):
+            if operation.endpoint not in {None, _CLAIM} or operation.id in known or operation.is_finished:
+                continue
+            try:
+                devices = set(_devices_of(self._service.fetch_uploaded_data(operation)))
+            except (NrfProvError, TokenError, IndexError, csv.Error):
+                devices = wanted
+            if devices & wanted or not devices:
+                self._unsettled(operation, "it may hold rows of which the ledger's entry is damaged")
+
+    def _operations(self, sending: Sending, until: pendulum.DateTime | None = None) -> list[BulkOpsRequest]:
         try:
             listed = self._service.list_bulk_ops_requests(
                 requested_from=sending.sent_at - CLOCK_SKEW,
-                requested_until=sending.sent_at + _LONGEST_REQUEST,
+                requested_until=until or sending.sent_at + _LONGEST_REQUEST,
             )
             return list(listed)
         except ServiceError as error:
@@ -205,8 +224,7 @@ class Inquiry:
             return self._unsettled(operation, f"its rows are unavailable now ({error})")
         positions: list[int] = []
         try:
-            for cells in csv.reader(io.StringIO(uploaded)):
-                device_id = decode(cells[0]).device_id
+            for device_id in _devices_of(uploaded):
                 if device_id not in expected:
                     # Another request's for certain, whatever comes behind.
                     return None
@@ -226,3 +244,8 @@ class Inquiry:
             f"bulk operation {operation.id} is {operation.status} and {why}; it may be the one whose answer was lost, "
             "so nothing is sent again until that is known"
         )
+
+
+def _devices_of(uploaded: str) -> Iterator[str]:
+    for cells in csv.reader(io.StringIO(uploaded)):
+        yield decode(cells[0]).device_id

@@ -20,7 +20,7 @@ from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest, ClaimedDevice, FailedClaim
 from airflow_provider_nrfprov.claiming.claim_file import Row
 from airflow_provider_nrfprov.claiming.ledger import Sending
-from airflow_provider_nrfprov.claiming.recovery import CLOCK_SKEW
+from airflow_provider_nrfprov.claiming.recovery import CLOCK_SKEW, Inquiry
 from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
 
@@ -82,8 +82,9 @@ class _Finding:
 class Settlement:
     """Settles the chunks of one job."""
 
-    def __init__(self, service: ProvisioningService) -> None:
+    def __init__(self, service: ProvisioningService, inquiry: Inquiry) -> None:
         self._service = service
+        self._inquiry = inquiry
         self._operations: dict[str, BulkOpsRequest] = {}
 
     def settle(self, rows: Sequence[Row], sendings: Sequence[Sending]) -> list[RowOutcome]:
@@ -191,7 +192,8 @@ class Settlement:
         since = min(last.sent_at for place in doubtful if (last := states[place].last))
         try:
             ids = [str(rows[place].device_id) for place in doubtful]
-            return self._service.find_claimed_devices(ids, claimed_after=since - CLOCK_SKEW), ""
+            # Without waiting for a list that lags: a job that settles has waited for its operations, or has its answers.
+            return self._inquiry.find_ours(ids, since), ""
         except NrfProvError as error:
             return {}, f"whether it is ours could not be asked: {error}"
 

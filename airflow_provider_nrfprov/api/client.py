@@ -18,7 +18,6 @@ from requests.auth import AuthBase
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
 from airflow_provider_nrfprov import __version__
-from airflow_provider_nrfprov.api.answer import Answer
 from airflow_provider_nrfprov.api.contract import Endpoint, Host, base_urls, endpoints
 from airflow_provider_nrfprov.api.errors import (
     ConfigurationError,
@@ -31,6 +30,7 @@ from airflow_provider_nrfprov.api.models import Page
 from airflow_provider_nrfprov.api.operations import Operation
 from airflow_provider_nrfprov.api.pace import Pace
 from airflow_provider_nrfprov.api.redaction import redact
+from airflow_provider_nrfprov.api.response import Response
 from airflow_provider_nrfprov.api.retry import Retry
 
 ResultT = TypeVar("ResultT")
@@ -137,7 +137,7 @@ class ProvisioningClient:
 
     def _send_once(self, operation: Operation[ResultT]) -> ResultT:
         candidates = self._candidates[operation.name]
-        refusals: list[Answer] = []
+        refusals: list[Response] = []
         for endpoint in candidates:
             answer = self._exchange(operation, endpoint)
             if len(candidates) == 1 or not _is_unknown_path(answer):
@@ -216,7 +216,7 @@ class ProvisioningClient:
                 name, why, seconds, 1 / distance,
             )  # fmt: skip
 
-    def _exchange(self, operation: Operation[ResultT], endpoint: Endpoint) -> Answer:
+    def _exchange(self, operation: Operation[ResultT], endpoint: Endpoint) -> Response:
         parts = {name: quote(part, safe="") for name, part in operation.path_parts.items()}
         url = self._urls[endpoint.host] + endpoint.path.format(**parts)
         return self._answer(
@@ -232,7 +232,7 @@ class ProvisioningClient:
         json: Mapping[str, object] | None = None,
         csv: str | None = None,
         authorized: bool = True,
-    ) -> Answer:
+    ) -> Response:
         try:
             response = self._session().request(
                 method,
@@ -251,7 +251,7 @@ class ProvisioningClient:
         text = redact(response.text, self._api_key)
         # Not even what is read from JSON needs the key; tokens in it tell which row is meant.
         body = response.text.replace(self._api_key, "<API key>")
-        return Answer(method, response.url, response.status_code, response.headers, text, body)
+        return Response(method, response.url, response.status_code, response.headers, text, body)
 
     def _unreachable(self, method: str, url: str, error: requests.RequestException) -> NrfProvError:
         if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
@@ -270,7 +270,7 @@ def _asks_to_wait(error: NrfProvError) -> bool:
     )
 
 
-def _is_unknown_path(answer: Answer) -> bool:
+def _is_unknown_path(answer: Response) -> bool:
     return answer.status in {404, 405} or answer.says_no_such_path_exists()
 
 

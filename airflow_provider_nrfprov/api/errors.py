@@ -1,7 +1,7 @@
 """One tree of exceptions for everything that can go wrong between here and the service.
 
 No exception carries an API key or a claim token: text of the service is redacted where it becomes
-an exception (module ``answer``), and is otherwise shown unedited, with its status.
+an exception (module ``response``), and is otherwise shown unedited, with its status.
 """
 
 from __future__ import annotations

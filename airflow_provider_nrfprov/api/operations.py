@@ -13,7 +13,6 @@ from typing import Any, Generic, TypeVar
 
 import pendulum
 
-from airflow_provider_nrfprov.api.answer import Answer
 from airflow_provider_nrfprov.api.contract import MAX_TAG_CHARACTERS
 from airflow_provider_nrfprov.api.error_summary import parse_error_summary
 from airflow_provider_nrfprov.api.models import (
@@ -28,12 +27,13 @@ from airflow_provider_nrfprov.api.models import (
     Tag,
 )
 from airflow_provider_nrfprov.api.redaction import redact
+from airflow_provider_nrfprov.api.response import Response
 
 ResultT = TypeVar("ResultT")
 ItemT = TypeVar("ItemT")
 
 
-def _is_success(answer: Answer) -> bool:
+def _is_success(answer: Response) -> bool:
     return 200 <= answer.status < 300
 
 
@@ -43,12 +43,12 @@ class Operation(Generic[ResultT]):
 
     name: str
     """The service's name of it; the key into :data:`~airflow_provider_nrfprov.api.contract.ENDPOINTS`."""
-    read: Callable[[Answer], ResultT]
+    read: Callable[[Response], ResultT]
     path_parts: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str | int] = field(default_factory=dict)
     json: Mapping[str, Any] | None = field(default=None, repr=False)
     csv: str | None = field(default=None, repr=False)
-    is_result: Callable[[Answer], bool] = _is_success
+    is_result: Callable[[Response], bool] = _is_success
     """Whether an answer is one to be read rather than an error."""
     repeatable: bool = True
     """Whether sending it twice does no harm."""
@@ -309,19 +309,19 @@ def _page_query(
     return query | {name: value for name, value in filters.items() if value}
 
 
-def _read_nothing(_answer: Answer) -> None:
+def _read_nothing(_answer: Response) -> None:
     return None
 
 
-def _read_object(build: Callable[[Any], ItemT]) -> Callable[[Answer], ItemT]:
-    def read(answer: Answer) -> ItemT:
+def _read_object(build: Callable[[Any], ItemT]) -> Callable[[Response], ItemT]:
+    def read(answer: Response) -> ItemT:
         return _build(build, answer.json(), answer)
 
     return read
 
 
-def _read_page(build: Callable[[Any], ItemT]) -> Callable[[Answer], Page[ItemT]]:
-    def read(answer: Answer) -> Page[ItemT]:
+def _read_page(build: Callable[[Any], ItemT]) -> Callable[[Response], Page[ItemT]]:
+    def read(answer: Response) -> Page[ItemT]:
         body = answer.json()
         items, token = (
             (body.get("items"), body.get("pageNextToken")) if isinstance(body, dict) else (body, None)
@@ -333,24 +333,24 @@ def _read_page(build: Callable[[Any], ItemT]) -> Callable[[Answer], Page[ItemT]]
     return read
 
 
-def _build(build: Callable[[Any], ItemT], body: Any, answer: Answer) -> ItemT:
+def _build(build: Callable[[Any], ItemT], body: Any, answer: Response) -> ItemT:
     try:
         return build(body)
     except (KeyError, TypeError, AttributeError, ValueError):
         raise answer.unreadable("does not have the expected fields") from None
 
 
-def _read_dry_run(answer: Answer) -> DryRun:
+def _read_dry_run(answer: Response) -> DryRun:
     if answer.status == 202:
         return DryRun(claimable=True)
     return DryRun(claimable=False, reason=answer.problem().message or f"answered {answer.status}")
 
 
-def _is_bulk_claim_result(answer: Answer) -> bool:
+def _is_bulk_claim_result(answer: Response) -> bool:
     return _is_success(answer) or bool({"claimedIds", "failed"} & _keys(answer))
 
 
-def _keys(answer: Answer) -> set[str]:
+def _keys(answer: Response) -> set[str]:
     try:
         body = json.loads(answer.body)
     except ValueError:
@@ -358,7 +358,7 @@ def _keys(answer: Answer) -> set[str]:
     return set(body) if isinstance(body, dict) else set()
 
 
-def _read_bulk_claim(answer: Answer) -> BulkClaim:
+def _read_bulk_claim(answer: Response) -> BulkClaim:
     body = answer.json()
     if not isinstance(body, dict):
         raise answer.unreadable("is not an object")

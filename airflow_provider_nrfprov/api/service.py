@@ -9,9 +9,9 @@ from typing import Any
 
 import pendulum
 
-from airflow_provider_nrfprov.api import listing, lookup, onboarding, operations
+from airflow_provider_nrfprov.api import claimed_devices, onboarding, operations
+from airflow_provider_nrfprov.api.claimed_devices import DeviceFilter
 from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.device_filter import DeviceFilter
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary, parse_error_summary
 from airflow_provider_nrfprov.api.errors import (
     ConflictError,
@@ -125,7 +125,7 @@ class ProvisioningService:
 
         The service's names of the conditions are inferred; what it answers is therefore checked once more.
         """
-        return listing.list_claimed_devices(self.get_conn(), DeviceFilter(tag, status, claimed_after))
+        return claimed_devices.list_claimed_devices(self.get_conn(), DeviceFilter(tag, status, claimed_after))
 
     def fetch_claimed_device(self, device_id: str) -> ClaimedDevice:
         """Fetch one claimed device by its UUID; one that is not ours is a ``NotFoundError``."""
@@ -135,11 +135,11 @@ class ProvisioningService:
         self, device_ids: Collection[str], claimed_after: pendulum.DateTime | None = None
     ) -> dict[str, ClaimedDevice]:
         """Find which of many devices are ours, by UUID."""
-        return lookup.find_claimed_devices(self.get_conn(), device_ids)
+        return claimed_devices.find_claimed_devices(self.get_conn(), device_ids)
 
     def find_on_pages(self, device_ids: Collection[str]) -> tuple[dict[str, ClaimedDevice], bool]:
         """Find which of many devices are ours as far as the list shows it cheaply, and say whether it showed all."""
-        return lookup.find_on_pages(self.get_conn(), device_ids)
+        return claimed_devices.find_on_pages(self.get_conn(), device_ids)
 
     def set_device_tags(self, device_id: str, tags: Iterable[str]) -> None:
         """Replace the tags of a claimed device (method and path of this call are inferred)."""

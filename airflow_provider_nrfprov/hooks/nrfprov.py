@@ -11,7 +11,7 @@ from airflow_provider_nrfprov.api.errors import ConfigurationError
 from airflow_provider_nrfprov.api.retry import NEVER, Retry
 from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.hooks.connection import client_from, urls_of
-from airflow_provider_nrfprov.hooks.trial import try_out
+from airflow_provider_nrfprov.hooks.connection_test import try_out
 
 
 class NrfProvHook(ProvisioningService, BaseHook):
@@ -56,7 +56,7 @@ class NrfProvHook(ProvisioningService, BaseHook):
         return self._client
 
     def test_connection(self) -> tuple[bool, str]:
-        """Say in a sentence whether the connection works, and if not, what is wrong; see ``trial.try_out``."""
+        """Say in a sentence whether the connection works, and if not, what is wrong; see ``connection_test.try_out``."""
         connection = self.get_connection(self.nrfprov_conn_id)
         try:
             # Whoever pressed the button waits for the first answer, whatever it is.

@@ -10,6 +10,7 @@ import pendulum
 import pytest
 
 from airflow_provider_nrfprov.api import operations
+from airflow_provider_nrfprov.api.claimed_devices import find_claimed_devices
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import BulkContract, base_urls, endpoints
 from airflow_provider_nrfprov.api.errors import (
@@ -24,7 +25,6 @@ from airflow_provider_nrfprov.api.errors import (
     UnreachableError,
     UnreadableAnswerError,
 )
-from airflow_provider_nrfprov.api.lookup import find_claimed_devices
 from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.server import running_emulator

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TypeGuard
 
 from airflow_provider_nrfprov.api import operations
-from airflow_provider_nrfprov.api.answer import NO_SUCH_PATH
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import CHANGING_ROLES, Host
 from airflow_provider_nrfprov.api.errors import (
@@ -18,6 +17,7 @@ from airflow_provider_nrfprov.api.errors import (
     UnreachableError,
     UnreadableAnswerError,
 )
+from airflow_provider_nrfprov.api.response import NO_SUCH_PATH
 
 _NO_TOKEN = "not a claim token"  # noqa: S105
 """Sent in a dry run. Were it no dry run, this could claim nothing either."""

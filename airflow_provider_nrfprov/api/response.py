@@ -49,7 +49,7 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """An HTTP answer, read whole. ``text`` is redacted; ``body`` is what JSON is read from."""
 
     method: str

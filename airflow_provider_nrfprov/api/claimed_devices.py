@@ -11,13 +11,13 @@ import pendulum
 
 from airflow_provider_nrfprov.api import operations
 from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import CLAIMED_DEVICES_FILTERS
+from airflow_provider_nrfprov.api.contract import CLAIMED_DEVICES_FILTERS, REFUSES_PARAMETERS
 from airflow_provider_nrfprov.api.errors import NotFoundError, ServiceError
-from airflow_provider_nrfprov.api.models import ClaimedDevice
+from airflow_provider_nrfprov.api.ids import checked_device_id
+from airflow_provider_nrfprov.api.models import ClaimedDevice, Page
 
 _log = logging.getLogger(__name__)
 
-_REFUSES_PARAMETERS = {400, 422}
 _FETCHED_SINGLY = 5
 _DEVICES_PER_PAGE_ASKED = 10
 
@@ -71,7 +71,7 @@ def list_claimed_devices(client: ProvisioningClient, wanted: DeviceFilter) -> It
     try:
         first = next(devices, None)
     except ServiceError as error:
-        if not query or error.status not in _REFUSES_PARAMETERS:
+        if not query or error.status not in REFUSES_PARAMETERS:
             raise
         _log.info("the service takes no filter of these: %s; the whole list is read", ", ".join(query))
         devices = _pages(client, {})
@@ -84,23 +84,53 @@ def _pages(client: ProvisioningClient, query: Mapping[str, str]) -> Iterator[Cla
     return client.iterate(lambda token: operations.list_claimed_devices(token, filters=query))
 
 
-def find_claimed_devices(client: ProvisioningClient, device_ids: Collection[str]) -> dict[str, ClaimedDevice]:
+def find_claimed_devices(
+    client: ProvisioningClient, device_ids: Collection[str], claimed_after: pendulum.DateTime | None = None
+) -> dict[str, ClaimedDevice]:
     """Find those of ``device_ids`` that are claimed devices of ours, by id.
 
-    No filter for ids is known, so the list is paged through, and given up for single fetches when it
-    proves much longer than what is looked for: at most 1.1 requests a device, 0.01 at best.
+    No filter for ids is known. So what was claimed after a time is listed first, if there is one; what that does not
+    show is looked for singly if it is a handful, else on the pages of the whole list, given up for single fetches
+    when the list proves much longer than what is looked for. A service that refuses, overlooks or misunderstands the
+    filter costs requests, and nothing else: nothing counts as ours that it does not list, and nothing as not ours
+    that it was not asked about.
 
+    :param claimed_after: the time of the service after which most of them were claimed, if they were.
+    :return: by id. 1,000 devices of which 999 were claimed after the time cost 11 requests in a team of any size;
+        without a time 1.1 a device at most, 0.01 at best.
+    :raises ValueError: if one of them is no UUID.
     :raises NrfProvError: if the service cannot be asked.
     """
-    wanted = {device_id.lower() for device_id in device_ids}
-    found, is_all = find_on_pages(client, wanted)
-    if is_all:
-        return found
-    for device_id in wanted - found.keys():
+    wanted = {checked_device_id(device_id) for device_id in device_ids}
+    found: dict[str, ClaimedDevice] = {}
+    if claimed_after is not None and len(wanted) > _FETCHED_SINGLY:
+        found = _find_among_new(client, wanted, claimed_after)
+    more, is_all = find_on_pages(client, wanted - found.keys())
+    found |= more
+    for device_id in () if is_all else wanted - found.keys():
         try:
             found[device_id] = client.send(operations.fetch_claimed_device(device_id))
         except NotFoundError:
             continue
+    return found
+
+
+def _find_among_new(
+    client: ProvisioningClient, wanted: Collection[str], claimed_after: pendulum.DateTime
+) -> dict[str, ClaimedDevice]:
+    """Find what the list shows of the devices that were claimed after a time, while it shows nothing but such."""
+    new = DeviceFilter(claimed_after=claimed_after)
+    found: dict[str, ClaimedDevice] = {}
+    try:
+        for page in _some_pages(client, len(wanted), new.query()):
+            found |= {device.id: device for device in page.items if device.id in wanted}
+            if len(found) == len(wanted) or not all(map(new.matches, page.items)):
+                # Older ones are there, too: the filter was overlooked, and the whole list is not worth reading for it.
+                break
+    except ServiceError as error:
+        if error.status not in REFUSES_PARAMETERS:
+            raise
+        _log.info("the service takes no filter by time")
     return found
 
 
@@ -111,17 +141,28 @@ def find_on_pages(
 
     :return: the devices by id, and whether those not found are known not to be ours. At most 0.1 requests
         a device are spent; none for five devices or fewer.
+    :raises ValueError: if one of them is no UUID.
     :raises NrfProvError: if the service cannot be asked.
     """
-    wanted = {device_id.lower() for device_id in device_ids}
+    wanted = {checked_device_id(device_id) for device_id in device_ids}
     found: dict[str, ClaimedDevice] = {}
     if len(wanted) <= _FETCHED_SINGLY:
         return found, not wanted
-    token: str | None = None
-    for _ in range(1 + len(wanted) // _DEVICES_PER_PAGE_ASKED):
-        page = client.send(operations.list_claimed_devices(token))
+    for page in _some_pages(client, len(wanted), {}):
         found |= {device.id: device for device in page.items if device.id in wanted}
-        token = page.next_page_token
-        if token is None or len(found) == len(wanted):
+        if page.next_page_token is None or len(found) == len(wanted):
             return found, True
     return found, False
+
+
+def _some_pages(
+    client: ProvisioningClient, wanted: int, query: Mapping[str, str]
+) -> Iterator[Page[ClaimedDevice]]:
+    """Yield the first pages of the list, as many as are worth it for so many devices."""
+    token: str | None = None
+    for _ in range(1 + wanted // _DEVICES_PER_PAGE_ASKED):
+        page = client.send(operations.list_claimed_devices(token, filters=query))
+        yield page
+        token = page.next_page_token
+        if token is None:
+            return

@@ -13,25 +13,36 @@ from types import TracebackType
 from typing import TypeVar
 from urllib.parse import quote
 
+import pendulum
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
-from airflow_provider_nrfprov import __version__
-from airflow_provider_nrfprov.api.contract import Endpoint, Host, base_urls, endpoints
+from airflow_provider_nrfprov.api.contract import WHERE_THE_KEY_IS, Endpoint, Host, base_urls, endpoints
+from airflow_provider_nrfprov.api.downloads import DownloadSource
 from airflow_provider_nrfprov.api.errors import (
+    LONGEST_WAIT,
     ConfigurationError,
+    ForbiddenError,
     NrfProvError,
     RateLimitedError,
     ServiceError,
+    UnauthorizedError,
     UnreachableError,
+    UnreadableAnswerError,
 )
 from airflow_provider_nrfprov.api.models import Page
 from airflow_provider_nrfprov.api.operations import Operation
 from airflow_provider_nrfprov.api.pace import Pace
-from airflow_provider_nrfprov.api.redaction import redact
+from airflow_provider_nrfprov.api.redaction import redact, without_key
 from airflow_provider_nrfprov.api.response import Response
 from airflow_provider_nrfprov.api.retry import Retry
+from airflow_provider_nrfprov.api.service_clock import ServiceClock
+from airflow_provider_nrfprov.api.transport import (
+    BrokenExchangeError,
+    UnreadableBodyError,
+    exchange,
+    new_session,
+)
 
 ResultT = TypeVar("ResultT")
 ItemT = TypeVar("ItemT")
@@ -40,6 +51,8 @@ _log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
+_REDIRECTS = {301, 302, 303, 307, 308}
+_MOST_REDIRECTS = 5
 
 
 class _BearerAuth(AuthBase):
@@ -53,19 +66,20 @@ class _BearerAuth(AuthBase):
         return request
 
 
-class ProvisioningClient:
-    """Talks to one team's Provisioning Service. Several threads may use one client.
+class _NoAuth(AuthBase):
+    """Sets nothing, so that no ``.netrc`` entry goes along with a download."""
 
-    Each thread has a ``requests.Session`` of its own, since requests promises nothing of a shared one (its
-    cookies and headers are changed as it is used). All of them keep one :class:`~airflow_provider_nrfprov.api.pace.Pace`:
-    a 429, or whatever has a ``Retry-After``, slows every thread down.
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+class Access:
+    """How a team's service is reached: all of a client that may change while it is used.
 
     :param api_key: the team's API key of the legacy nRF Cloud app; opaque, never shown.
     :param urls: base URL of each host, see :func:`~airflow_provider_nrfprov.api.contract.base_urls`.
     :param endpoint_candidates: see :func:`~airflow_provider_nrfprov.api.contract.endpoints`.
-    :param connect_timeout: seconds until a connection must stand.
-    :param read_timeout: seconds between two bytes of an answer.
-    :param retry: how long an operation is tried that may be sent again.
+    :param verify: path of a bundle of CA certificates (PEM) instead of the usual ones.
     :raises ConfigurationError: if the API key is missing or cannot be one.
     """
 
@@ -75,29 +89,91 @@ class ProvisioningClient:
         *,
         urls: Mapping[Host, str] | None = None,
         endpoint_candidates: Mapping[str, tuple[Endpoint, ...]] | None = None,
+        verify: str | None = None,
+    ) -> None:
+        self.api_key = (api_key or "").strip()
+        if not self.api_key:
+            raise ConfigurationError(
+                "no API key: set the password of the Airflow connection to the team's API key of the "
+                f"{WHERE_THE_KEY_IS}"
+            )
+        if not re.fullmatch(r"[\x21-\x7e]+", self.api_key):
+            raise ConfigurationError("the API key holds white space or characters that no API key has")
+        self.auth = _BearerAuth(self.api_key)
+        self.urls = dict(urls or base_urls(None))
+        self.candidates = dict(endpoint_candidates or endpoints())
+        self.verify = verify
+        # What the client learns of the candidates is no difference.
+        self._identity = (self.api_key, tuple(self.urls.items()), tuple(self.candidates.items()), verify)
+
+    def is_same(self, other: Access) -> bool:
+        """Return whether another one is no other."""
+        return self._identity == other._identity
+
+
+class ProvisioningClient:
+    """Talks to one team's Provisioning Service. Several threads may use one client.
+
+    Each thread has a ``requests.Session`` of its own, since requests promises nothing of a shared one (its
+    cookies and headers are changed as it is used). All of them keep one :class:`~airflow_provider_nrfprov.api.pace.Pace`:
+    a 429, or whatever has a ``Retry-After``, slows every thread down.
+
+    :param access: an API key, or all of how the service is reached.
+    :param urls: see :class:`Access`, as ``endpoint_candidates`` and ``verify``; only beside an API key.
+    :param connect_timeout: seconds until a connection must stand.
+    :param read_timeout: seconds between two bytes of an answer, which has to be whole after twice as many.
+    :param retry: how long an operation is tried that may be sent again.
+    :param longest_wait: seconds; a longer wait that the service asks for is cut off.
+    :param renew: called once after a 401 or 403; returns how the service is reached by now. If that differs, the
+        operation is sent once more, and all threads go on with it.
+    :raises ConfigurationError: if the API key is missing or cannot be one.
+    """
+
+    def __init__(
+        self,
+        access: Access | str | None,
+        *,
+        urls: Mapping[Host, str] | None = None,
+        endpoint_candidates: Mapping[str, tuple[Endpoint, ...]] | None = None,
+        verify: str | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
         retry: Retry | None = None,
+        longest_wait: float = LONGEST_WAIT,
+        renew: Callable[[], Access] | None = None,
     ) -> None:
-        api_key = (api_key or "").strip()
-        if not api_key:
-            raise ConfigurationError(
-                "no API key: set the password of the Airflow connection to the team's API key of the legacy "
-                "nRF Cloud app (User Account > Current Team Details)"
-            )
-        if not re.fullmatch(r"[\x21-\x7e]+", api_key):
-            raise ConfigurationError("the API key holds white space or characters that no API key has")
-        self._api_key = api_key
-        self._auth = _BearerAuth(api_key)
-        self._urls = urls or base_urls(None)
-        self._candidates = dict(endpoint_candidates or endpoints())
+        if not isinstance(access, Access):
+            access = Access(access, urls=urls, endpoint_candidates=endpoint_candidates, verify=verify)
+        self._access = access
+        self._renew = renew
+        self._renewing = threading.Lock()
         self._timeout = (connect_timeout, read_timeout)
         self._retry = retry or Retry()
+        self._longest_wait = longest_wait
         self._pace = Pace()
+        self._clock = ServiceClock()
         self._of_thread = threading.local()
         # Weak: a thread that ends gives its connections up.
         self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
         self._sessions_lock = threading.Lock()
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The base URLs of the service, each once."""
+        return tuple(dict.fromkeys(self._access.urls.values()))
+
+    def now(self) -> pendulum.DateTime:
+        """Return the service's time, as its newest answer told it; local time before there was one."""
+        return self._clock.now()
+
+    @property
+    def knows_time(self) -> bool:
+        """Whether an answer has told the service's time."""
+        return self._clock.is_told
+
+    def without_key(self, text: str) -> str:
+        """Return a text in which the API key does not stand."""
+        return without_key(text, self._access.api_key)
 
     def __enter__(self) -> ProvisioningClient:
         return self
@@ -116,8 +192,7 @@ class ProvisioningClient:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._of_thread, "session", None)
         if session is None:
-            session = self._of_thread.session = requests.Session()
-            session.headers["User-Agent"] = f"airflow-provider-nrfprov/{__version__}"
+            session = self._of_thread.session = new_session()
             with self._sessions_lock:
                 self._sessions.add(session)
         return session
@@ -132,15 +207,43 @@ class ProvisioningClient:
         :raises UnreadableAnswerError: if the answer could not be read.
         """
         return self._repeatedly(
-            lambda: self._send_once(operation), operation.name, repeatable=operation.repeatable
+            lambda: self._send_with_access(operation), operation.name, repeatable=operation.repeatable
         )
 
-    def _send_once(self, operation: Operation[ResultT]) -> ResultT:
-        candidates = self._candidates[operation.name]
+    def _send_with_access(self, operation: Operation[ResultT]) -> ResultT:
+        access = self._access
+        try:
+            return self._send_once(operation, access)
+        except (UnauthorizedError, ForbiddenError) as error:
+            renewed = self._renewed(access)
+            if renewed is None:
+                raise
+            _log.info(
+                "%s was answered %d; the connection has changed, and it is sent again",
+                operation.name,
+                error.status,
+            )
+            return self._send_once(operation, renewed)
+
+    def _renewed(self, refused: Access) -> Access | None:
+        """Return how the service is reached now, ``None`` if that was refused just before."""
+        if self._renew is None:
+            return None
+        with self._renewing:
+            # Another thread may have been here since.
+            if self._access is refused:
+                now = self._renew()
+                if now.is_same(refused):
+                    return None
+                self._access = now
+            return self._access
+
+    def _send_once(self, operation: Operation[ResultT], access: Access) -> ResultT:
+        candidates = access.candidates[operation.name]
         refusals: list[Response] = []
         for endpoint in candidates:
-            answer = self._exchange(operation, endpoint)
-            if len(candidates) == 1 or not _is_unknown_path(answer):
+            answer = self._exchange(operation, endpoint, access)
+            if len(candidates) == 1 or not answer.says_no_such_path_exists():
                 break
             refusals.append(answer)
         else:
@@ -149,7 +252,7 @@ class ProvisioningClient:
         if not operation.is_result(answer):
             raise answer.error(operation.name)
         # Asked first and only from now on; a plain assignment, so that threads can share a client.
-        self._candidates[operation.name] = (endpoint,)
+        access.candidates[operation.name] = (endpoint,)
         return operation.read(answer)
 
     def iterate(self, list_page: Callable[[str | None], Operation[Page[ItemT]]]) -> Iterator[ItemT]:
@@ -172,22 +275,62 @@ class ProvisioningClient:
     def download(self, url: str) -> str:
         """Fetch a file that an answer points to (an error summary), without the API key, as Nordic's tool does.
 
-        The text is not redacted: the uploaded data of an operation holds claim tokens.
+        The text is not redacted: the uploaded data of an operation holds claim tokens. Errors show the host alone, since
+        whoever has the whole address can fetch the file.
 
-        :raises ServiceError: if it cannot be had.
+        :raises ServiceError: if it is unavailable.
         :raises UnreachableError: if there was no whole answer.
-        :raises UnreadableAnswerError: if it is a web page.
+        :raises UnreadableAnswerError: if it is a web page, or lies where nothing is fetched from: by plain HTTP, but for
+            the connection's own host.
         """
         return self._repeatedly(lambda: self._download_once(url), "download", repeatable=True)
 
     def _download_once(self, url: str) -> str:
-        answer = self._answer("GET", url, authorized=False)
+        for _ in range(_MOST_REDIRECTS + 1):
+            source = DownloadSource.of(url, self._access.urls.values())
+            answer = self._download_from(source)
+            location = answer.headers.get("Location")
+            if answer.status not in _REDIRECTS or not location:
+                break
+            url = source.join(location)
         if answer.status != 200:
             raise answer.error("download")
         if answer.is_web_page:
             # Something in between answered: a proxy, a login page.
             raise answer.unreadable("is a web page")
         return answer.body
+
+    def _download_from(self, source: DownloadSource) -> Response:
+        access = self._access
+        secrets = (*source.secrets, access.api_key)
+        try:
+            raw = exchange(
+                self._session(),
+                "GET",
+                source.url,
+                auth=_NoAuth(),
+                timeout=self._timeout,
+                verify=access.verify,
+            )
+        except BrokenExchangeError as error:
+            reason = redact(source.without_address(str(error)), *secrets)
+            if error.is_setting:
+                raise UnreadableAnswerError(
+                    f"the service names a file at an address that cannot be used, on {source.host}",
+                    status=200,
+                    text="",
+                ) from None
+            raise UnreachableError(
+                f"a file on {source.host} is unavailable: {reason}", maybe_sent=True
+            ) from None
+        except UnreadableBodyError as error:
+            raise UnreadableAnswerError(
+                f"a file on {source.host} {error}", status=error.status, text=""
+            ) from None
+        return Response(
+            "GET", f"a file on {source.host}", raw.status, raw.headers, raw.text, secrets,
+            longest_wait=self._longest_wait,
+        )  # fmt: skip
 
     def _repeatedly(self, send: Callable[[], ResultT], name: str, *, repeatable: bool) -> ResultT:
         sent_at = started = self._pace.wait_for_turn()
@@ -216,71 +359,40 @@ class ProvisioningClient:
                 name, why, seconds, 1 / distance,
             )  # fmt: skip
 
-    def _exchange(self, operation: Operation[ResultT], endpoint: Endpoint) -> Response:
+    def _exchange(self, operation: Operation[ResultT], endpoint: Endpoint, access: Access) -> Response:
         parts = {name: quote(part, safe="") for name, part in operation.path_parts.items()}
-        url = self._urls[endpoint.host] + endpoint.path.format(**parts)
-        return self._answer(
-            endpoint.method, url, query=operation.query, json=operation.json, csv=operation.csv
-        )
-
-    def _answer(
-        self,
-        method: str,
-        url: str,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        json: Mapping[str, object] | None = None,
-        csv: str | None = None,
-        authorized: bool = True,
-    ) -> Response:
+        method, url = endpoint.method, access.urls[endpoint.host] + endpoint.path.format(**parts)
+        csv = operation.csv
         try:
-            response = self._session().request(
-                method,
-                url,
-                params=query,
-                json=json,
+            raw = exchange(
+                self._session(), method, url,
+                auth=access.auth, timeout=self._timeout, verify=access.verify,
+                params=operation.query,
+                json=operation.json,
                 data=None if csv is None else csv.encode(),
                 headers=None if csv is None else {"Content-Type": "text/csv"},
-                auth=self._auth if authorized else None,
-                timeout=self._timeout,
-                # A redirected POST becomes a GET, and an API has no reason to redirect.
-                allow_redirects=not authorized,
+            )  # fmt: skip
+        except BrokenExchangeError as error:
+            reason = redact(str(error), access.api_key)
+            if error.is_setting:
+                raise ConfigurationError(f"{url} cannot be asked: {reason}") from None
+            maybe_sent = error.is_written
+            what = (
+                "gave no whole answer; it may have been carried out" if maybe_sent else "could not be reached"
             )
-        except requests.RequestException as error:
-            raise self._unreachable(method, url, error) from None
-        text = redact(response.text, self._api_key)
-        # Not even what is read from JSON needs the key; tokens in it tell which row is meant.
-        body = response.text.replace(self._api_key, "<API key>")
-        return Response(method, response.url, response.status_code, response.headers, text, body)
-
-    def _unreachable(self, method: str, url: str, error: requests.RequestException) -> NrfProvError:
-        if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-            return ConfigurationError(f"{url} cannot be asked: {error}")
-        maybe_sent = not _never_connected(error)
-        what = "gave no whole answer; it may have been carried out" if maybe_sent else "could not be reached"
-        reason = redact(str(error), self._api_key)
-        return UnreachableError(
-            f"{method} {url} {what}: {type(error).__name__}: {reason}", maybe_sent=maybe_sent
-        )
+            raise UnreachableError(f"{method} {url} {what}: {reason}", maybe_sent=maybe_sent) from None
+        except UnreadableBodyError as error:
+            raise UnreadableAnswerError(
+                f"the answer {error.status} to {method} {url} {error}", status=error.status, text=""
+            ) from None
+        self._clock.note(raw.headers.get("Date"))
+        return Response(
+            method, url, raw.status, raw.headers, raw.text, (access.api_key,),
+            api_key=access.api_key, longest_wait=self._longest_wait,
+        )  # fmt: skip
 
 
 def _asks_to_wait(error: NrfProvError) -> bool:
     return isinstance(error, RateLimitedError) or (
         isinstance(error, ServiceError) and bool(error.retry_after)
     )
-
-
-def _is_unknown_path(answer: Response) -> bool:
-    return answer.status in {404, 405} or answer.says_no_such_path_exists()
-
-
-def _never_connected(error: requests.RequestException) -> bool:
-    if isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)):
-        return True
-    if isinstance(error, requests.exceptions.SSLError):
-        return True
-    reason = error.args[0] if error.args else None
-    if isinstance(reason, MaxRetryError):
-        reason = reason.reason
-    # NameResolutionError is a NewConnectionError.
-    return isinstance(reason, (NewConnectionError, ConnectTimeoutError))

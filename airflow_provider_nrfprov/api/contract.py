@@ -27,12 +27,24 @@ MAX_TAG_CHARACTERS = 100
 BLOCKED_STATUS = "BLOCKED"
 """Status of a blocked device. Inferred: only READY is documented. A device of another status is sent the block."""
 MAX_PAGE_LIMIT = 100
-"""Items in a page of a list. Inferred from the sibling API."""
+"""Items that are asked for in a page of a list. Inferred from the sibling API."""
+PAGE_LIMIT_PARAMETER = "pageLimit"
+PAGE_TOKEN_PARAMETER = "pageNextToken"  # noqa: S105
+PAGE_ITEMS = "items"
+NEXT_PAGE_TOKEN = "pageNextToken"  # noqa: S105
+"""Names of paging, in a request and in its answer. Confirmed for the REST API; inferred for the Provisioning API, of
+which ``items`` alone is confirmed (ListProvisioningRules)."""
 CLAIMED_DEVICES_FILTERS: Mapping[str, str] = MappingProxyType(
     {"tag": "tag", "status": "status", "claimed_after": "claimedAfter"}
 )
 """Our name of a filter of ListClaimedDevices to the service's. The guide says that there are filters and
-names none: these are inferred. What a list holds is therefore checked against them here once more."""
+names none: these are inferred. What a list holds is therefore checked against them once more."""
+REFUSES_PARAMETERS = frozenset({400, 422})
+"""Statuses by which a list refuses a filter that it does not know. Inferred."""
+BULK_OPS_FILTERS: Mapping[str, str] = MappingProxyType(
+    {"status": "status", "requested_from": "startRequestedAt", "requested_until": "endRequestedAt"}
+)
+"""Our name of a filter of ListBulkOpsRequests to the service's. Confirmed by the OpenAPI document of the REST API."""
 SUCCEEDED = "SUCCEEDED"
 FAILED = "FAILED"
 """The two statuses of a bulk operation that has ended. Confirmed by the OpenAPI document of the REST API."""
@@ -40,9 +52,21 @@ COMMAND_NOT_ENDED = frozenset({"PENDING", "IN_PROGRESS"})
 """Statuses of a provisioning command that has not ended; every other one is an end. Confirmed: so
 Nordic's own tool reads them."""
 COMMAND_SUCCEEDED = "SUCCEEDED"
-"""The status of a provisioning command that was carried out. Inferred from bulk operations."""
+"""The status of a provisioning command that was carried out. Confirmed: Nordic's own test of April 2025 met it."""
 COMMAND_FAILED = "FAILED"
 """The status of a provisioning command that could not be carried out. Inferred from bulk operations."""
+DRY_RUN_CLAIMABLE = 202
+"""What a dry run is answered if the device can be claimed. Confirmed: so Nordic's own tool reads it."""
+DRY_RUN_SAYS_NOTHING = frozenset({401, 403, 405, 408, 410, 415, 429})
+"""Statuses that say something of the caller or the path, not of the device of a dry run. Inferred: which status a
+refused dry run has is unknown; 5xx and redirects say nothing of the device either."""
+MAYBE_EXISTING_TAG = frozenset({400, 422})
+"""Statuses, beside 409, by which CreateTag may say that there is such a tag. Inferred."""
+NO_SUCH_PATH = "Missing Authentication Token"
+"""What an AWS API gateway says, with 403, of a path that it does not serve. Inferred for this service."""
+CLAIMED_IDS, FAILED_CLAIMS, BULK_OPS_REQUEST_ID = "claimedIds", "failed", "bulkOpsRequestId"
+"""Keys in the answer to a bulk claim; whichever contract it is, one of them is there. Confirmed by the guide of 2023
+(the last) and by Nordic's own tool (the others)."""
 
 
 class Host(Enum):
@@ -146,6 +170,64 @@ ENDPOINTS: Mapping[str, tuple[Endpoint, ...]] = MappingProxyType(
     }
 )
 
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Something that proves that a request was not carried out."""
+
+    what: str
+    confirmed: bool
+    source: str
+    statuses: frozenset[int] = frozenset()
+    """The answers that prove it; none where there was no answer."""
+    resend: bool = False
+    """Whether the same request may succeed if it is sent again."""
+    unless_claimed: bool = False
+    """No proof if the body names something that was claimed."""
+    no_such_path: bool = False
+    """Whether another candidate of the operation may be there."""
+
+
+_BY_DEFINITION = "follows from TCP and TLS: no byte of the request was written"
+_HTTP = "RFC 9110"
+
+NOTHING_WAS_DONE: tuple[Evidence, ...] = (
+    Evidence("no connection was made, to the service or to a proxy", True, _BY_DEFINITION, resend=True),
+    Evidence("the TLS handshake failed before the request was written", True, _BY_DEFINITION, resend=True),
+    Evidence(
+        "429: too many requests", False, "RFC 6585; never seen of this service", frozenset({429}), resend=True
+    ),
+    Evidence("401: who asks is unknown", True, f"{_HTTP}; {_NORDIC_TOOL}", frozenset({401})),
+    Evidence(
+        "403: who asks may not, or (an AWS API gateway) there is no such path",
+        False,
+        f"{_HTTP}; what the service answers to a role that is too low is unknown",
+        frozenset({403}),
+    ),
+    Evidence(
+        "404, 405, 410: there is no such path, no such method, not any more",
+        False,
+        f"{_HTTP}; 410 was seen on another path of the REST API in September 2026",
+        frozenset({404, 405, 410}),
+        no_such_path=True,
+    ),
+    Evidence(
+        "400, 409, 413, 415, 422: the request is refused as a whole",
+        False,
+        "422 is confirmed for CSV files of the REST API; that nothing of such a request is done is inferred",
+        frozenset({400, 409, 413, 415, 422}),
+        unless_claimed=True,
+    ),
+)
+"""All that proves that nothing was done. Whatever else happens after a request was written (no whole answer, one that
+cannot be read, 3xx, 408, 5xx with 503 and 504) leaves open whether it was: a gateway says it, too, of a service that
+goes on. Such a request is settled by asking the service, never by sending it again."""
+
+NO_SUCH_PATH_STATUSES = frozenset().union(*(line.statuses for line in NOTHING_WAS_DONE if line.no_such_path))
+"""After these, the next candidate of an operation is asked."""
+REFUSED_AS_A_WHOLE = frozenset().union(*(line.statuses for line in NOTHING_WAS_DONE if line.unless_claimed))
+"""Statuses by which a request is refused for what is in it."""
+
 CHANGING_ROLES = ("Editor", "Admin", "Owner")
 """Roles that may change something. Confirmed by the guides for the service as a whole."""
 READING_ROLES = ("Viewer", *CHANGING_ROLES)
@@ -161,6 +243,39 @@ def wanted_roles(operation: str) -> tuple[str, ...]:
     if not methods:
         return ()
     return READING_ROLES if methods == {"GET"} else CHANGING_ROLES
+
+
+_KINDS_OF_KEYS = (
+    (
+        re.compile(r"oat_"),
+        "The key begins with oat_: an organization token, which belongs to the new API and is refused here.",
+    ),
+    (
+        re.compile(r"[\w-]+\.[\w-]+\.[\w-]+$"),
+        "The key is a JSON Web Token, as devices and location services use; it is refused here.",
+    ),
+    (
+        re.compile(r"[0-9a-f]{32,64}$"),
+        "The key has the form of a team's API key: it may be revoked, or belong to another stage of the service.",
+    ),
+)
+"""How the key looks that was refused, and what is to be said of it. That an organization token is refused was observed
+on another path; the form of a team's key is inferred."""
+WHERE_THE_KEY_IS = (
+    "legacy nRF Cloud app: User Account > Current Team Details; from the new app: "
+    "https://app.memfault.com/organizations/<organization>/nrfcloud-api-key, or Legacy App at the foot of its menu"
+)
+"""Confirmed by Nordic's Asset Tracker Template and nrfcloud-utils."""
+
+
+def key_advice(api_key: str) -> str:
+    """Return what kind of key was refused, as far as its form tells, and where the right one is; never the key."""
+    kind = next((words for form, words in _KINDS_OF_KEYS if form.match(api_key)), "")
+    advice = (
+        f"The Provisioning API takes the team's API key of the {WHERE_THE_KEY_IS}. A User API key of the new app is "
+        "answered 401. Set the key as the password of the Airflow connection."
+    )
+    return f"{kind} {advice}".strip()
 
 
 _OVERRIDE = re.compile(r"^(GET|POST|PUT|PATCH|DELETE) (/\S*)$")

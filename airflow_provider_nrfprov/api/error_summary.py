@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_nrfprov.api.redaction import redact
+from airflow_provider_nrfprov.api.response import parse_json
 
-_NUMBERED = re.compile(r"^\s*\[(\d+)\]\s*:?\s*(.*)$", re.DOTALL)
+_NUMBERED = re.compile(r"^\s*\[(\d{1,9})\]\s*:?\s*(.*)$", re.DOTALL)
 _ONE_BASED = "(1-based)]:"
 
 
@@ -33,7 +34,7 @@ class ErrorSummary:
 def parse_error_summary(text: str) -> ErrorSummary:
     """Read an error summary of either format. Never raises: what is not understood is in ``others``."""
     try:
-        body = json.loads(text)
+        body = parse_json(text)
     except ValueError:
         body = text
     rows: dict[int, list[str]] = {}
@@ -67,7 +68,7 @@ def _legacy_entries(text: str) -> Iterator[tuple[int | None, str]]:
     start, end = escaped.find("{"), escaped.rfind("}")
     for candidate in (escaped[start : end + 1], escaped[start : end + 1].replace('\\"', '"')):
         try:
-            by_message = json.loads(candidate)
+            by_message = parse_json(candidate)
         except ValueError:
             continue
         if isinstance(by_message, dict) and all(isinstance(rows, list) for rows in by_message.values()):

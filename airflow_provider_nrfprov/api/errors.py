@@ -22,8 +22,8 @@ class ConfigurationError(NrfProvError):
 class UnreachableError(NrfProvError):
     """No answer, or only a part of one.
 
-    ``maybe_sent`` is False only if the request provably never reached the service (no connection
-    could be made), so that even a claim may be repeated.
+    ``maybe_sent`` is False only if no byte of the request was written (no connection, a TLS handshake
+    that failed), so that even a claim may be repeated.
     """
 
     def __init__(self, message: str, *, maybe_sent: bool) -> None:
@@ -49,18 +49,34 @@ class Problem:
     code: int | None = None
 
 
+LONGEST_WAIT = 3600.0
+"""Seconds; no wait that a service asks for is longer, unless its connection says otherwise."""
+
+
 class ServiceError(NrfProvError):
-    """The service answered with an error status. ``problem.message`` is its own words."""
+    """The service answered with an error status. ``problem.message`` is the service's message."""
 
     def __init__(
-        self, message: str, *, status: int, text: str, problem: Problem, retry_after: str | None
+        self,
+        message: str,
+        *,
+        status: int,
+        text: str,
+        problem: Problem,
+        retry_after: str | None,
+        longest_wait: float = LONGEST_WAIT,
+        hint: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
         self.text = text
         self.problem = problem
         self.retry_after = retry_after
-        """The ``Retry-After`` header as sent: seconds or an HTTP date."""
+        """The ``Retry-After`` header as sent; what it means in seconds is read by ``retry.retry_after`` alone."""
+        self.longest_wait = longest_wait
+        """Seconds; a longer wait than this is cut off."""
+        self.hint = hint
+        """What to do about it, in our words; part of the message."""
 
 
 class UnauthorizedError(ServiceError):
@@ -75,6 +91,10 @@ class NotFoundError(ServiceError):
     """404: the device, tag or operation is not there, or not ours."""
 
 
+class GoneError(ServiceError):
+    """410: Nordic has switched this path off. Says nothing of a device, a tag or an operation."""
+
+
 class ConflictError(ServiceError):
     """409: already so; for a claim: the device is claimed already (status inferred)."""
 
@@ -84,7 +104,7 @@ class RateLimitedError(ServiceError):
 
 
 class UnavailableError(ServiceError):
-    """5xx: the service failed; whether it did what was asked is not known, but for 503."""
+    """5xx: the service failed, or a gateway gave up on it; whether it did what was asked is unknown."""
 
 
 class TagError(NrfProvError):
@@ -101,6 +121,7 @@ def as_data(error: NrfProvError) -> dict[str, Any]:
             "problem": error.problem.message,
             "code": error.problem.code,
             "retry_after": error.retry_after,
+            "longest_wait": error.longest_wait,
         }
     return data
 
@@ -118,7 +139,12 @@ def from_data(data: Mapping[str, Any], prefix: str = "") -> NrfProvError:
             issubclass(kind, ServiceError)
         ):
             return kind(
-                message, status=status, text="", problem=Problem(problem, code), retry_after=retry_after
+                message,
+                status=status,
+                text="",
+                problem=Problem(problem, code),
+                retry_after=retry_after,
+                longest_wait=data.get("longest_wait", LONGEST_WAIT),
             )
     if kind is UnreachableError:
         return UnreachableError(message, maybe_sent=True)

@@ -7,16 +7,21 @@ have no attribute here are kept in ``extra``.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import pendulum
 
-from airflow_provider_nrfprov.api.contract import COMMAND_NOT_ENDED, FAILED, SUCCEEDED
+from airflow_provider_nrfprov.api.contract import BULK_OPS_REQUEST_ID, COMMAND_NOT_ENDED, FAILED, SUCCEEDED
+from airflow_provider_nrfprov.api.ids import checked_id
 
 ItemT = TypeVar("ItemT")
 Json = Mapping[str, Any]
+_LOOKS_LIKE_A_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d", re.ASCII)
+_YEARS = range(2000, 3000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +41,19 @@ class ClaimedDevice:
 
     @classmethod
     def from_json(cls, body: Json) -> ClaimedDevice:
-        """Read the JSON object of one device. Raises KeyError or TypeError if it is none."""
+        """Read the JSON object of one device. Raises KeyError, TypeError or ValueError if it is none."""
         names = {
             "id", "deviceType", "firmwareId", "imei", "ownerId", "ownershipStatus", "tags", "status", "claimedAt",
         }  # fmt: skip
         return cls(
-            id=str(body["id"]).lower(),
-            device_type=body.get("deviceType"),
-            firmware_id=body.get("firmwareId"),
-            imei=body.get("imei"),
-            owner_id=body.get("ownerId"),
-            ownership_status=body.get("ownershipStatus"),
-            tags=tuple(body.get("tags") or ()),
-            status=body.get("status"),
+            id=_required(body["id"]).lower(),
+            device_type=_text(body.get("deviceType")),
+            firmware_id=_text(body.get("firmwareId")),
+            imei=_text(body.get("imei")),
+            owner_id=_text(body.get("ownerId")),
+            ownership_status=_text(body.get("ownershipStatus")),
+            tags=_tags(body.get("tags")),
+            status=_text(body.get("status")),
             claimed_at=_time(body.get("claimedAt")),
             extra=_others(body, names),
         )
@@ -128,20 +133,20 @@ class BulkOpsRequest:
 
     @classmethod
     def from_json(cls, body: Json) -> BulkOpsRequest:
-        """Read the JSON object of one operation. Raises KeyError or TypeError if it is none."""
+        """Read the JSON object of one operation. Raises KeyError, TypeError or ValueError if it is none."""
         names = {
             "bulkOpsRequestId", "status", "endpoint", "requestedAt", "completedAt",
             "uploadedDataUrl", "resultDataUrl", "errorSummaryUrl",
         }  # fmt: skip
         return cls(
-            id=str(body["bulkOpsRequestId"]),
-            status=str(body["status"]),
-            endpoint=body.get("endpoint"),
+            id=checked_id(body[BULK_OPS_REQUEST_ID]),
+            status=_required(body["status"]),
+            endpoint=_text(body.get("endpoint")),
             requested_at=_time(body.get("requestedAt")),
             completed_at=_time(body.get("completedAt")),
-            uploaded_data_url=body.get("uploadedDataUrl") or None,
-            result_data_url=body.get("resultDataUrl") or None,
-            error_summary_url=body.get("errorSummaryUrl") or None,
+            uploaded_data_url=_text(body.get("uploadedDataUrl")) or None,
+            result_data_url=_text(body.get("resultDataUrl")) or None,
+            error_summary_url=_text(body.get("errorSummaryUrl")) or None,
             extra=_others(body, names),
         )
 
@@ -170,11 +175,11 @@ class Tag:
     def from_json(cls, body: Json | str) -> Tag:
         """Read one tag, an object or (tolerated) its bare name."""
         if isinstance(body, str):
-            return cls(tag=body)
+            return cls(tag=_required(body))
         return cls(
-            tag=str(body["tag"]),
-            id=body.get("id"),
-            description=body.get("description"),
+            tag=_required(body["tag"]),
+            id=_text(body.get("id")),
+            description=_text(body.get("description")),
             extra=_others(body, {"tag", "id", "description"}),
         )
 
@@ -188,12 +193,15 @@ class ProvisioningCommand:
 
     id: str
     status: str
-    """``PENDING`` or ``IN_PROGRESS``; anything else is an end, ``SUCCEEDED`` and ``FAILED`` by inference."""
+    """``PENDING`` or ``IN_PROGRESS``; anything else is an end: ``SUCCEEDED`` (confirmed), ``FAILED`` (inferred)."""
     description: str | None = None
     request: Json = field(default_factory=dict, repr=False)
     """One key, the kind of command, to its fields; empty if the service does not give it back."""
     response: Any = field(default=None, repr=False)
     """What the device answered, under the request's key (a CSR: ``{"certificateSigningRequest": {"message": …}}``)."""
+    requested_at: pendulum.DateTime | None = None
+    """When the device fetched it."""
+    responded_at: pendulum.DateTime | None = None
     extra: Json = field(default_factory=dict, repr=False)
 
     @property
@@ -203,17 +211,21 @@ class ProvisioningCommand:
 
     @classmethod
     def from_json(cls, body: Json) -> ProvisioningCommand:
-        """Read the JSON object of one command. Raises KeyError or TypeError if it is none.
+        """Read the JSON object of one command. Raises KeyError, TypeError or ValueError if it is none.
 
-        A new command may come without a status (inferred); it is pending then.
+        A new command may come without a status (inferred); it is pending then. The service writes two times beside
+        the kind, ``requestedAt`` and ``respondedAt`` (confirmed by Nordic's own test); here they stand apart.
         """
-        request = body.get("request")
+        request, requested_at = _without_time(body.get("request"), "requestedAt")
+        response, responded_at = _without_time(body.get("response"), "respondedAt")
         return cls(
-            id=str(body["id"]),
-            status=str(body.get("status") or "PENDING"),
-            description=body.get("description"),
+            id=checked_id(body["id"]),
+            status=_text(body.get("status")) or "PENDING",
+            description=_text(body.get("description")),
             request=request if isinstance(request, Mapping) else {},
-            response=body.get("response"),
+            response=response,
+            requested_at=requested_at,
+            responded_at=responded_at,
             extra=_others(body, {"id", "status", "description", "request", "response"}),
         )
 
@@ -234,14 +246,14 @@ class ProvisioningRule:
 
     @classmethod
     def from_json(cls, body: Json) -> ProvisioningRule:
-        """Read the JSON object of one rule. Raises KeyError or TypeError if it is none."""
+        """Read the JSON object of one rule. Raises KeyError, TypeError or ValueError if it is none."""
         return cls(
-            name=str(body["name"]),
-            id=body.get("id"),
-            description=body.get("description"),
-            status=body.get("status"),
-            tags=tuple(body.get("tags") or ()),
-            commands=tuple(body.get("commands") or ()),
+            name=_required(body["name"]),
+            id=_text(body.get("id")),
+            description=_text(body.get("description")),
+            status=_text(body.get("status")),
+            tags=_tags(body.get("tags")),
+            commands=_objects(body.get("commands")),
             extra=_others(body, {"name", "id", "description", "status", "tags", "commands"}),
         )
 
@@ -263,10 +275,50 @@ def _iso(moment: pendulum.DateTime | None) -> str | None:
 
 
 def _time(value: object) -> pendulum.DateTime | None:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not _LOOKS_LIKE_A_TIME.match(value):
         return None
     try:
         parsed = pendulum.parse(value)
-    except ValueError:
+        moment = parsed.in_timezone("UTC") if isinstance(parsed, pendulum.DateTime) else None
+    except (ValueError, OverflowError):
         return None
-    return parsed.in_timezone("UTC") if isinstance(parsed, pendulum.DateTime) else None
+    # The first and the last years of the calendar are not to be counted with.
+    return moment if moment is not None and moment.year in _YEARS else None
+
+
+def _required(value: object) -> str:
+    text = _text(value)
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+def _text(value: object) -> str | None:
+    """Return what should be a text as one, however the service wrote it."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _tags(value: object) -> tuple[str, ...]:
+    """Return the names of tags, which may be objects with a ``tag``, as those of ListTags are."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise TypeError("tags are no list")
+    return tuple(_required(each["tag"] if isinstance(each, dict) else each) for each in value)
+
+
+def _objects(value: object) -> tuple[Json, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise TypeError("is no list of objects")
+    return tuple(value)
+
+
+def _without_time(value: Any, name: str) -> tuple[Any, pendulum.DateTime | None]:
+    if not isinstance(value, dict) or name not in value:
+        return value, None
+    # A response that holds nothing but its time is none yet.
+    return {key: each for key, each in value.items() if key != name} or None, _time(value[name])

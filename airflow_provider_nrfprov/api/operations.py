@@ -13,8 +13,9 @@ from typing import Any, Generic, TypeVar
 
 import pendulum
 
-from airflow_provider_nrfprov.api.contract import MAX_TAG_CHARACTERS
+from airflow_provider_nrfprov.api import contract
 from airflow_provider_nrfprov.api.error_summary import parse_error_summary
+from airflow_provider_nrfprov.api.ids import checked_device_id, checked_id, checked_tag_id
 from airflow_provider_nrfprov.api.models import (
     BulkClaim,
     BulkOpsRequest,
@@ -27,7 +28,7 @@ from airflow_provider_nrfprov.api.models import (
     Tag,
 )
 from airflow_provider_nrfprov.api.redaction import redact
-from airflow_provider_nrfprov.api.response import Response
+from airflow_provider_nrfprov.api.response import Response, parse_json
 
 ResultT = TypeVar("ResultT")
 ItemT = TypeVar("ItemT")
@@ -71,8 +72,7 @@ def dry_run_claim(claim_token: str) -> Operation[DryRun]:
         _read_dry_run,
         query={"dryrun": "true"},
         json={"claimToken": claim_token},
-        # Which status a refusal has is unknown. These say something of the caller, not of the device.
-        is_result=lambda answer: answer.status < 500 and answer.status not in {401, 403, 405, 408, 415, 429},
+        is_result=_is_dry_run_result,
     )
 
 
@@ -96,7 +96,7 @@ def fetch_bulk_ops_request(bulk_ops_request_id: str) -> Operation[BulkOpsRequest
     return Operation(
         "FetchBulkOpsRequest",
         _read_object(BulkOpsRequest.from_json),
-        path_parts={"bulk_ops_request_id": bulk_ops_request_id},
+        path_parts={"bulk_ops_request_id": checked_id(bulk_ops_request_id)},
     )
 
 
@@ -106,25 +106,29 @@ def list_bulk_ops_requests(
     status: str | None = None,
     requested_from: pendulum.DateTime | None = None,
     requested_until: pendulum.DateTime | None = None,
-    page_limit: int = 100,
+    page_limit: int | None = None,
 ) -> Operation[Page[BulkOpsRequest]]:
     """List bulk operations, by status and time of request."""
     filters = {
         "status": status,
-        "startRequestedAt": requested_from.in_timezone("UTC").isoformat() if requested_from else None,
-        "endRequestedAt": requested_until.in_timezone("UTC").isoformat() if requested_until else None,
+        "requested_from": requested_from.in_timezone("UTC").isoformat() if requested_from else None,
+        "requested_until": requested_until.in_timezone("UTC").isoformat() if requested_until else None,
     }
     return Operation(
         "ListBulkOpsRequests",
         _read_page(BulkOpsRequest.from_json),
-        query=_page_query(page_token, page_limit, filters),
+        query=_page_query(
+            page_token,
+            page_limit,
+            {contract.BULK_OPS_FILTERS[name]: value for name, value in filters.items()},
+        ),
     )
 
 
 def list_claimed_devices(
     page_token: str | None = None,
     *,
-    page_limit: int = 100,
+    page_limit: int | None = None,
     filters: Mapping[str, str] | None = None,
 ) -> Operation[Page[ClaimedDevice]]:
     """ListClaimedDevices. The names of page parameters and ``filters`` are inferred."""
@@ -138,7 +142,9 @@ def list_claimed_devices(
 def fetch_claimed_device(device_id: str) -> Operation[ClaimedDevice]:
     """FetchClaimedDevice; a device that is not ours is not found."""
     return Operation(
-        "FetchClaimedDevice", _read_object(ClaimedDevice.from_json), path_parts={"device_id": device_id}
+        "FetchClaimedDevice",
+        _read_object(ClaimedDevice.from_json),
+        path_parts={"device_id": checked_device_id(device_id)},
     )
 
 
@@ -147,39 +153,43 @@ def set_device_tags(device_id: str, tags: Iterable[str]) -> Operation[None]:
     return Operation(
         "UpdateClaimedDevice",
         _read_nothing,
-        path_parts={"device_id": device_id},
+        path_parts={"device_id": checked_device_id(device_id)},
         json={"tags": [checked_tag(tag) for tag in tags]},
     )
 
 
 def block_device(device_id: str) -> Operation[None]:
     """BlockClaimedDevice; what is answered besides success, and of a blocked device, is unknown."""
-    return Operation("BlockClaimedDevice", _read_nothing, path_parts={"device_id": device_id})
+    return Operation(
+        "BlockClaimedDevice", _read_nothing, path_parts={"device_id": checked_device_id(device_id)}
+    )
 
 
 def unblock_device(device_id: str) -> Operation[None]:
     """UnblockClaimedDevice; what is answered besides success, and of a device that is not blocked, is unknown."""
-    return Operation("UnblockClaimedDevice", _read_nothing, path_parts={"device_id": device_id})
+    return Operation(
+        "UnblockClaimedDevice", _read_nothing, path_parts={"device_id": checked_device_id(device_id)}
+    )
 
 
 def unclaim_device(device_id: str) -> Operation[None]:
     """UnclaimDevice: anybody may claim it then, and its data in Device Management is deleted."""
-    return Operation("UnclaimDevice", _read_nothing, path_parts={"device_id": device_id})
+    return Operation("UnclaimDevice", _read_nothing, path_parts={"device_id": checked_device_id(device_id)})
 
 
-def list_tags(page_token: str | None = None, *, page_limit: int = 100) -> Operation[Page[Tag]]:
+def list_tags(page_token: str | None = None, *, page_limit: int | None = None) -> Operation[Page[Tag]]:
     """List the team's tags."""
     return Operation("ListTags", _read_page(Tag.from_json), query=_page_query(page_token, page_limit, {}))
 
 
 def list_device_tags(
-    device_id: str, page_token: str | None = None, *, page_limit: int = 100
+    device_id: str, page_token: str | None = None, *, page_limit: int | None = None
 ) -> Operation[Page[Tag]]:
     """List the tags of one device (that the path takes a device's id is the guide's word; see contract)."""
     return Operation(
         "ListDeviceTags",
         _read_page(Tag.from_json),
-        path_parts={"device_id": device_id},
+        path_parts={"device_id": checked_device_id(device_id)},
         query=_page_query(page_token, page_limit, {}),
     )
 
@@ -199,26 +209,26 @@ def update_tag(tag_id: str, tag: str, description: str = "") -> Operation[None]:
     return Operation(
         "UpdateTag",
         _read_nothing,
-        path_parts={"tag_id": tag_id},
+        path_parts={"tag_id": checked_tag_id(tag_id)},
         json={"tag": checked_tag(tag), "description": description},
     )
 
 
 def delete_tag(tag_id: str) -> Operation[None]:
     """DeleteTags: the tag leaves every device that has it."""
-    return Operation("DeleteTags", _read_nothing, path_parts={"tag_id": tag_id})
+    return Operation("DeleteTags", _read_nothing, path_parts={"tag_id": checked_tag_id(tag_id)})
 
 
 def checked_tag(tag: str) -> str:
-    """Give a tag back that can be one.
+    """Return the tag if it is valid. A comma may be in it: Nordic's own tool makes such tags; a CSV file cannot say it.
 
     :raises ValueError: if it is empty or has more than 100 characters; nothing is sent then.
     """
     if not tag:
         raise ValueError("a tag is empty")
-    if len(tag) > MAX_TAG_CHARACTERS:
+    if len(tag) > contract.MAX_TAG_CHARACTERS:
         raise ValueError(
-            f"a tag has {len(tag)} characters, at most {MAX_TAG_CHARACTERS} are allowed: {tag!r}"
+            f"a tag has {len(tag)} characters, at most {contract.MAX_TAG_CHARACTERS} are allowed: {tag!r}"
         )
     return tag
 
@@ -236,20 +246,20 @@ def create_command(
     return Operation(
         "CreateDeviceProvisioningCommand",
         _read_object(ProvisioningCommand.from_json),
-        path_parts={"device_id": device_id},
+        path_parts={"device_id": checked_device_id(device_id)},
         json=body,
         repeatable=False,
     )
 
 
 def list_commands(
-    device_id: str, page_token: str | None = None, *, page_limit: int = 100
+    device_id: str, page_token: str | None = None, *, page_limit: int | None = None
 ) -> Operation[Page[ProvisioningCommand]]:
     """List the provisioning commands of a device. Those of a rule are there once the device was online."""
     return Operation(
         "ListDeviceProvisioningCommands",
         _read_page(ProvisioningCommand.from_json),
-        path_parts={"device_id": device_id},
+        path_parts={"device_id": checked_device_id(device_id)},
         query=_page_query(page_token, page_limit, {}),
     )
 
@@ -259,11 +269,13 @@ def fetch_command(device_id: str, command_id: str) -> Operation[ProvisioningComm
     return Operation(
         "FetchDeviceProvisioningCommand",
         _read_object(ProvisioningCommand.from_json),
-        path_parts={"device_id": device_id, "command_id": command_id},
+        path_parts={"device_id": checked_device_id(device_id), "command_id": checked_id(command_id)},
     )
 
 
-def list_rules(page_token: str | None = None, *, page_limit: int = 100) -> Operation[Page[ProvisioningRule]]:
+def list_rules(
+    page_token: str | None = None, *, page_limit: int | None = None
+) -> Operation[Page[ProvisioningRule]]:
     """ListProvisioningRules."""
     return Operation(
         "ListProvisioningRules",
@@ -301,11 +313,11 @@ def create_rule(
 
 
 def _page_query(
-    page_token: str | None, page_limit: int, filters: Mapping[str, str | None]
+    page_token: str | None, page_limit: int | None, filters: Mapping[str, str | None]
 ) -> dict[str, str | int]:
-    query: dict[str, str | int] = {"pageLimit": page_limit}
+    query: dict[str, str | int] = {contract.PAGE_LIMIT_PARAMETER: page_limit or contract.MAX_PAGE_LIMIT}
     if page_token:
-        query["pageNextToken"] = page_token
+        query[contract.PAGE_TOKEN_PARAMETER] = page_token
     return query | {name: value for name, value in filters.items() if value}
 
 
@@ -324,10 +336,14 @@ def _read_page(build: Callable[[Any], ItemT]) -> Callable[[Response], Page[ItemT
     def read(answer: Response) -> Page[ItemT]:
         body = answer.json()
         items, token = (
-            (body.get("items"), body.get("pageNextToken")) if isinstance(body, dict) else (body, None)
+            (body.get(contract.PAGE_ITEMS), body.get(contract.NEXT_PAGE_TOKEN))
+            if isinstance(body, dict)
+            else (body, None)
         )
         if not isinstance(items, list):
-            raise answer.unreadable("holds no list 'items'")
+            raise answer.unreadable(f"holds no list {contract.PAGE_ITEMS!r}")
+        if token is not None and not isinstance(token, str):
+            raise answer.unreadable(f"holds a {contract.NEXT_PAGE_TOKEN!r} that is no text")
         return Page(tuple(_build(build, item, answer) for item in items), token or None)
 
     return read
@@ -336,37 +352,47 @@ def _read_page(build: Callable[[Any], ItemT]) -> Callable[[Response], Page[ItemT
 def _build(build: Callable[[Any], ItemT], body: Any, answer: Response) -> ItemT:
     try:
         return build(body)
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
         raise answer.unreadable("does not have the expected fields") from None
 
 
+def _is_dry_run_result(answer: Response) -> bool:
+    # Which status a refusal has is unknown. The others say something of the caller, not of the device.
+    if answer.status == contract.DRY_RUN_CLAIMABLE:
+        return True
+    return 400 <= answer.status < 500 and answer.status not in contract.DRY_RUN_SAYS_NOTHING
+
+
 def _read_dry_run(answer: Response) -> DryRun:
-    if answer.status == 202:
+    if answer.status == contract.DRY_RUN_CLAIMABLE:
         return DryRun(claimable=True)
     return DryRun(claimable=False, reason=answer.problem().message or f"answered {answer.status}")
 
 
 def _is_bulk_claim_result(answer: Response) -> bool:
-    return _is_success(answer) or bool({"claimedIds", "failed"} & _keys(answer))
+    return _is_success(answer) or bool({contract.CLAIMED_IDS, contract.FAILED_CLAIMS} & _keys(answer))
 
 
 def _keys(answer: Response) -> set[str]:
     try:
-        body = json.loads(answer.body)
+        body = parse_json(answer.body)
     except ValueError:
         return set()
     return set(body) if isinstance(body, dict) else set()
 
 
 def _read_bulk_claim(answer: Response) -> BulkClaim:
-    body = answer.json()
+    return _build(lambda body: _bulk_claim(body, answer), answer.json(), answer)
+
+
+def _bulk_claim(body: Any, answer: Response) -> BulkClaim:
     if not isinstance(body, dict):
         raise answer.unreadable("is not an object")
-    if bulk_ops_request_id := body.get("bulkOpsRequestId"):
-        return BulkClaim(answer.status, bulk_ops_request_id=str(bulk_ops_request_id))
-    if not {"claimedIds", "failed"} & set(body):
+    if bulk_ops_request_id := body.get(contract.BULK_OPS_REQUEST_ID):
+        return BulkClaim(answer.status, bulk_ops_request_id=checked_id(bulk_ops_request_id))
+    if not {contract.CLAIMED_IDS, contract.FAILED_CLAIMS} & set(body):
         raise answer.unreadable("holds neither 'bulkOpsRequestId' nor 'claimedIds' or 'failed'")
-    claimed, failed = body.get("claimedIds") or [], body.get("failed") or []
+    claimed, failed = body.get(contract.CLAIMED_IDS) or [], body.get(contract.FAILED_CLAIMS) or []
     if not isinstance(claimed, list) or not isinstance(failed, list):
         raise answer.unreadable("holds 'claimedIds' or 'failed' that are not lists")
     return BulkClaim(

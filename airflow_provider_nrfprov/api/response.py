@@ -1,16 +1,25 @@
-"""An HTTP answer: read whole, and read as what it says of an error."""
+"""An HTTP response: read whole, and read as what it says of an error."""
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_nrfprov.api.contract import wanted_roles
+from airflow_provider_nrfprov.api.contract import (
+    NO_SUCH_PATH,
+    NO_SUCH_PATH_STATUSES,
+    key_advice,
+    wanted_roles,
+)
 from airflow_provider_nrfprov.api.errors import (
+    LONGEST_WAIT,
     ConflictError,
     ForbiddenError,
+    GoneError,
     NotFoundError,
     Problem,
     RateLimitedError,
@@ -19,24 +28,24 @@ from airflow_provider_nrfprov.api.errors import (
     UnavailableError,
     UnreadableAnswerError,
 )
-from airflow_provider_nrfprov.api.redaction import redact
+from airflow_provider_nrfprov.api.redaction import redact, without_key
 
 SHOWN_CHARACTERS = 2000
 """How much of an answer's text a message shows; the whole text is in ``ServiceError.text``."""
-
-_HINTS = {
-    401: (
-        "The Provisioning API takes the team's API key of the legacy nRF Cloud app "
-        "(User Account > Current Team Details); a User API key of the new app is answered 401. "
-        "Set it as the password of the Airflow connection."
-    ),
-}
-NO_SUCH_PATH = "Missing Authentication Token"
-"""What an AWS API gateway says, with 403, of a path that it does not serve (inferred for this service)."""
+MAX_DEPTH = 64
+"""Lists and objects within each other; no answer of the service has more than a handful."""
+_LARGEST_NUMBER = 2**63
+_ENTITIES_OF_CODE = re.compile(r"\\u[dD][89a-fA-F]")
+"""How JSON writes half of a surrogate pair; a half alone is no character, and no file can hold it."""
 
 _NO_SUCH_PATH_HINT = (
     "That is what the gateway says of a path that does not exist on this host: check the connection's "
     "base URL, or name the path in its extra 'endpoints'."
+)
+_GONE_HINT = (
+    "Nordic has switched this path off. Read on in its guide to the transition "
+    "(https://docs.memfault.com/docs/nrfcloud/rest-api-transition); if the operation has another path now, name it in "
+    "the connection's extra 'endpoints'."
 )
 
 _BY_STATUS: dict[int, type[ServiceError]] = {
@@ -44,30 +53,42 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
     403: ForbiddenError,
     404: NotFoundError,
     409: ConflictError,
+    410: GoneError,
     429: RateLimitedError,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP answer, read whole. ``text`` is redacted; ``body`` is what JSON is read from."""
+    """An HTTP response, read whole."""
 
     method: str
     url: str
+    """As it may be shown: that of a download is its host alone."""
     status: int
     headers: Mapping[str, str]
-    text: str
     body: str = field(repr=False)
+    """The text as it came."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Texts that are never shown: the API key, or the signature in a download's URL."""
+    api_key: str = field(default="", repr=False)
+    longest_wait: float = LONGEST_WAIT
+
+    @property
+    def text(self) -> str:
+        """The body as it may be shown."""
+        return redact(self.body, *self.secrets)
 
     def json(self) -> Any:
         """Parse the body.
 
-        :raises UnreadableAnswerError: if it is not JSON (an HTML page, a truncated answer).
+        :raises UnreadableAnswerError: if it is not JSON (an HTML page, a truncated answer), or JSON that is nested
+            too deeply or holds numbers that are none.
         """
         try:
-            return json.loads(self.body)
-        except ValueError:
-            raise self.unreadable("is not JSON") from None
+            return parse_json(without_key(self.body, self.api_key))
+        except ValueError as error:
+            raise self.unreadable(str(error)) from None
 
     @property
     def is_web_page(self) -> bool:
@@ -78,51 +99,100 @@ class Response:
 
     def problem(self) -> Problem:
         """Read the reason of an error from whichever of the known body shapes it has."""
+        text = self.text
         try:
-            body = json.loads(self.body)
+            body = parse_json(self.body)
         except ValueError:
-            return Problem(self.text)
+            return Problem(text)
         if not isinstance(body, dict):
-            return Problem(self.text)
+            return Problem(text)
         code = body.get("code")
+        code = code if isinstance(code, int) else None
         for key in ("message", "detail", "title"):
             if isinstance(body.get(key), str):
-                return Problem(redact(body[key]), code if isinstance(code, int) else None)
-        return Problem(self.text, code if isinstance(code, int) else None)
+                return Problem(redact(body[key], *self.secrets), code)
+        return Problem(text, code)
 
     def says_no_such_path_exists(self) -> bool:
-        """Whether an AWS API gateway says that it serves no such path (inferred for this service)."""
-        return self.status == 403 and self.problem().message == NO_SUCH_PATH
+        """Return whether the path is not there: 404, 405, 410, or what an AWS API gateway says (inferred)."""
+        return self.status in NO_SUCH_PATH_STATUSES or self._is_from_gateway()
 
     def unreadable(self, why: str) -> UnreadableAnswerError:
         """Build the exception that says that this answer cannot be read, and shows its start."""
+        text = self.text
         return UnreadableAnswerError(
-            f"the answer {self.status} to {self.method} {self.url} {why}: {self.text[:200]!r}",
+            f"the answer {self.status} to {self.method} {self.url} {why}: {text[:200]!r}",
             status=self.status,
-            text=self.text,
+            text=text,
         )
 
     def error(self, operation: str) -> ServiceError:
         """Build the exception that this answer to an operation is, if its status is an error."""
         kind = UnavailableError if self.status >= 500 else _BY_STATUS.get(self.status, ServiceError)
-        hint = self._hint(operation)
-        shown = self.text[:SHOWN_CHARACTERS] or "(empty body)"
+        hint, text = self._hint(operation), self.text
+        shown = text[:SHOWN_CHARACTERS] or "(empty body)"
         message = f"{operation} was answered {self.status} ({self.method} {self.url}): {shown}"
         return kind(
             f"{message}\n{hint}" if hint else message,
             status=self.status,
-            text=self.text,
+            text=text,
             problem=self.problem(),
             retry_after=self.headers.get("Retry-After"),
+            longest_wait=self.longest_wait,
+            hint=hint,
         )
 
+    def _is_from_gateway(self) -> bool:
+        return self.status == 403 and self.problem().message == NO_SUCH_PATH
+
     def _hint(self, operation: str) -> str:
-        if self.says_no_such_path_exists():
+        roles = wanted_roles(operation)
+        if not roles:
+            return ""
+        if self._is_from_gateway():
             return _NO_SUCH_PATH_HINT
-        if self.status == 403 and (roles := wanted_roles(operation)):
+        if self.status == 403:
             *others, last = roles
             return (
                 f"{operation} wants the role {', '.join(others)} or {last} in the team that the API key belongs to "
                 "(by the guides, which do not say it of each operation)."
             )
-        return _HINTS.get(self.status, "")
+        return {401: key_advice(self.api_key), 410: _GONE_HINT}.get(self.status, "")
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON from elsewhere into values that the rest of the program can hold, write and count with.
+
+    Halves of surrogate pairs become U+FFFD.
+
+    :raises ValueError: if it is not JSON, nested too deeply, or holds a number that is none or beyond 64 bits.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    except ValueError:
+        raise ValueError("is not JSON") from None
+    return _sound(value, MAX_DEPTH, mend=_ENTITIES_OF_CODE.search(text) is not None)
+
+
+def _sound(value: Any, depth: int, *, mend: bool) -> Any:
+    """Return a value of JSON, checked; texts are looked into only where there may be something to mend."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if mend else value
+    if isinstance(value, (int, float)):
+        if abs(value) > _LARGEST_NUMBER or not math.isfinite(value):
+            raise ValueError("holds a number that is none, or beyond 64 bits")
+        return value
+    if value is None:
+        return value
+    if depth == 0:
+        raise ValueError("is nested too deeply")
+    if isinstance(value, list):
+        return [_sound(each, depth - 1, mend=mend) for each in value]
+    return {
+        _sound(name, depth, mend=mend): each
+        if isinstance(each, str) and not mend
+        else _sound(each, depth - 1, mend=mend)
+        for name, each in value.items()
+    }

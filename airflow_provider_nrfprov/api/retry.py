@@ -6,12 +6,21 @@ changes it to the same end however often it is sent, may be repeated after any p
 
 from __future__ import annotations
 
+import json
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
+from airflow_provider_nrfprov.api.contract import (
+    BULK_OPS_REQUEST_ID,
+    CLAIMED_IDS,
+    NOTHING_WAS_DONE,
+    REFUSED_AS_A_WHOLE,
+    Evidence,
+)
 from airflow_provider_nrfprov.api.errors import (
     ConfigurationError,
     NrfProvError,
@@ -20,8 +29,7 @@ from airflow_provider_nrfprov.api.errors import (
     UnreadableAnswerError,
 )
 
-_NOTHING_DONE = {429, 503}
-"""Statuses by which the service says that it did not take the request on."""
+_TOOK_TOO_LONG = 408
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,7 @@ class Retry:
     first_wait: float = 1.0
     """Seconds; the longest wait before the second attempt, doubled before each one after it."""
     longest_wait: float = 30.0
-    """Seconds; no wait of our own choice is longer. What the service asks for is kept as it is."""
+    """Seconds; no wait of our own choice is longer. What the service asks for is kept, up to a limit of its own."""
     deadline: float = 120.0
     """Seconds from the first attempt on, after which no other is begun."""
 
@@ -66,28 +74,60 @@ NEVER = Retry(attempts=1)
 
 
 def retry_after(error: ServiceError, now: datetime | None = None) -> float | None:
-    """Read the ``Retry-After`` of an error: seconds from now, ``None`` without one that can be read."""
+    """Read the ``Retry-After`` of an error, whoever asks: seconds from now, or an HTTP date.
+
+    :return: finite seconds from 0 to ``error.longest_wait``; ``None`` without a header that can be read.
+    """
     text = (error.retry_after or "").strip()
     try:
-        return max(0.0, float(text))
+        seconds = float(text)
     except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
-        return None
+        try:
+            seconds = _seconds_until(parsedate_to_datetime(text), now or datetime.now(timezone.utc))
+        except (TypeError, ValueError, IndexError, OverflowError):
+            return None
+    return None if math.isnan(seconds) else min(max(0.0, seconds), error.longest_wait)
+
+
+def _seconds_until(moment: datetime, now: datetime) -> float:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
-    return max(0.0, (moment - (now or datetime.now(timezone.utc))).total_seconds())
+    return (moment - now).total_seconds()
 
 
 def nothing_was_done(error: NrfProvError) -> bool:
-    """Whether the service provably did not carry out what was sent."""
-    if isinstance(error, UnreachableError):
-        return not error.maybe_sent
+    """Return whether the service provably did not carry out what was sent, by ``contract.NOTHING_WAS_DONE``."""
     if isinstance(error, ConfigurationError):
         return True
-    return isinstance(error, ServiceError) and (error.status < 500 or error.status in _NOTHING_DONE)
+    return _evidence(error) is not None
+
+
+def refused_as_a_whole(error: NrfProvError) -> bool:
+    """Return whether the service refused the request for what is in it: 400, 409, 413, 415 or 422.
+
+    One row that it does not like may be enough for that.
+    """
+    return isinstance(error, ServiceError) and error.status in REFUSED_AS_A_WHOLE
+
+
+def _evidence(error: NrfProvError) -> Evidence | None:
+    """Return the line of the contract that proves that nothing was done."""
+    if isinstance(error, UnreachableError):
+        return None if error.maybe_sent else NOTHING_WAS_DONE[0]
+    if not isinstance(error, ServiceError):
+        return None
+    for line in NOTHING_WAS_DONE:
+        if error.status in line.statuses:
+            return None if line.unless_claimed and _claims_something(error.text) else line
+    return None
+
+
+def _claims_something(text: str) -> bool:
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(body, dict) and bool(body.get(CLAIMED_IDS) or body.get(BULK_OPS_REQUEST_ID))
 
 
 def refused_as_a_whole(error: NrfProvError) -> bool:
@@ -96,8 +136,11 @@ def refused_as_a_whole(error: NrfProvError) -> bool:
 
 
 def _may_help(error: NrfProvError, *, repeatable: bool) -> bool:
+    evidence = _evidence(error)
+    if evidence is not None:
+        return evidence.resend
+    if not repeatable:
+        return False
     if isinstance(error, ServiceError):
-        return error.status in _NOTHING_DONE or (repeatable and error.status >= 500)
-    if isinstance(error, UnreachableError):
-        return repeatable or not error.maybe_sent
-    return repeatable and isinstance(error, UnreadableAnswerError)
+        return error.status == _TOOK_TOO_LONG or error.status >= 500
+    return isinstance(error, (UnreachableError, UnreadableAnswerError))

@@ -12,9 +12,11 @@ import pendulum
 from airflow_provider_nrfprov.api import claimed_devices, onboarding, operations
 from airflow_provider_nrfprov.api.claimed_devices import DeviceFilter
 from airflow_provider_nrfprov.api.client import ProvisioningClient
+from airflow_provider_nrfprov.api.contract import MAYBE_EXISTING_TAG
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary, parse_error_summary
 from airflow_provider_nrfprov.api.errors import (
     ConflictError,
+    GoneError,
     NotFoundError,
     NrfProvError,
     ServiceError,
@@ -40,7 +42,7 @@ class ProvisioningService:
     Every method raises a subclass of :class:`~airflow_provider_nrfprov.api.errors.NrfProvError`:
     ``ServiceError`` with the service's status and words, ``UnreachableError`` without an answer,
     ``UnreadableAnswerError`` with one that cannot be read. A tag that is empty or has more than 100
-    characters is a ``ValueError``, and nothing is sent.
+    characters is a ``ValueError``, as is what is no UUID of a device and no id of anything else, and nothing is sent.
     """
 
     def get_conn(self) -> ProvisioningClient:
@@ -49,16 +51,18 @@ class ProvisioningService:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Return the base URLs of the service."""
-        return tuple(dict.fromkeys(self.get_conn()._urls.values()))
+        """The base URLs that are talked to: what tells one service from another."""
+        return self.get_conn().urls
 
     def now(self) -> pendulum.DateTime:
-        """Return the service's time."""
-        return pendulum.now("UTC")
+        """Return the service's time (UTC) by the newest answer's ``Date``; local time before there was one."""
+        return self.get_conn().now()
 
     def learn_time(self) -> None:
-        """Ask for the service's time."""
-        self.get_conn().send(operations.list_claimed_devices(page_limit=1))
+        """Ask for one claimed device, unless an answer has told the service's time already."""
+        client = self.get_conn()
+        if not client.knows_time:
+            client.send(operations.list_claimed_devices(page_limit=1))
 
     def claim_device(self, claim_token: str, tags: Iterable[str] = ()) -> ClaimedDevice:
         """Claim one device (ClaimDeviceOwnership). One that is claimed already is a ``ConflictError``."""
@@ -94,7 +98,8 @@ class ProvisioningService:
         """Fetch what the service says went wrong in an operation; empty if it gave no ``errorSummaryUrl``."""
         if not operation.error_summary_url:
             return ErrorSummary()
-        return parse_error_summary(self.get_conn().download(operation.error_summary_url))
+        client = self.get_conn()
+        return parse_error_summary(client.without_key(client.download(operation.error_summary_url)))
 
     def fetch_uploaded_data(self, operation: BulkOpsRequest) -> str:
         """Fetch the CSV text that an operation was started with. It holds claim tokens.
@@ -112,7 +117,8 @@ class ProvisioningService:
         """
         if not operation.result_data_url:
             return None
-        return redact(self.get_conn().download(operation.result_data_url))
+        client = self.get_conn()
+        return redact(client.without_key(client.download(operation.result_data_url)))
 
     def list_claimed_devices(
         self,
@@ -134,8 +140,12 @@ class ProvisioningService:
     def find_claimed_devices(
         self, device_ids: Collection[str], claimed_after: pendulum.DateTime | None = None
     ) -> dict[str, ClaimedDevice]:
-        """Find which of many devices are ours, by UUID."""
-        return claimed_devices.find_claimed_devices(self.get_conn(), device_ids)
+        """Find which of many devices are ours, by UUID.
+
+        :param claimed_after: the service's time after which most of them were claimed, if they were: it saves
+            requests, and changes nothing else.
+        """
+        return claimed_devices.find_claimed_devices(self.get_conn(), device_ids, claimed_after)
 
     def find_on_pages(self, device_ids: Collection[str]) -> tuple[dict[str, ClaimedDevice], bool]:
         """Find which of many devices are ours as far as the list shows it cheaply, and say whether it showed all."""
@@ -175,7 +185,7 @@ class ProvisioningService:
             return False
         except ServiceError as error:
             # That an existing tag is a conflict is inferred.
-            if error.status not in {400, 422} or self.find_tag(tag) is None:
+            if error.status not in MAYBE_EXISTING_TAG or self.find_tag(tag) is None:
                 raise
             return False
         return True
@@ -184,12 +194,12 @@ class ProvisioningService:
         """Give the tags of one device; one that is not ours is a ``NotFoundError``.
 
         The guide gives a path for this whose id may as well be meant to be a tag's. Where it finds no
-        device, the device itself is fetched: its tags have names then, and no ids.
+        device, or is switched off, the device itself is fetched: its tags have names then, and no ids.
         """
         client = self.get_conn()
         try:
             return list(client.iterate(lambda token: operations.list_device_tags(device_id, token)))
-        except NotFoundError:
+        except (NotFoundError, GoneError):
             return [Tag(tag) for tag in self.fetch_claimed_device(device_id).tags]
 
     def find_tag(self, tag: str) -> Tag | None:

@@ -39,8 +39,10 @@ _DEVICE_TYPES = {
     4: "nrf9161_LACA",
     5: "nrf9131_LACA",
     6: "nrf9151_LACA",
+    17: "nrf9220",
 }
-"""Names as the service writes them. Confirmed for 3 only; the others are inferred from its form."""
+"""Names as the service writes them. Confirmed for 3 only; the others are inferred from its form. That 17 is the nRF9220
+(its firmware UUID is all zeros) is confirmed; what the service calls it is unknown."""
 
 _BODY_CHARACTERS = 76
 USUAL_FORM = r"2dn3hQFQ[A-Za-z0-9_-]{68}\.0oRDoQEmoQRBIfZYQ[A-P][A-Za-z0-9_-]{85}"

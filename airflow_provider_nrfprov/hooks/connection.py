@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_nrfprov.api.client import CONNECT_TIMEOUT, READ_TIMEOUT, ProvisioningClient
+from airflow_provider_nrfprov.api.client import CONNECT_TIMEOUT, READ_TIMEOUT, Access, ProvisioningClient
 from airflow_provider_nrfprov.api.contract import (
     DEFAULT_BASE_URL,
     BulkContract,
@@ -16,39 +18,67 @@ from airflow_provider_nrfprov.api.contract import (
     claimed_devices_page,
     endpoints,
 )
-from airflow_provider_nrfprov.api.errors import ConfigurationError
+from airflow_provider_nrfprov.api.errors import LONGEST_WAIT, ConfigurationError
 from airflow_provider_nrfprov.api.retry import Retry
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
 
-def client_from(connection: Connection, retry: Retry | None = None) -> ProvisioningClient:
+def client_from(
+    connection: Connection, retry: Retry | None = None, reread: Callable[[], Connection] | None = None
+) -> ProvisioningClient:
     """Build the client that a connection describes.
 
     ``password`` is the API key, ``host`` the base URL (default: Nordic's). Extra, all optional:
     ``cloud_url``, ``bulk_contract`` (``auto``, ``async``, ``sync``), ``connect_timeout`` and
-    ``read_timeout`` (seconds), ``retry_deadline`` (seconds, 0 for one attempt), ``endpoints`` (operation name to ``"METHOD /path"``).
+    ``read_timeout`` (seconds), ``retry_deadline`` (seconds, 0 for one attempt), ``longest_wait`` (seconds, 3600),
+    ``verify`` (path of a bundle of CA certificates), ``endpoints`` (operation name to ``"METHOD /path"``).
 
     :param retry: how long an operation is tried that may be sent again, instead of what the connection says.
+    :param reread: returns the connection as it is by now; called once after each 401 or 403. If key, address, paths or
+        CA bundle differ, the client goes on with those.
     :raises ConfigurationError: naming the connection and the field that is wrong.
     """
-    try:
+    with _naming(connection):
         extra = _extra(connection.extra)
         return ProvisioningClient(
-            connection.password,
-            urls=base_urls(_host(connection), extra.get("cloud_url")),
-            endpoint_candidates=endpoints(_bulk_contract(extra), _object(extra, "endpoints")),
+            access_of(connection),
             connect_timeout=_seconds(extra, "connect_timeout", CONNECT_TIMEOUT),
             read_timeout=_seconds(extra, "read_timeout", READ_TIMEOUT),
             retry=retry or Retry(deadline=_seconds(extra, "retry_deadline", Retry().deadline, least=0.0)),
+            longest_wait=_seconds(extra, "longest_wait", LONGEST_WAIT),
+            renew=None if reread is None else lambda: access_of(reread()),
         )
+
+
+def access_of(connection: Connection) -> Access:
+    """Return how the service is reached: all of a connection that may change while a client is used.
+
+    :raises ConfigurationError: naming the connection and the field that is wrong.
+    """
+    with _naming(connection):
+        extra = _extra(connection.extra)
+        return Access(
+            connection.password,
+            urls=base_urls(_host(connection), extra.get("cloud_url")),
+            endpoint_candidates=endpoints(_bulk_contract(extra), _object(extra, "endpoints")),
+            verify=_verify(extra),
+        )
+
+
+@contextmanager
+def _naming(connection: Connection) -> Iterator[None]:
+    """Let an error say in which connection it is, once."""
+    name = f"Airflow connection {connection.conn_id!r}: "
+    try:
+        yield
     except ConfigurationError as error:
-        raise ConfigurationError(f"Airflow connection {connection.conn_id!r}: {error}") from None
+        raise ConfigurationError(f"{name}{str(error).removeprefix(name)}") from None
 
 
 def urls_of(connection: Connection) -> dict[Host, str]:
-    """Give the two base URLs that the client of a connection asks.
+    """Return the two base URLs that the client of a connection asks.
 
     :raises ConfigurationError: as :func:`client_from`, without the connection's name.
     """
@@ -56,7 +86,7 @@ def urls_of(connection: Connection) -> dict[Host, str]:
 
 
 def portal_page_of(connection: Connection) -> str | None:
-    """Give the page of claimed devices in the portal of the service that a connection leads to.
+    """Return the page of claimed devices in the portal of the service that a connection leads to.
 
     Extra ``portal_url`` is that page's address; without it the address of Nordic's own (inferred) is given, and
     ``None`` for any other host: an emulator has no portal.
@@ -123,6 +153,22 @@ def _object(extra: Mapping[str, Any], name: str) -> Mapping[str, str]:
     if not isinstance(value, dict):
         raise ConfigurationError(f"extra {name!r} is not a JSON object")
     return value
+
+
+def _verify(extra: Mapping[str, Any]) -> str | None:
+    path = extra.get("verify")
+    if path is None or path is True:
+        return None
+    if not isinstance(path, str) or not path.strip() or path.strip().lower() in {"false", "no", "off", "0"}:
+        raise ConfigurationError(
+            f"extra 'verify' is {path!r}; it is the path of a bundle of CA certificates (PEM), and certificates are always "
+            "verified: for a proxy or a test server of your own, name its CA here"
+        )
+    if path.lower() == "true":
+        return None
+    if not Path(path).exists():
+        raise ConfigurationError(f"extra 'verify' is {path!r}: there is no such file on this machine")
+    return path
 
 
 def _seconds(extra: Mapping[str, Any], name: str, default: float, least: float = 0.001) -> float:

@@ -7,7 +7,7 @@ from typing import TypeGuard
 
 from airflow_provider_nrfprov.api import operations
 from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import CHANGING_ROLES, Host
+from airflow_provider_nrfprov.api.contract import CHANGING_ROLES, NO_SUCH_PATH, Host
 from airflow_provider_nrfprov.api.errors import (
     ForbiddenError,
     NotFoundError,
@@ -17,7 +17,6 @@ from airflow_provider_nrfprov.api.errors import (
     UnreachableError,
     UnreadableAnswerError,
 )
-from airflow_provider_nrfprov.api.response import NO_SUCH_PATH
 
 _NO_TOKEN = "not a claim token"  # noqa: S105
 """Sent in a dry run. Were it no dry run, this could claim nothing either."""
@@ -68,9 +67,7 @@ def in_words(error: NrfProvError, url: str) -> str:
         )
     if isinstance(error, UnauthorizedError):
         return (
-            "The service refused the API key (401). It has to be the team's API key of the legacy nRF Cloud app "
-            "(User Account > Current Team Details); a User API key of the new app is refused. "
-            f"The service says: {error.problem.message}"
+            f"The service refused the API key (401). {error.hint} The service says: {error.problem.message}"
         )
     if isinstance(error, UnavailableError):
         return f"The service is there, but it failed ({error.status}): try again later. ({error})"
@@ -87,7 +84,5 @@ def _is_no_such_path(error: NrfProvError) -> TypeGuard[ForbiddenError]:
 
 
 def _cause(error: UnreachableError) -> str:
-    """Give the innermost reason of what requests says, without the pool that it happened in."""
-    outer = error.__context__
-    inner = outer.args[0] if outer and outer.args else error
-    return str(getattr(inner, "reason", inner)).rpartition("): ")[2]
+    """Return the innermost reason of what requests says, without the pool that it happened in."""
+    return str(error).rpartition("): ")[2].removesuffix("'))").removesuffix(")")

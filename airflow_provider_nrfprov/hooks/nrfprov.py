@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
 
@@ -12,6 +13,9 @@ from airflow_provider_nrfprov.api.retry import NEVER, Retry
 from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.hooks.connection import client_from, urls_of
 from airflow_provider_nrfprov.hooks.connection_test import try_out
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
 
 
 class NrfProvHook(ProvisioningService, BaseHook):
@@ -31,6 +35,7 @@ class NrfProvHook(ProvisioningService, BaseHook):
         self._retry = retry
         self.nrfprov_conn_id = nrfprov_conn_id
         self._client: ProvisioningClient | None = None
+        self._connecting = threading.Lock()
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -46,14 +51,21 @@ class NrfProvHook(ProvisioningService, BaseHook):
         }
 
     def get_conn(self) -> ProvisioningClient:
-        """Give the client, one for the life of the hook.
+        """Return the client, one for the life of the hook.
+
+        At a 401 or 403 it reads the connection once more: a key that was changed there is used from then on, in all
+        threads.
 
         :raises AirflowNotFoundException: if there is no such connection.
         :raises ConfigurationError: if the connection cannot be used as it is.
         """
-        if self._client is None:
-            self._client = client_from(self.get_connection(self.nrfprov_conn_id), self._retry)
-        return self._client
+        with self._connecting:
+            if self._client is None:
+                self._client = client_from(self._read_connection(), self._retry, self._read_connection)
+            return self._client
+
+    def _read_connection(self) -> Connection:
+        return self.get_connection(self.nrfprov_conn_id)
 
     def test_connection(self) -> tuple[bool, str]:
         """Say in a sentence whether the connection works, and if not, what is wrong; see ``connection_test.try_out``."""

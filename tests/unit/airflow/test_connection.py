@@ -7,7 +7,7 @@ from airflow_provider_nrfprov.api.contract import Host
 from airflow_provider_nrfprov.api.errors import ConfigurationError
 from airflow_provider_nrfprov.emulator.accounts import VIEWER_KEY
 from airflow_provider_nrfprov.emulator.faults import Refuse
-from airflow_provider_nrfprov.hooks.connection import client_from
+from airflow_provider_nrfprov.hooks.connection import access_of, client_from
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
 
@@ -17,7 +17,7 @@ def connection(**fields) -> Connection:
 
 def test_a_key_is_all_that_a_connection_needs():
     client = client_from(connection())
-    assert client._urls[Host.PROVISIONING] == "https://api.provisioning.nrfcloud.com/v1"
+    assert client.urls[0] == "https://api.provisioning.nrfcloud.com/v1"
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_key_is_all_that_a_connection_needs():
     ],
 )
 def test_host_port_and_schema_of_a_connection_uri_are_taken(fields, url):
-    assert client_from(connection(**fields))._urls[Host.PROVISIONING] == url
+    assert client_from(connection(**fields)).urls[0] == url
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_endpoints_may_be_an_object_or_the_text_of_one():
         '{"endpoints": {"ListTags": "GET /groups"}}',
         '{"endpoints": "{\\"ListTags\\": \\"GET /groups\\"}"}',
     ):
-        assert client_from(connection(extra=extra))._candidates["ListTags"][0].path == "/groups"
+        assert access_of(connection(extra=extra)).candidates["ListTags"][0].path == "/groups"
 
 
 def test_a_connection_that_does_not_exist_is_named():
@@ -81,7 +81,7 @@ def test_a_connection_is_tested_through_the_uri_that_airflow_makes_of_it(emulato
     monkeypatch.setenv("AIRFLOW_CONN_MADE_UP", stored.get_uri())
     assert NrfProvHook("made_up").test_connection()[0]
     nordics = Connection(conn_id="made_up", uri=connection(host="", port=443).get_uri())
-    assert client_from(nordics)._urls == {
+    assert access_of(nordics).urls == {
         Host.PROVISIONING: "https://api.provisioning.nrfcloud.com:443/v1",
         Host.CLOUD: "https://api.nrfcloud.com:443/v1",
     }

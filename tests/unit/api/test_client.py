@@ -32,6 +32,7 @@ from airflow_provider_nrfprov.emulator.signing import mint_devices
 from tests.small_server import QuietHandler, serving
 
 KEY = "emulator-key"
+DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 
 
 def client_of(url: str, key: str = KEY, **settings) -> ProvisioningClient:
@@ -274,7 +275,7 @@ def test_a_truncated_answer_may_have_been_carried_out():
         client_of(url) as client,
         pytest.raises(UnreachableError) as caught,
     ):
-        client.send(operations.unclaim_device("x"))
+        client.send(operations.unclaim_device(DEVICE))
     assert caught.value.maybe_sent
 
 

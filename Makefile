@@ -67,7 +67,8 @@ test-scale:
 reliability:
 	$(call environment,$(DEMO_AIRFLOW),.venv)
 	@.venv/bin/python -m reliability.main --seeds "$(SEEDS)"
-	@exec .venv/bin/python -m reliability.fuzz --examples $$((20 * $(SEEDS)))
+	@.venv/bin/python -m reliability.fuzz --examples $$((20 * $(SEEDS)))
+	@exec .venv/bin/python -m reliability.fuzz_answers --examples $$((20 * $(SEEDS)))
 
 # The small version leaves the page as it is: its figures are none to publish.
 bench:

@@ -113,7 +113,12 @@ def run_batch(task: tuple[str, int, int]) -> int:
     check: Callable[..., None] = check_file if kind == "files" else check_token
     strategy = _files if kind == "files" else _texts
     quiet = settings(
-        max_examples=examples, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        # One is enough, and is raised as it is.
+        report_multiple_bugs=False,
     )
     tried = 0
 

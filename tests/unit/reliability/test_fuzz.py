@@ -1,11 +1,13 @@
-"""The fuzzing finds nothing in the reader and the decoder as they are, and something in broken ones."""
+"""The fuzzing finds nothing in the reader, the decoder and the client as they are, and something in broken ones."""
 
 from __future__ import annotations
 
 import pytest
 
+from airflow_provider_nrfprov.api import models, transport
+from airflow_provider_nrfprov.api.contract import ENDPOINTS
 from airflow_provider_nrfprov.claiming import claim_file
-from reliability import fuzz
+from reliability import fuzz, fuzz_answers
 
 
 @pytest.mark.parametrize("kind", ["files", "tokens"])
@@ -33,3 +35,22 @@ def test_a_decoder_that_quotes_the_token_is_found(monkeypatch):
     monkeypatch.setattr(fuzz, "decode", quoting)
     with pytest.raises(AssertionError):
         fuzz.run_batch(("tokens", 0, 500))
+
+
+def test_some_hundred_mutated_answers_of_every_operation_break_nothing():
+    assert {operation.name for operation, _ in fuzz_answers.CASES} == set(ENDPOINTS)
+    outcomes = fuzz_answers.run_batch((0, 700))
+    assert outcomes.total() == 700
+    assert min(outcomes["a result"], outcomes["UnreadableAnswerError"], outcomes["ServiceError"]) > 30
+
+
+def test_a_model_that_trips_over_a_time_is_found(monkeypatch):
+    monkeypatch.setattr(models, "_time", lambda value: 1 / 0)
+    with pytest.raises(AssertionError, match="seed 0, example"):
+        fuzz_answers.run_batch((0, 2500))
+
+
+def test_a_transport_that_lets_an_exception_through_is_found(monkeypatch):
+    monkeypatch.setattr(transport, "_new_unpacker", lambda: 1 / 0)
+    with pytest.raises(AssertionError, match="seed 0, example"):
+        fuzz_answers.run_batch((0, 2500))

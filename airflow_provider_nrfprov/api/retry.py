@@ -130,11 +130,6 @@ def _claims_something(text: str) -> bool:
     return isinstance(body, dict) and bool(body.get(CLAIMED_IDS) or body.get(BULK_OPS_REQUEST_ID))
 
 
-def refused_as_a_whole(error: NrfProvError) -> bool:
-    """Whether the service refused a request as a whole."""
-    return isinstance(error, ServiceError) and error.status in {400, 409, 413, 415, 422}
-
-
 def _may_help(error: NrfProvError, *, repeatable: bool) -> bool:
     evidence = _evidence(error)
     if evidence is not None:

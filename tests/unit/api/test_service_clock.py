@@ -103,6 +103,19 @@ def test_a_service_tells_its_time_and_its_urls():
         service.get_conn().close()
 
 
+def test_the_time_is_asked_for_only_if_no_answer_has_told_it(emulator):
+    class Service(ProvisioningService):
+        def get_conn(self) -> ProvisioningClient:
+            return client
+
+    with ProvisioningClient("emulator-key", urls=base_urls(emulator.url)) as client:
+        assert not client.knows_time
+        Service().learn_time()
+        assert client.knows_time
+        Service().learn_time()
+    assert emulator.service.request_counts() == {"ListClaimedDevices": 1}
+
+
 def test_both_hosts_are_named_where_there_are_two():
     client = ProvisioningClient("a-key")
     assert client.urls == ("https://api.provisioning.nrfcloud.com/v1", "https://api.nrfcloud.com/v1")

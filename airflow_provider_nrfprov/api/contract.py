@@ -67,6 +67,18 @@ NO_SUCH_PATH = "Missing Authentication Token"
 CLAIMED_IDS, FAILED_CLAIMS, BULK_OPS_REQUEST_ID = "claimedIds", "failed", "bulkOpsRequestId"
 """Keys in the answer to a bulk claim; whichever contract it is, one of them is there. Confirmed by the guide of 2023
 (the last) and by Nordic's own tool (the others)."""
+FAILED_CLAIM_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "message": ("message", "error", "reason", "detail"),
+        "row": ("row", "index", "rowNumber"),
+        "device_id": ("id", "deviceId", "uuid"),
+        "claim_token": ("claimToken", "token", "attestationToken"),
+    }
+)
+"""What an element of ``failed`` may hold, by the names that it may have. All inferred: its shape is unknown."""
+REASON_KEYS = ("message", "detail", "title")
+"""Where the body of an error has its reason: the first is confirmed (a refused dry run), the others are those of RFC 9457,
+for which Nordic has a library (that this service uses it is unknown)."""
 
 
 class Host(Enum):

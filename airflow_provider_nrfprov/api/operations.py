@@ -410,10 +410,8 @@ def _read_failed(element: Any) -> FailedClaim:
             return FailedClaim(message=message, row=row)
         return FailedClaim(message=redact(text), device_id=text.lower(), claim_token=text)
     shown = redact(json.dumps(element, ensure_ascii=False))
-    message = _first(element, "message", "error", "reason", "detail")
-    row = _first(element, "row", "index", "rowNumber")
-    device_id = _first(element, "id", "deviceId", "uuid")
-    token = _first(element, "claimToken", "token", "attestationToken")
+    message, row = _first(element, "message"), _first(element, "row")
+    device_id, token = _first(element, "device_id"), _first(element, "claim_token")
     return FailedClaim(
         message=redact(str(message)) if message else shown,
         row=row if isinstance(row, int) else None,
@@ -422,5 +420,6 @@ def _read_failed(element: Any) -> FailedClaim:
     )
 
 
-def _first(element: Mapping[str, Any], *names: str) -> Any:
+def _first(element: Mapping[str, Any], what: str) -> Any:
+    names = contract.FAILED_CLAIM_FIELDS[what]
     return next((element[name] for name in names if element.get(name) is not None), None)

@@ -12,6 +12,7 @@ from typing import Any
 from airflow_provider_nrfprov.api.contract import (
     NO_SUCH_PATH,
     NO_SUCH_PATH_STATUSES,
+    REASON_KEYS,
     key_advice,
     wanted_roles,
 )
@@ -108,7 +109,7 @@ class Response:
             return Problem(text)
         code = body.get("code")
         code = code if isinstance(code, int) else None
-        for key in ("message", "detail", "title"):
+        for key in REASON_KEYS:
             if isinstance(body.get(key), str):
                 return Problem(redact(body[key], *self.secrets), code)
         return Problem(text, code)

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from airflow_provider_nrfprov.api.errors import (
     ConfigurationError,
     ForbiddenError,
+    GoneError,
     NrfProvError,
     RateLimitedError,
     ServiceError,
@@ -32,7 +33,14 @@ DEVICES_LOOKED_UP_AT_ONCE = 10_000
 """More would cost fewer pages of the list, but what a device was like would be older when it is acted upon."""
 _AHEAD = 1000
 """So many devices may be done before a slow one that comes earlier; a future takes 2 KB."""
-_HOPELESS = (UnauthorizedError, ForbiddenError, RateLimitedError, UnreachableError, ConfigurationError)
+_HOPELESS = (
+    UnauthorizedError,
+    ForbiddenError,
+    GoneError,
+    RateLimitedError,
+    UnreachableError,
+    ConfigurationError,
+)
 """After all retries, these would be met by every other device too."""
 _FAILURES_IN_A_ROW = 20
 """So many 5xx one after the other, each after all retries, mean that the service is down."""
@@ -159,7 +167,7 @@ def carry_out(
 
     At most ``max_in_flight`` requests are in flight, and memory does not grow with the number of
     devices. Nothing is raised for the service's sake: after an error that every device would meet
-    (401, 403, a 429 or no answer after all retries, twenty 5xx in a row) the others are not tried, and
+    (401, 403, 410, a 429 or no answer after all retries, twenty 5xx in a row) the others are not tried, and
     ``stop.error`` is it.
 
     :param device_ids: UUIDs, each once, lower case.

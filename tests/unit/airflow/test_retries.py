@@ -6,6 +6,7 @@ import pytest
 
 from airflow_provider_nrfprov.api.errors import (
     ConfigurationError,
+    GoneError,
     Problem,
     RateLimitedError,
     ServiceError,
@@ -31,6 +32,7 @@ def answered(kind: type[ServiceError], status: int, retry_after: str | None = No
         answered(UnauthorizedError, 401),
         answered(ServiceError, 403),
         answered(ServiceError, 404),
+        answered(GoneError, 410),
         answered(ServiceError, 422),
         ConfigurationError("no key"),
         ClaimFileError("no file"),
@@ -52,6 +54,13 @@ def test_what_cannot_succeed_fails_at_once(exception):
 )
 def test_what_may_pass_is_left_to_the_tasks_own_retries(exception):
     assert decide(exception).action.value == "default"
+
+
+@pytest.mark.parametrize(
+    "asked", ["inf", "1764156000000", "Thu, 01 Jan 2099 00:00:00 GMT", "99999999999999999999"]
+)
+def test_no_task_waits_longer_than_an_hour_whatever_the_service_asks(asked):
+    assert decide(answered(RateLimitedError, 429, asked)).retry_delay == timedelta(hours=1)
 
 
 def test_after_a_429_the_task_waits_as_long_as_the_service_asked():

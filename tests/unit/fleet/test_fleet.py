@@ -24,6 +24,7 @@ from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import (
     ForbiddenError,
+    GoneError,
     RateLimitedError,
     UnauthorizedError,
     UnavailableError,
@@ -230,7 +231,12 @@ def test_a_key_that_is_revoked_in_the_middle_ends_the_work_and_the_rest_is_not_t
 
 @pytest.mark.parametrize(
     ("fault", "error"),
-    [(Refuse(403), ForbiddenError), (Refuse(429), RateLimitedError), (DropBefore(), UnreachableError)],
+    [
+        (Refuse(403), ForbiddenError),
+        (Refuse(410), GoneError),
+        (Refuse(429), RateLimitedError),
+        (DropBefore(), UnreachableError),
+    ],
     ids=["403", "429", "no answer"],
 )
 def test_what_every_device_would_meet_ends_the_work(watched, fault, error):

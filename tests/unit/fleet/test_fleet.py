@@ -25,6 +25,7 @@ from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import (
     ForbiddenError,
     GoneError,
+    Problem,
     RateLimitedError,
     UnauthorizedError,
     UnavailableError,
@@ -233,7 +234,6 @@ def test_a_key_that_is_revoked_in_the_middle_ends_the_work_and_the_rest_is_not_t
     ("fault", "error"),
     [
         (Refuse(403), ForbiddenError),
-        (Refuse(410), GoneError),
         (Refuse(429), RateLimitedError),
         (DropBefore(), UnreachableError),
     ],
@@ -248,6 +248,20 @@ def test_what_every_device_would_meet_ends_the_work(watched, fault, error):
     assert counts(end)["done"] == 10
     assert counts(end)["not_tried"] >= 100 - 10 - 8
     assert sum(counts(end).values()) == 100
+
+
+def test_a_path_that_was_switched_off_ends_the_work_and_is_no_device_that_is_not_ours():
+    gone = GoneError("x", status=410, text="", problem=Problem("Gone"), retry_after=None)
+
+    class SwitchedOff(ProvisioningService):
+        def unclaim_device(self, device_id: str) -> None:
+            raise gone
+
+    stop = Stop()
+    ids = [f"7b21b4bc-1cc9-41df-b05c-61b4605e5bb{number}" for number in range(3)]
+    results = list(carry_out(UnclaimAction(SwitchedOff()), ids, max_in_flight=1, stop=stop))
+    assert [result.outcome for result in results] == [FAILED, NOT_TRIED, NOT_TRIED]
+    assert (results[0].status, stop.error) == ("410", gone)
 
 
 def test_a_service_that_is_down_ends_the_work_but_single_failures_do_not(watched):

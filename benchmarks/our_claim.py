@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import cast
 
-from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
+from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.report import Outcome, write_report
 from airflow_provider_nrfprov.storage import Folder, PathLike
@@ -31,7 +31,7 @@ def main() -> int:
         job = ClaimJob.plan(cast("PathLike", arguments.claim_file), folder, calls)
         watch = BulkOpsWatch(job.send(max_in_flight=arguments.max_in_flight))
         while not watch.is_done:
-            watch.ask(calls.fetch_bulk_ops_request)
+            watch.poll(calls.fetch_bulk_ops_request)
             if not watch.is_done:
                 time.sleep(1)
         summary = write_report(folder, job.settle())

@@ -20,7 +20,7 @@ from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.api.retry import Retry
 from airflow_provider_nrfprov.api.service import ProvisioningService
-from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
+from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.plan import Owner
 from airflow_provider_nrfprov.claiming.report import Outcome
@@ -296,7 +296,7 @@ class _Run:
 def _wait(operation_ids: list[str], service: MortalService) -> None:
     watch = BulkOpsWatch(operation_ids)
     while not watch.is_done:
-        watch.ask(service.fetch_bulk_ops_request)
+        watch.poll(service.fetch_bulk_ops_request)
         if not watch.is_done:
             time.sleep(0.005)
 

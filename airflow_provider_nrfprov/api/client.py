@@ -32,7 +32,7 @@ from airflow_provider_nrfprov.api.errors import (
 )
 from airflow_provider_nrfprov.api.models import Page
 from airflow_provider_nrfprov.api.operations import Operation
-from airflow_provider_nrfprov.api.pace import Pace
+from airflow_provider_nrfprov.api.throttle import Throttle
 from airflow_provider_nrfprov.api.redaction import redact, without_key
 from airflow_provider_nrfprov.api.response import Response
 from airflow_provider_nrfprov.api.retry import Retry
@@ -115,7 +115,7 @@ class ProvisioningClient:
     """Talks to one team's Provisioning Service. Several threads may use one client.
 
     Each thread has a ``requests.Session`` of its own, since requests promises nothing of a shared one (its
-    cookies and headers are changed as it is used). All of them keep one :class:`~airflow_provider_nrfprov.api.pace.Pace`:
+    cookies and headers are changed as it is used). All of them keep one :class:`~airflow_provider_nrfprov.api.throttle.Throttle`:
     a 429, or whatever has a ``Retry-After``, slows every thread down.
 
     :param access: an API key, or all of how the service is reached.
@@ -150,7 +150,7 @@ class ProvisioningClient:
         self._timeout = (connect_timeout, read_timeout)
         self._retry = retry or Retry()
         self._longest_wait = longest_wait
-        self._pace = Pace()
+        self._throttle = Throttle()
         self._clock = ServiceClock()
         self._of_thread = threading.local()
         # Weak: a thread that ends gives its connections up.
@@ -333,7 +333,7 @@ class ProvisioningClient:
         )  # fmt: skip
 
     def _repeatedly(self, send: Callable[[], ResultT], name: str, *, repeatable: bool) -> ResultT:
-        sent_at = started = self._pace.wait_for_turn()
+        sent_at = started = self._throttle.wait_for_turn()
         for attempt in itertools.count(1):
             try:
                 return send()
@@ -344,7 +344,7 @@ class ProvisioningClient:
                 if wait is None:
                     raise
                 self._wait(name, error, sent_at, wait)
-            sent_at = self._pace.wait_for_turn()
+            sent_at = self._throttle.wait_for_turn()
         raise AssertionError("unreachable")
 
     def _wait(self, name: str, error: NrfProvError, sent_at: float, seconds: float) -> None:
@@ -352,11 +352,11 @@ class ProvisioningClient:
         if not _asks_to_wait(error):
             _log.info("%s: %s; asking again in %.1f s", name, why, seconds)
             time.sleep(seconds)
-        elif distance := self._pace.slow_down(sent_at, seconds):
+        elif interval := self._throttle.slow_down(sent_at, seconds):
             # One line for all the threads that are told the same now.
             _log.info(
                 "%s: %s; nothing is sent for %.1f s, and at most %.3g requests a second then",
-                name, why, seconds, 1 / distance,
+                name, why, seconds, 1 / interval,
             )  # fmt: skip
 
     def _exchange(self, operation: Operation[ResultT], endpoint: Endpoint, access: Access) -> Response:

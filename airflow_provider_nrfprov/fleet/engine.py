@@ -28,7 +28,7 @@ from airflow_provider_nrfprov.ordered_map import ordered_map
 _log = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 8
-"""The service's limits are unknown; a 429 slows all requests down together (module ``api.pace``)."""
+"""The service's limits are unknown; a 429 slows all requests down together (module ``api.throttle``)."""
 DEVICES_LOOKED_UP_AT_ONCE = 10_000
 """More would cost fewer pages of the list, but what a device was like would be older when it is acted upon."""
 _AHEAD = 1000

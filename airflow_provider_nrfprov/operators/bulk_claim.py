@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
+    from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
     from airflow_provider_nrfprov.claiming.job import ClaimJob
     from airflow_provider_nrfprov.claiming.plan import Owner
     from airflow_provider_nrfprov.claiming.report import Summary
@@ -268,7 +268,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         from airflow_provider_nrfprov.paths import to_path
         from airflow_provider_nrfprov.storage import Folder
         from airflow_provider_nrfprov.task_state import second_place
-        from airflow_provider_nrfprov.waiting import read_event
+        from airflow_provider_nrfprov.deferral import read_event
 
         folder = Folder(to_path(report_dir or self._report_dir(context)))
         claim = ClaimJob.reopen(
@@ -356,8 +356,8 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
 
     def _wait(self, job: ClaimJob, hook: NrfProvHook, operations: Sequence[str], context: Context) -> None:
         from airflow_provider_nrfprov.api.errors import NrfProvError
-        from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
-        from airflow_provider_nrfprov.waiting import deferral
+        from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
+        from airflow_provider_nrfprov.deferral import deferral
 
         watch = BulkOpsWatch(operations)
         # By a clock that nobody sets.
@@ -388,7 +388,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         return min(self.wait_timeout, self.execution_timeout.total_seconds())
 
     def _ask(self, watch: BulkOpsWatch, hook: NrfProvHook) -> None:
-        watch.ask(hook.fetch_bulk_ops_request)
+        watch.poll(hook.fetch_bulk_ops_request)
         for note in watch.notes:
             self.log.info("%s", note)
 
@@ -476,7 +476,7 @@ def _push(context: Context, **values: Any) -> None:
 
 
 def _in_xcom(operations: list[str], folder: Any) -> list[str] | str:
-    from airflow_provider_nrfprov.waiting import IDS_IN_XCOM
+    from airflow_provider_nrfprov.deferral import IDS_IN_XCOM
 
     if len(operations) <= IDS_IN_XCOM:
         return operations

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
+from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
+from airflow_provider_nrfprov.deferral import check_failed, operation_ids
 from airflow_provider_nrfprov.sensors.deferring import DeferringSensor
-from airflow_provider_nrfprov.waiting import check_failed, operation_ids
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.models import BulkOpsRequest

@@ -15,13 +15,13 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_nrfprov.deferral import backstop, read_event
 from airflow_provider_nrfprov.retries import set_default_retry_policy
-from airflow_provider_nrfprov.waiting import backstop, read_event
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_nrfprov.api.waiting import Awaited, Watch
+    from airflow_provider_nrfprov.api.wait_policy import Awaited, Watch
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
     from airflow_provider_nrfprov.triggers.polling import WaitingTrigger
 
@@ -97,7 +97,7 @@ class DeferringSensor(BaseSensorOperator):
             self._watch = self._new_watch()
         if not self._watch.is_done:
             hook = NrfProvHook(self.nrfprov_conn_id, NEVER)
-            self._watch.ask(lambda id_: self._fetch(hook, id_))
+            self._watch.poll(lambda id_: self._fetch(hook, id_))
         for note in self._watch.notes:
             self.log.info("%s", note)
         if not self._watch.is_done:

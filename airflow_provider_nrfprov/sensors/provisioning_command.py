@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_nrfprov.api.waiting import CommandWatch
+from airflow_provider_nrfprov.api.wait_policy import CommandWatch
 from airflow_provider_nrfprov.exceptions import CommandFailedError
 from airflow_provider_nrfprov.sensors.deferring import DeferringSensor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_nrfprov.api.waiting import BulkOpsWatch, Watch
+from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch, Watch
 from airflow_provider_nrfprov.triggers.polling import WaitingTrigger
 
 

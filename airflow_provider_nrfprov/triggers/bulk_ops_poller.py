@@ -20,14 +20,14 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError
-from airflow_provider_nrfprov.api.waiting import Watch
+from airflow_provider_nrfprov.api.wait_policy import Watch
 from airflow_provider_nrfprov.triggers.polling import connect, threads
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from airflow_provider_nrfprov.api.bulk_ops_status import BulkOpsStatus
     from airflow_provider_nrfprov.api.client import ProvisioningClient
-    from airflow_provider_nrfprov.api.survey import BulkOpsSurvey
 
 LONGEST_INTERVAL = 300.0
 """Seconds; unless a trigger itself wants to be told less often."""
@@ -255,9 +255,9 @@ class BulkOpsPoller:
                 self._round.add_done_callback(lambda _: client.close())
 
     async def _ask_for_ever(self, client: ProvisioningClient) -> None:
-        from airflow_provider_nrfprov.api.survey import BulkOpsSurvey
+        from airflow_provider_nrfprov.api.bulk_ops_status import BulkOpsStatus
 
-        survey = BulkOpsSurvey(client)
+        status = BulkOpsStatus(client)
         while True:
             self._joined.clear()
             now = time.time()
@@ -266,15 +266,15 @@ class BulkOpsPoller:
                 # Woken by whoever joins: it may want to be asked about sooner.
                 await _wait_for(self._joined, min(next_at - now, LONGEST_INTERVAL))
                 continue
-            await self._ask_once(survey, [each for each in self._followers if each.next_at <= now])
+            await self._ask_once(status, [each for each in self._followers if each.next_at <= now])
 
-    async def _ask_once(self, survey: BulkOpsSurvey, due: list[Follower]) -> None:
+    async def _ask_once(self, status: BulkOpsStatus, due: list[Follower]) -> None:
         ids = list(dict.fromkeys(id_ for each in due for id_ in each.watch.waiting))
         others = [id_ for each in self._followers if each.may_hear for id_ in each.watch.waiting]
         found: dict[str, Standing | NrfProvError] = {}
         error: NrfProvError | None = None
         self._round = asyncio.get_running_loop().run_in_executor(
-            threads(), _collect, survey, ids, others, found
+            threads(), _collect, status, ids, others, found
         )
         try:
             # A thread cannot be stopped; it is let go.
@@ -283,7 +283,7 @@ class BulkOpsPoller:
             error = raised
             self._wait_as_told(raised)
         await self._tell(found, error, due)
-        survey.forget(
+        status.forget(
             [id_ for id_, each in found.items() if isinstance(each, NrfProvError) or each.is_finished]
         )
 
@@ -301,7 +301,9 @@ class BulkOpsPoller:
             if not heard and follower not in asked:
                 continue
             try:
-                follower.watch.hear({id_: found[id_] for id_ in heard}, error if follower in asked else None)
+                follower.watch.update(
+                    {id_: found[id_] for id_ in heard}, error if follower in asked else None
+                )
             except NrfProvError as final:
                 follower.fail(final)
             else:
@@ -316,13 +318,13 @@ class BulkOpsPoller:
 
 
 def _collect(
-    survey: BulkOpsSurvey,
+    status: BulkOpsStatus,
     ids: Collection[str],
     others: Collection[str],
     found: dict[str, Standing | NrfProvError],
 ) -> None:
     # Into a mapping that is kept: what was found before an error is known.
-    for id_, each in survey.ask(ids, others):
+    for id_, each in status.poll(ids, others):
         found[id_] = each if isinstance(each, NrfProvError) else _standing(each.status, each.is_finished)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, as_data
-from airflow_provider_nrfprov.api.waiting import Watch
+from airflow_provider_nrfprov.api.wait_policy import Watch
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.client import ProvisioningClient

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from airflow_provider_nrfprov.api.waiting import CommandWatch, Watch
+from airflow_provider_nrfprov.api.wait_policy import CommandWatch, Watch
 from airflow_provider_nrfprov.triggers.polling import WaitingTrigger, connect, threads
 
 
@@ -56,7 +56,7 @@ class NrfProvCommandTrigger(WaitingTrigger):
         with await connect(self.nrfprov_conn_id) as client:
 
             def ask() -> None:
-                watch.ask(lambda id_: client.send(fetch_command(self.device_id, id_)))
+                watch.poll(lambda id_: client.send(fetch_command(self.device_id, id_)))
 
             while True:
                 left = self.end_time - time.time()

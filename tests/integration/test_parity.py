@@ -23,7 +23,8 @@ from airflow_provider_nrfprov.api.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from airflow_provider_nrfprov.api.waiting import FAILURES_IN_A_ROW
+from airflow_provider_nrfprov.api.wait_policy import FAILURES_IN_A_ROW
+from airflow_provider_nrfprov.deferral import IDS_IN_XCOM
 from airflow_provider_nrfprov.emulator.faults import (
     DropBefore,
     FalseFailure,
@@ -43,7 +44,6 @@ from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperat
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
-from airflow_provider_nrfprov.waiting import IDS_IN_XCOM
 from tests.integration.dag_runs import End, new_dag, run
 
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.

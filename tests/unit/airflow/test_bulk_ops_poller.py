@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from airflow_provider_nrfprov.api.waiting import BulkOpsWatch
+from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.emulator.faults import Refuse, Slow
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
@@ -148,7 +148,7 @@ def test_who_waits_for_a_round_that_does_not_end_gives_up_in_the_end(emulator, m
 def test_a_round_without_news_wakes_nobody():
     follower = Follower(BulkOpsWatch(["a", "b"]), 10.0, end_time=time.time() + 100)
     for said in (("bulk operation a is IN_PROGRESS", "bulk operation b is IN_PROGRESS"), ()):
-        follower.watch.hear(dict.fromkeys("ab", Standing("IN_PROGRESS", is_finished=False)))
+        follower.watch.update(dict.fromkeys("ab", Standing("IN_PROGRESS", is_finished=False)))
         follower.asked()
         assert follower.has_news == bool(said)
         assert follower.take_notes() == said

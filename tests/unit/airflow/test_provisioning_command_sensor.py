@@ -25,7 +25,7 @@ from airflow_provider_nrfprov.api.errors import (
     UnavailableError,
 )
 from airflow_provider_nrfprov.api.models import ProvisioningCommand
-from airflow_provider_nrfprov.api.waiting import FAILURES_IN_A_ROW, CommandWatch
+from airflow_provider_nrfprov.api.wait_policy import FAILURES_IN_A_ROW, CommandWatch
 from airflow_provider_nrfprov.emulator.faults import DropBefore, Refuse
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.exceptions import CommandFailedError
@@ -205,6 +205,6 @@ def test_an_event_that_is_not_understood_is_an_error_and_no_success(event):
 )  # fmt: skip
 def test_every_status_but_two_is_an_end_and_only_one_is_a_good_one(status, is_done, failed):
     watch = CommandWatch(["c"])
-    watch.ask(lambda id_: ProvisioningCommand(id_, status))
+    watch.poll(lambda id_: ProvisioningCommand(id_, status))
     assert (watch.is_done, watch.failed) == (is_done, failed)
     assert watch.notes == [f"provisioning command c is {status}"]

@@ -62,7 +62,7 @@ class Watch:
         """Whether everything has ended."""
         return not self.waiting
 
-    def ask(self, fetch: Callable[[str], Awaited]) -> None:
+    def poll(self, fetch: Callable[[str], Awaited]) -> None:
         """Ask once about each that is waited for.
 
         A transient error ends the round; the next round goes on with what is left.
@@ -74,30 +74,30 @@ class Watch:
             try:
                 awaited = fetch(id_)
             except NrfProvError as error:
-                self._bear(error)
+                self._tolerate(error)
                 return
             self._take(id_, awaited)
         self._failures = 0
 
-    def hear(self, found: Mapping[str, Awaited | NrfProvError], error: NrfProvError | None = None) -> None:
+    def update(self, found: Mapping[str, Awaited | NrfProvError], error: NrfProvError | None = None) -> None:
         """Take what somebody else found out in a round.
 
         :param found: what is known of some of those that are waited for.
         :param error: what kept the round from finding out about the others.
-        :raises NrfProvError: as :meth:`ask` does.
+        :raises NrfProvError: as :meth:`poll` does.
         """
         self.notes.clear()
         for id_, awaited in found.items():
             if isinstance(awaited, NrfProvError):
-                self._bear(awaited)
+                self._tolerate(awaited)
             else:
                 self._take(id_, awaited)
         if error is None:
             self._failures = 0
         elif self.waiting:
-            self._bear(error)
+            self._tolerate(error)
 
-    def _bear(self, error: NrfProvError) -> None:
+    def _tolerate(self, error: NrfProvError) -> None:
         self._failures += 1
         if not is_transient(error) or self._failures >= FAILURES_IN_A_ROW:
             raise error

@@ -1,4 +1,4 @@
-"""Asks how many bulk operations stand, with as few requests as the service allows.
+"""Polls the status of many bulk operations in few requests.
 
 One page of ListBulkOpsRequests tells of a hundred operations, so the list is asked for the times in which
 those that are waited for were requested, and single operations only where that would cost more.
@@ -31,7 +31,7 @@ Window = tuple[list[str], pendulum.DateTime, pendulum.DateTime]
 """Operations, with the times between which they were requested."""
 
 
-class BulkOpsSurvey:
+class BulkOpsStatus:
     """What is known of when operations were requested, and whether the service has a list of them.
 
     Blocks; to be used by one thread at a time.
@@ -53,7 +53,7 @@ class BulkOpsSurvey:
         self._requested_at: dict[str, float] = {}
         self._has_list = True
 
-    def ask(self, ids: Collection[str], others: Collection[str] = ()) -> Iterator[Found]:
+    def poll(self, ids: Collection[str], others: Collection[str] = ()) -> Iterator[Found]:
         """Ask about each of ``ids``; yield what is found, operation by operation.
 
         An operation that is not there is yielded with its ``NotFoundError``.

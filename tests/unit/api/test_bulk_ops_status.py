@@ -7,11 +7,11 @@ from datetime import datetime, timezone
 import pytest
 
 from airflow_provider_nrfprov.api import operations
+from airflow_provider_nrfprov.api.bulk_ops_status import BulkOpsStatus
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import NotFoundError, UnauthorizedError, UnavailableError
 from airflow_provider_nrfprov.api.retry import NEVER
-from airflow_provider_nrfprov.api.survey import BulkOpsSurvey
 from airflow_provider_nrfprov.emulator.clock import ManualClock
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.server import running_emulator
@@ -26,7 +26,7 @@ class Desk:
         self.emulator, self.clock = emulator, clock
         self.client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=NEVER)
         self.slept = []
-        self.survey = BulkOpsSurvey(self.client, sleep=self.slept.append)
+        self.status = BulkOpsStatus(self.client, sleep=self.slept.append)
 
     def start(self, count):
         send = self.client.send
@@ -37,7 +37,7 @@ class Desk:
     def ask(self, ids, others=()):
         """Ask; give what was found, and how many requests it took."""
         before = self.requests()
-        found = dict(self.survey.ask(ids, others))
+        found = dict(self.status.poll(ids, others))
         return found, [now - then for now, then in zip(self.requests(), before, strict=True)]
 
     def requests(self):
@@ -87,7 +87,7 @@ def test_operations_of_different_hours_are_listed_apart(desk):
     between = desk.start(150)
     desk.clock.advance(5 * 3600)
     late = desk.start(3)
-    # So much later than our own clock that they are new to the survey.
+    # So much later than our own clock that they are new to it.
     for id_ in late:
         desk.ask([id_])
     found, requests = desk.ask([*early, *late])
@@ -125,8 +125,8 @@ def test_an_error_ends_the_round_and_what_was_found_until_then_is_told(desk):
     desk.emulator.service.faults.plan(LIST, Refuse(503), nth=2)
     found = []
     with pytest.raises(UnavailableError):
-        found.extend(desk.survey.ask(ids))
+        found.extend(desk.status.poll(ids))
     assert len(found) == 100
     desk.emulator.service.keys.revoke("emulator-key")
     with pytest.raises(UnauthorizedError):
-        list(desk.survey.ask(ids))
+        list(desk.status.poll(ids))

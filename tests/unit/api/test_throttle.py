@@ -1,4 +1,4 @@
-"""The pace of a client: by a clock of the test's own, and on the wire."""
+"""The throttle of a client: by a clock of the test's own, and on the wire."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from airflow_provider_nrfprov.api import operations
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import RateLimitedError
-from airflow_provider_nrfprov.api.pace import Pace
 from airflow_provider_nrfprov.api.retry import NEVER, Retry
+from airflow_provider_nrfprov.api.throttle import Throttle
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from tests.traffic import claimed, only, slow, watched_emulator
 
@@ -36,66 +36,66 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def pace(clock: Clock) -> Pace:
-    return Pace(clock, clock.sleep)
+def throttle(clock: Clock) -> Throttle:
+    return Throttle(clock, clock.sleep)
 
 
-def test_nothing_is_slowed_down_before_the_service_says_so(pace):
-    assert [pace.wait_for_turn() for _ in range(100)] == [100.0] * 100
-    assert pace.distance == 0
+def test_nothing_is_slowed_down_before_the_service_says_so(throttle):
+    assert [throttle.wait_for_turn() for _ in range(100)] == [100.0] * 100
+    assert throttle.interval == 0
 
 
-def test_nobody_sends_until_the_wait_is_over(pace):
-    assert pace.slow_down(pace.wait_for_turn(), 7.5)
-    assert pace.wait_for_turn() == 107.5
+def test_nobody_sends_until_the_wait_is_over(throttle):
+    assert throttle.slow_down(throttle.wait_for_turn(), 7.5)
+    assert throttle.wait_for_turn() == 107.5
 
 
-def test_a_shorter_wait_does_not_end_a_longer_one(pace):
-    at = pace.wait_for_turn()
-    pace.slow_down(at, 30)
-    pace.slow_down(at, 1)
-    assert pace.wait_for_turn() == 130
+def test_a_shorter_wait_does_not_end_a_longer_one(throttle):
+    at = throttle.wait_for_turn()
+    throttle.slow_down(at, 30)
+    throttle.slow_down(at, 1)
+    assert throttle.wait_for_turn() == 130
 
 
-def test_afterwards_requests_come_at_half_the_rate(pace, clock):
+def test_afterwards_requests_come_at_half_the_rate(throttle, clock):
     for _ in range(50):
-        at = pace.wait_for_turn()
+        at = throttle.wait_for_turn()
         clock.now += 0.1
-    pace.slow_down(at, 5)
-    first, second = pace.wait_for_turn(), pace.wait_for_turn()
+    throttle.slow_down(at, 5)
+    first, second = throttle.wait_for_turn(), throttle.wait_for_turn()
     assert (round(first - at, 6), round(second - first, 6)) == (5.1, 0.2)
 
 
-def test_answers_to_requests_that_were_under_way_together_halve_the_rate_once(pace):
-    together = [pace.wait_for_turn() for _ in range(8)]
-    halved, *others = [pace.slow_down(at, 1) for at in together]
+def test_answers_to_requests_that_were_under_way_together_halve_the_rate_once(throttle):
+    together = [throttle.wait_for_turn() for _ in range(8)]
+    halved, *others = [throttle.slow_down(at, 1) for at in together]
     assert others == [None] * 7
-    assert pace.distance == halved
-    assert pace.slow_down(pace.wait_for_turn(), 1) == 2 * halved
+    assert throttle.interval == halved
+    assert throttle.slow_down(throttle.wait_for_turn(), 1) == 2 * halved
 
 
-def test_a_service_that_goes_on_refusing_is_asked_once_a_second(pace):
+def test_a_service_that_goes_on_refusing_is_asked_once_a_second(throttle):
     for _ in range(40):
-        pace.slow_down(pace.wait_for_turn(), 0)
-    assert pace.distance == 1
+        throttle.slow_down(throttle.wait_for_turn(), 0)
+    assert throttle.interval == 1
 
 
-def test_the_shortest_distance_is_said_though_it_is_over_at_once(pace, clock):
+def test_the_shortest_interval_is_said_though_it_is_over_at_once(throttle, clock):
     for _ in range(100):
-        at = pace.wait_for_turn()
-    assert pace.slow_down(at, 0) == 0.001
+        at = throttle.wait_for_turn()
+    assert throttle.slow_down(at, 0) == 0.001
     clock.now += 0.1
-    assert pace.distance == 0
+    assert throttle.interval == 0
 
 
-def test_the_rate_doubles_every_three_seconds_until_nothing_is_held_back(pace, clock):
-    pace.slow_down(pace.wait_for_turn(), 10)
-    first = pace.distance
+def test_the_rate_doubles_every_three_seconds_until_nothing_is_held_back(throttle, clock):
+    throttle.slow_down(throttle.wait_for_turn(), 10)
+    first = throttle.interval
     clock.now += 10 + 3
-    assert pace.distance == pytest.approx(first / 2)
+    assert throttle.interval == pytest.approx(first / 2)
     clock.now += 60
-    assert pace.distance == 0
-    assert [pace.wait_for_turn() for _ in range(10)] == [clock.now] * 10
+    assert throttle.interval == 0
+    assert [throttle.wait_for_turn() for _ in range(10)] == [clock.now] * 10
 
 
 def asking(client: ProvisioningClient, device_ids: list[str], threads: int = 8) -> list[str]:

@@ -1,4 +1,4 @@
-"""The pace of one client: when one of its requests is told to wait, all its threads wait.
+"""The throttle of one client: when the service asks one of its requests to wait, all its threads wait.
 
 How many requests the service takes is unknown, so nothing is slowed down before it says so. Then nobody
 sends until the wait is over, and afterwards at half the rate, so that threads which waited together do not
@@ -12,18 +12,18 @@ import threading
 import time
 from collections.abc import Callable
 
-_FIRST_DISTANCE = 0.05
+_FIRST_INTERVAL = 0.05
 """Seconds; if the very first request is told to wait."""
-_LONGEST_DISTANCE = 1.0
+_LONGEST_INTERVAL = 1.0
 """Where that is not enough, the waits between the tries of one request do the rest."""
-_NO_DISTANCE = 0.001
+_NO_INTERVAL = 0.001
 _SECONDS_UNTIL_HALF = 3.0
 _LONGEST_GAP = 5.0
 _SHARE_OF_NEWEST = 0.125
 """Of the newest gap in the mean of the gaps between requests."""
 
 
-class Pace:
+class Throttle:
     """Says when the next request may be sent. Safe to use from many threads.
 
     :param now: gives seconds that only grow.
@@ -39,19 +39,19 @@ class Pace:
         self._not_before = 0.0
         self._slowed_at = float("-inf")
         self._resumed_at = 0.0
-        self._distance = 0.0
+        self._interval = 0.0
         self._newest: float | None = None
         self._mean_gap: float | None = None
 
     @property
-    def distance(self) -> float:
+    def interval(self) -> float:
         """Seconds between two requests at least; 0 as long as nobody was told to wait."""
-        if not self._distance:
+        if not self._interval:
             return 0.0
-        distance: float = self._distance * 0.5 ** (
+        interval: float = self._interval * 0.5 ** (
             max(0.0, self._now() - self._resumed_at) / _SECONDS_UNTIL_HALF
         )
-        return distance if distance >= _NO_DISTANCE else 0.0
+        return interval if interval >= _NO_INTERVAL else 0.0
 
     def wait_for_turn(self) -> float:
         """Wait until a request may be sent; give the time at which it is."""
@@ -60,7 +60,7 @@ class Pace:
                 now = self._now()
                 wait = self._not_before - now
                 if wait <= 0:
-                    self._not_before = now + self.distance
+                    self._not_before = now + self.interval
                     self._note(now)
                     return now
             self._sleep(wait)
@@ -71,22 +71,22 @@ class Pace:
         Answers to requests that were under way together mean one slowing down, not one each.
 
         :param sent_at: when the request was sent that was told to wait.
-        :return: the distance afterwards, in seconds; ``None`` if the rate was halved already.
+        :return: the interval afterwards, in seconds; ``None`` if the rate was halved already.
         """
         with self._lock:
             now = self._now()
-            distance = self.distance
+            interval = self.interval
             self._not_before = max(self._not_before, now + seconds)
             self._resumed_at = self._not_before
             # The gap that comes now says nothing of a rate.
             self._newest = None
             if sent_at <= self._slowed_at:
-                self._distance = distance
+                self._interval = interval
                 return None
             self._slowed_at = now
-            usual = self._mean_gap if self._mean_gap is not None else _FIRST_DISTANCE / 2
-            self._distance = min(_LONGEST_DISTANCE, max(_NO_DISTANCE, 2 * usual, 2 * distance))
-            return self._distance
+            usual = self._mean_gap if self._mean_gap is not None else _FIRST_INTERVAL / 2
+            self._interval = min(_LONGEST_INTERVAL, max(_NO_INTERVAL, 2 * usual, 2 * interval))
+            return self._interval
 
     def _note(self, now: float) -> None:
         if self._newest is not None:

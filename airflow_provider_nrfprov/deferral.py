@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, from_data
+from airflow_provider_nrfprov.api.wait_policy import at_least
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.paths import to_path
 from airflow_provider_nrfprov.rendered import listed
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 IDS_IN_XCOM = 40
 """So many ids of bulk operations fit into a small XCom; of more, the path of their list is pushed."""
+
+
+_LONGEST_DEFERRAL = 10 * 365 * 86400.0
 
 
 def operation_ids(value: str | Iterable[str] | None) -> list[str]:
@@ -47,8 +51,10 @@ def deferral(
 
 
 def backstop(poll_interval: float, end_time: float) -> timedelta:
-    """Give Airflow's own time-out for a deferral: later than the trigger's, in case that never speaks."""
-    return timedelta(seconds=max(0.0, end_time - time.time()) + 2 * poll_interval + 60)
+    """Return Airflow's own time-out for a deferral: later than the trigger's, in case that never speaks."""
+    seconds = max(0.0, end_time - time.time()) + 2 * at_least(poll_interval) + 60
+    # Airflow adds it to the time of day, which has an end.
+    return timedelta(seconds=min(seconds, _LONGEST_DEFERRAL))
 
 
 def read_event(event: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:

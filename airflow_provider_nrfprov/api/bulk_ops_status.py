@@ -14,8 +14,9 @@ import pendulum
 
 from airflow_provider_nrfprov.api import operations
 from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.errors import ForbiddenError, NotFoundError, NrfProvError, ServiceError
+from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError, UnauthorizedError
 from airflow_provider_nrfprov.api.models import BulkOpsRequest
+from airflow_provider_nrfprov.api.wait_policy import RoundCut, is_transient
 
 _NEWEST = pendulum.duration(minutes=15)
 """Operations of unknown age are looked for among those of this time first: most waits begin at once."""
@@ -24,7 +25,6 @@ _GAP = 600.0
 _MARGIN = pendulum.duration(seconds=2)
 _SECONDS_BETWEEN_SINGLES = 0.05
 """Where there is no list, nobody is asked more than twenty times a second."""
-_NO_SUCH_METHOD = 405
 
 Found = tuple[str, BulkOpsRequest | NrfProvError]
 Window = tuple[list[str], pendulum.DateTime, pendulum.DateTime]
@@ -46,7 +46,7 @@ class BulkOpsStatus:
         now: Callable[[], pendulum.DateTime] = lambda: pendulum.now("UTC"),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._client = client
+        self.client = client
         self._now = now
         self._sleep = sleep
         # As seconds since the epoch: numbers are nothing that Python looks through for garbage.
@@ -54,14 +54,15 @@ class BulkOpsStatus:
         self._has_list = True
 
     def poll(self, ids: Collection[str], others: Collection[str] = ()) -> Iterator[Found]:
-        """Ask about each of ``ids``; yield what is found, operation by operation.
+        """Poll each of ``ids``; yield what is found, operation by operation.
 
-        An operation that is not there is yielded with its ``NotFoundError``.
+        An operation about which the service refuses to answer, because it is not there for example, is yielded with
+        that error, and so is one whose poll failed while others are answered.
 
         :param ids: those that are due.
         :param others: those that are waited for, too: what a list happens to say of them is yielded as well.
-        :raises NrfProvError: what was answered, or not, to a request; what was not yielded until then
-            was not asked.
+        :raises NrfProvError: what concerns all of them and ends the round: the key is refused, a page of the list failed,
+            several polls in a row failed, or the service asked to wait. What was not yielded until then was not asked.
         """
         missing = dict.fromkeys(ids)
         wanted = missing.keys() | set(others)
@@ -103,7 +104,7 @@ class BulkOpsStatus:
                 return
             page = operations.list_bulk_ops_requests(token, requested_from=start, requested_until=end)
             try:
-                answer = self._client.send(page)
+                answer = self.client.send(page)
             except ServiceError as error:
                 if not _says_no_list(error):
                     raise
@@ -115,16 +116,25 @@ class BulkOpsStatus:
                 return
 
     def _one_by_one(self, ids: Sequence[str]) -> Iterator[Found]:
+        cut = RoundCut()
         for number, id_ in enumerate(ids):
             if number:
                 self._sleep(_SECONDS_BETWEEN_SINGLES)
-            try:
-                operation = self._client.send(operations.fetch_bulk_ops_request(id_))
-            except NotFoundError as error:
-                yield id_, error
-            else:
-                self._note(operation)
-                yield id_, operation
+            found = self._fetch(id_)
+            yield id_, found
+            error = found if isinstance(found, NrfProvError) else None
+            if cut.is_due(error) and error is not None:
+                raise error
+
+    def _fetch(self, id_: str) -> BulkOpsRequest | NrfProvError:
+        try:
+            operation = self.client.send(operations.fetch_bulk_ops_request(id_))
+        except UnauthorizedError:
+            raise
+        except NrfProvError as error:
+            return error
+        self._note(operation)
+        return operation
 
     def _note(self, operation: BulkOpsRequest) -> None:
         if operation.requested_at is not None and operation.id not in self._requested_at:
@@ -137,5 +147,5 @@ def _window(known: Sequence[tuple[float, str]]) -> Window:
 
 
 def _says_no_list(error: ServiceError) -> bool:
-    # A role may be too low for the list and not for a single operation.
-    return isinstance(error, (NotFoundError, ForbiddenError)) or error.status == _NO_SUCH_METHOD
+    # Switched off, never there, or refused to this role or in this form, which says nothing about a single operation.
+    return not is_transient(error) and not isinstance(error, UnauthorizedError)

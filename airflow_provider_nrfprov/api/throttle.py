@@ -19,6 +19,7 @@ _LONGEST_INTERVAL = 1.0
 _NO_INTERVAL = 0.001
 _SECONDS_UNTIL_HALF = 3.0
 _LONGEST_GAP = 5.0
+_LONGEST_WAIT = 3600.0
 _SHARE_OF_NEWEST = 0.125
 """Of the newest gap in the mean of the gaps between requests."""
 
@@ -66,7 +67,7 @@ class Throttle:
             self._sleep(wait)
 
     def slow_down(self, sent_at: float, seconds: float) -> float | None:
-        """Let nobody send for so many seconds, and only at half the rate afterwards.
+        """Let nobody send for so many seconds, an hour at most, and only at half the rate afterwards.
 
         Answers to requests that were under way together mean one slowing down, not one each.
 
@@ -76,7 +77,9 @@ class Throttle:
         with self._lock:
             now = self._now()
             interval = self.interval
-            self._not_before = max(self._not_before, now + seconds)
+            # So that what is not a number is an hour, too.
+            wait = seconds if seconds < _LONGEST_WAIT else _LONGEST_WAIT
+            self._not_before = max(self._not_before, now + wait)
             self._resumed_at = self._not_before
             # The gap that comes now says nothing of a rate.
             self._newest = None

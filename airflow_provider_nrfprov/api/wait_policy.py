@@ -1,7 +1,8 @@
-"""Waiting for what the service does in its own time: one policy for the worker and the triggerer, without sleeping itself."""
+"""Waiting for what the service does in its own time: one policy for the worker and the triggerer."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -12,16 +13,58 @@ from airflow_provider_nrfprov.api.errors import (
     UnreachableError,
     UnreadableAnswerError,
 )
+from airflow_provider_nrfprov.api.retry import retry_after
 
 FAILURES_IN_A_ROW = 20
-"""After so many rounds without an answer a wait ends with the last error."""
+"""A wait ends with the last error after so many failed polls of one operation in a row, or so many rounds in a row in
+which nothing was answered."""
+FAILURES_IN_A_ROUND = 5
+"""After so many failed polls in a row a round ends: a service that is down is not asked about a thousand operations."""
+LEAST_INTERVAL = 1.0
+"""Seconds between two rounds, whatever a user says."""
+LONGEST_WAIT = 3600.0
+"""Seconds, whatever the service asks for."""
+_TRANSIENT = {408, 425, 429}
+_BRIEF_PAUSES = (0.1, 0.3, 0.9, 2.7)
+_BRIEF_OPERATIONS = 10
+"""More operations than these are not polled in quick succession."""
+
+
+def at_least(seconds: float) -> float:
+    """Return an interval as it is, or the least one."""
+    return max(LEAST_INTERVAL, seconds)
 
 
 def is_transient(error: NrfProvError) -> bool:
-    """Whether asking again later may help: no answer, an unreadable one, 429 or a 5xx."""
+    """Whether asking again later may help: no answer, an unreadable one, 408, 425, 429 or a 5xx."""
     if isinstance(error, ServiceError):
-        return error.status == 429 or error.status >= 500
+        return error.status in _TRANSIENT or error.status >= 500
     return isinstance(error, (UnreachableError, UnreadableAnswerError))
+
+
+def seconds_asked_for(error: NrfProvError) -> float:
+    """Return for how many seconds the service asks not to be asked: 0 unless it says so, an hour at most."""
+    seconds = (retry_after(error) or 0.0) if isinstance(error, ServiceError) else 0.0
+    return seconds if seconds < LONGEST_WAIT else LONGEST_WAIT
+
+
+class RoundCut:
+    """Says when a round has to end early.
+
+    After :data:`FAILURES_IN_A_ROUND` transient errors in a row, and at once after a 429 or a ``Retry-After``.
+    """
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def is_due(self, error: NrfProvError | None) -> bool:
+        """Take the next poll's error, ``None`` for an answer; return whether to end the round with it."""
+        if error is None or not is_transient(error):
+            self._failures = 0
+            return False
+        self._failures += 1
+        asks_to_wait = getattr(error, "status", None) == 429 or seconds_asked_for(error) > 0
+        return asks_to_wait or self._failures >= FAILURES_IN_A_ROUND
 
 
 class Awaited(Protocol):
@@ -41,69 +84,99 @@ class Awaited(Protocol):
 class Watch:
     """Which of some things of the service are still to be waited for.
 
-    Each change of a status is said once in ``notes``.
+    Each change of a status is said once in ``notes``. A failed poll is counted by operation: one that is answered begins
+    to count anew.
 
     :param ids: their ids.
     :param what: what they are, in the singular, for the notes.
+    :param now: gives seconds that only grow.
     """
 
-    def __init__(self, ids: Iterable[str], what: str) -> None:
+    def __init__(self, ids: Iterable[str], what: str, now: Callable[[], float] = time.monotonic) -> None:
         self.waiting = list(dict.fromkeys(ids))
         self.failed: list[str] = []
         """What ended with another status than SUCCEEDED."""
         self.notes: list[str] = []
         """What changed in the newest round, one sentence each."""
         self._what = what
+        self._now = now
+        self._not_before = 0.0
         self._statuses: dict[str, str] = {}
-        self._failures = 0
+        self._failures: dict[str, int] = {}
+        self._rounds_without_answer = 0
 
     @property
     def is_done(self) -> bool:
         """Whether everything has ended."""
         return not self.waiting
 
-    def poll(self, fetch: Callable[[str], Awaited]) -> None:
-        """Ask once about each that is waited for.
+    @property
+    def counts_failures(self) -> bool:
+        """Whether the newest poll of anything that is waited for failed; the count is lost with the process."""
+        return self._rounds_without_answer > 0 or bool(self._failures)
 
-        A transient error ends the round; the next round goes on with what is left.
+    def poll(self, fetch: Callable[[str], Awaited]) -> None:
+        """Ask once about each that is waited for; about none while the service asked to wait.
+
+        A transient error of one does not keep the others from being asked about.
 
         :raises NrfProvError: a permanent error, or the transient one that was one too many.
         """
         self.notes.clear()
-        for id_ in list(self.waiting):
+        if self._now() < self._not_before:
+            return
+        found: dict[str, Awaited | NrfProvError] = {}
+        cut, ending = RoundCut(), None
+        for id_ in self.waiting:
+            error = None
             try:
-                awaited = fetch(id_)
-            except NrfProvError as error:
-                self._tolerate(error)
-                return
-            self._take(id_, awaited)
-        self._failures = 0
+                found[id_] = fetch(id_)
+            except NrfProvError as raised:
+                found[id_] = error = raised
+            if cut.is_due(error) or (error is not None and not is_transient(error)):
+                ending = error
+                break
+        self.update(found, ending)
 
     def update(self, found: Mapping[str, Awaited | NrfProvError], error: NrfProvError | None = None) -> None:
-        """Take what somebody else found out in a round.
+        """Take what a round found out.
 
-        :param found: what is known of some of those that are waited for.
-        :param error: what kept the round from finding out about the others.
-        :raises NrfProvError: as :meth:`poll` does.
+        :param found: what is known of some of those that are waited for, or why it is not.
+        :param error: what ended the round before all were asked about.
+        :raises NrfProvError: a permanent error, or the transient one that was one too many.
         """
         self.notes.clear()
+        errors = {id_: each for id_, each in found.items() if isinstance(each, NrfProvError)}
         for id_, awaited in found.items():
-            if isinstance(awaited, NrfProvError):
-                self._tolerate(awaited)
-            else:
+            if not isinstance(awaited, NrfProvError):
                 self._take(id_, awaited)
-        if error is None:
-            self._failures = 0
-        elif self.waiting:
-            self._tolerate(error)
+        if len(errors) < len(found):
+            self._rounds_without_answer = 0
+        elif error is not None or errors:
+            self._rounds_without_answer += 1
+        for id_, each in errors.items():
+            self._failures[id_] = self._failures.get(id_, 0) + 1
+            self._tolerate(each, self._failures[id_])
+        if error is not None and self.waiting:
+            self._tolerate(error, self._rounds_without_answer)
+        self._note_failures(errors, error)
 
-    def _tolerate(self, error: NrfProvError) -> None:
-        self._failures += 1
-        if not is_transient(error) or self._failures >= FAILURES_IN_A_ROW:
+    def _tolerate(self, error: NrfProvError, failures: int) -> None:
+        if not is_transient(error) or failures >= FAILURES_IN_A_ROW:
             raise error
-        self.notes.append(f"asking failed {self._failures} time(s) in a row: {error}")
+        self._not_before = max(self._not_before, self._now() + seconds_asked_for(error))
+
+    def _note_failures(self, errors: Mapping[str, NrfProvError], ending: NrfProvError | None) -> None:
+        """Say in one sentence what failed, however much did."""
+        if not self.waiting or not (errors or ending):
+            return
+        newest = ending or list(errors.values())[-1]
+        in_a_row = max(self._rounds_without_answer, *self._failures.values(), 0)
+        polls = "1 poll" if len(errors) < 2 else f"{len(errors)} polls"
+        self.notes.append(f"{polls} failed, {in_a_row} of {FAILURES_IN_A_ROW} in a row: {newest}")
 
     def _take(self, id_: str, awaited: Awaited) -> None:
+        self._failures.pop(id_, None)
         if self._statuses.get(id_) != awaited.status:
             self._statuses[id_] = awaited.status
             self.notes.append(f"{self._what} {id_} is {awaited.status}")
@@ -128,3 +201,24 @@ class CommandWatch(Watch):
 
     def __init__(self, command_ids: Iterable[str]) -> None:
         super().__init__(command_ids, "provisioning command")
+
+
+def poll_briefly(
+    watch: Watch,
+    fetch: Callable[[str], Awaited],
+    seconds: float = 5.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Poll for some seconds, 0.1, 0.3, 0.9 and 2.7 s apart: what ends so soon need not be deferred for.
+
+    At most four polls of each operation, and none if there are more than ten, or once a poll fails.
+
+    :param seconds: how long at most.
+    :raises NrfProvError: as :meth:`Watch.poll` does.
+    """
+    for pause in _BRIEF_PAUSES:
+        seconds -= pause
+        if watch.is_done or watch.counts_failures or len(watch.waiting) > _BRIEF_OPERATIONS or seconds < 0:
+            return
+        sleep(pause)
+        watch.poll(fetch)

@@ -13,7 +13,6 @@ from airflow_provider_nrfprov.sensors.deferring import DeferringSensor
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.models import BulkOpsRequest
-    from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
     from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 
 
@@ -39,6 +38,7 @@ class NrfProvBulkOpsSensor(DeferringSensor):
     """
 
     template_fields: Sequence[str] = ("bulk_ops_request_ids", "nrfprov_conn_id")
+    _seconds_before_deferral = 1.5
     template_fields_renderers = {"bulk_ops_request_ids": "json"}  # noqa: RUF012 - as Airflow declares it
 
     def __init__(
@@ -63,13 +63,15 @@ class NrfProvBulkOpsSensor(DeferringSensor):
             self.log.info("no bulk operation to wait for: the service answered at once")
         return watch
 
-    def _fetch(self, hook: NrfProvHook, id_: str) -> BulkOpsRequest:
-        return hook.fetch_bulk_ops_request(id_)
+    def _fetch(self, id_: str) -> BulkOpsRequest:
+        return self.hook.fetch_bulk_ops_request(id_)
 
     def _trigger(self, waiting: Sequence[str], end_time: float) -> NrfProvBulkOpsTrigger:
         from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 
-        return NrfProvBulkOpsTrigger(self.nrfprov_conn_id, waiting, self.poke_interval, end_time)
+        return NrfProvBulkOpsTrigger(
+            self.nrfprov_conn_id, waiting, self.poke_interval, end_time, silent_fail=self.silent_fail
+        )
 
     def _end(self, failed: Sequence[str]) -> None:
         if not self.allow_failed:

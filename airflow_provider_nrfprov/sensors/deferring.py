@@ -1,22 +1,29 @@
-"""What the sensors share: poking and deferring with the same end."""
+"""What the sensors share: poking, rescheduling and deferring with the same end."""
 
 from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    BaseOperator,
     BaseSensorOperator,
     PokeReturnValue,
 )
 
 from airflow_provider_nrfprov.deferral import backstop, read_event
 from airflow_provider_nrfprov.retries import set_default_retry_policy
+
+try:
+    from airflow.sdk.exceptions import TaskDeferralTimeout
+except ImportError:  # Airflow before 3.2
+    from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -29,14 +36,25 @@ if TYPE_CHECKING:
 class DeferringSensor(BaseSensorOperator):
     """Waits until what it watches has ended, on the worker or in the triggerer.
 
-    The first question is always asked on the worker, so that what has ended already costs no deferral. A
-    failed poll is tolerated, 20 in a row are not; what cannot get better (401, 403, 404) fails the task at
-    once.
+    The first poll is always made on the worker, so that what has ended already costs no deferral. A failed poll is
+    tolerated, 20 of one operation in a row are not; what cannot get better (401, 403, 404, 410) fails the task at once.
+
+    ``soft_fail``, ``never_fail`` and ``silent_fail`` mean the same in each mode, on each version of Airflow:
+
+    - ``soft_fail`` skips the task if what it waits for ended badly, or not in time. An error of the service fails it.
+    - ``never_fail`` skips it for an error, too, but not if what it waits for has not ended in time.
+    - ``silent_fail`` goes on polling until ``timeout``, whatever error there is.
+
+    With ``mode="reschedule"`` the task keeps its worker slot as long as polls fail: how many failed in a row would be
+    forgotten between two runs.
 
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param deferrable: wait in the triggerer and give the worker slot up.
-    :param poke_interval: seconds between two rounds of asking.
+    :param poke_interval: seconds between two rounds of polls, 1 at least.
     """
+
+    _seconds_before_deferral = 0.0
+    """For so long the worker polls in quick succession before it defers."""
 
     def __init__(
         self, *, nrfprov_conn_id: str, deferrable: bool, poke_interval: float, **kwargs: Any
@@ -46,18 +64,19 @@ class DeferringSensor(BaseSensorOperator):
         self.nrfprov_conn_id = nrfprov_conn_id
         self.deferrable = deferrable
         self._watch: Watch | None = None
+        self._hook: NrfProvHook | None = None
 
     @abstractmethod
     def _new_watch(self) -> Watch:
-        """Give a watch over what is waited for."""
+        """Return a watch over what is waited for."""
 
     @abstractmethod
-    def _fetch(self, hook: NrfProvHook, id_: str) -> Awaited:
-        """Ask about one of these."""
+    def _fetch(self, id_: str) -> Awaited:
+        """Poll one of these."""
 
     @abstractmethod
     def _trigger(self, waiting: Sequence[str], end_time: float) -> WaitingTrigger:
-        """Give the trigger that waits for those which have not ended."""
+        """Return the trigger that waits for these."""
 
     @abstractmethod
     def _end(self, failed: Sequence[str]) -> Any:
@@ -67,56 +86,140 @@ class DeferringSensor(BaseSensorOperator):
     def _late(self, waiting: Sequence[str]) -> str:
         """Say what has not ended in time."""
 
+    @property
+    def hook(self) -> NrfProvHook:
+        """The hook that polls: one for a whole wait, and so one look-up of the connection. It repeats nothing."""
+        from airflow_provider_nrfprov.api.retry import NEVER
+        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+
+        if self._hook is None:
+            self._hook = NrfProvHook(self.nrfprov_conn_id, NEVER)
+        return self._hook
+
+    @property
+    def reschedule(self) -> bool:
+        """Whether to give the worker slot up until the next poke."""
+        if self.mode != "reschedule":
+            return False
+        return self.silent_fail or self._watch is None or not self._watch.counts_failures
+
     def execute(self, context: Context) -> Any:
-        """Ask once; then poke on, or defer if not everything has ended."""
-        if not self.deferrable:
-            return super().execute(context)
-        if done := self._first_poke(context):
+        """Poll once; then poke on, or defer if not everything has ended."""
+        # Arguments that cannot be read fail the task whatever the sensor is told to tolerate.
+        self._watch = self._new_watch()
+        try:
+            if not self.deferrable:
+                return super().execute(context)
+            with self._ending_as_in_poke_mode():
+                done = self._first_polls(context)
+        finally:
+            # Airflow copies operators, and a client cannot be copied.
+            self._hook = None
+        if done:
             return done.xcom_value if isinstance(done, PokeReturnValue) else None
-        assert self._watch is not None  # noqa: S101 - set by the poke
         seconds = self.timeout
         if self.execution_timeout is not None:
             # Airflow does not enforce it while a task is deferred.
             seconds = min(seconds, self.execution_timeout.total_seconds())
-        end_time = time.time() + seconds
+        self._defer(time.time() + seconds)
+        return None
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """Poll once what has not ended."""
+        if self._watch is None:
+            self._watch = self._new_watch()
+        if not self._watch.is_done:
+            self._watch.poll(self._fetch)
+        return self._outcome(self._watch)
+
+    def execute_complete(
+        self, context: Context, event: dict[str, Any] | None = None, end_time: float | None = None
+    ) -> Any:
+        """Take the trigger's event.
+
+        :param end_time: when the wait is given up; ``dag.test()`` of Airflow 3.3 loses it.
+        """
+        try:
+            failed, waiting = read_event(event)
+            if waiting:
+                raise AirflowSensorTimeout(self._late(waiting))
+            return self._end(failed)
+        except Exception as error:
+            if not self._goes_on_after(error) or end_time is None or time.time() >= end_time:
+                raise
+        self._watch = self._new_watch()
+        self._defer(end_time)
+        return None
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a deferral, and end as in poke mode; each version of Airflow does this in its own way."""
+        with self._ending_as_in_poke_mode():
+            try:
+                # Not that of sensors.
+                return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+            except TaskDeferralTimeout as error:
+                raise AirflowSensorTimeout(*error.args) from error
+
+    def _first_polls(self, context: Context) -> bool | PokeReturnValue:
+        from airflow_provider_nrfprov.api.wait_policy import poll_briefly
+
+        try:
+            if done := self.poke(context):
+                return done
+            assert self._watch is not None  # noqa: S101 - set by the poke
+            poll_briefly(self._watch, self._fetch, self._seconds_before_deferral)
+            return self._outcome(self._watch)
+        except Exception as error:
+            if not self._goes_on_after(error):
+                raise
+            return False
+
+    def _outcome(self, watch: Watch) -> bool | PokeReturnValue:
+        for note in watch.notes:
+            self.log.info("%s", note)
+        watch.notes.clear()
+        if not watch.is_done:
+            return False
+        value = self._end(watch.failed)
+        return True if value is None else PokeReturnValue(is_done=True, xcom_value=value)
+
+    def _defer(self, end_time: float) -> None:
+        assert self._watch is not None  # noqa: S101 - set by whoever defers
         self.defer(
             # What failed is asked about again, so that the event names it, too: dag.test() hands nothing but the
             # event over to the resumed task.
             trigger=self._trigger([*self._watch.failed, *self._watch.waiting], end_time),
             method_name="execute_complete",
+            kwargs={"end_time": end_time},
             timeout=backstop(self.poke_interval, end_time),
         )
-        return None
 
-    def poke(self, context: Context) -> bool | PokeReturnValue:
-        """Ask once about what has not ended."""
-        from airflow_provider_nrfprov.api.retry import NEVER
-        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
+        from airflow_provider_nrfprov.api.wait_policy import at_least
 
-        if self._watch is None:
-            self._watch = self._new_watch()
-        if not self._watch.is_done:
-            hook = NrfProvHook(self.nrfprov_conn_id, NEVER)
-            self._watch.poll(lambda id_: self._fetch(hook, id_))
-        for note in self._watch.notes:
-            self.log.info("%s", note)
-        if not self._watch.is_done:
+        return at_least(super()._get_next_poke_interval(*args, **kwargs))
+
+    def _goes_on_after(self, error: Exception) -> bool:
+        """Whether to poll on after an error, which is logged then."""
+        final = (AirflowFailException, AirflowSkipException, AirflowSensorTimeout)
+        if not self.silent_fail or isinstance(error, final):
             return False
-        value = self._end(self._watch.failed)
-        return True if value is None else PokeReturnValue(is_done=True, xcom_value=value)
+        self.log.error("waiting on, as silent_fail is set: %s: %s", type(error).__name__, error)
+        return True
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Take the trigger's event."""
-        failed, waiting = read_event(event)
-        if waiting:
-            raise AirflowSensorTimeout(self._late(waiting))
-        return self._end(failed)
-
-    def _first_poke(self, context: Context) -> bool | PokeReturnValue:
+    @contextmanager
+    def _ending_as_in_poke_mode(self) -> Iterator[None]:
         try:
-            return self.poke(context)
-        except AirflowFailException as error:
-            # As in poke mode, where the base class does this.
-            if self.soft_fail or getattr(self, "never_fail", False):
-                raise AirflowSkipException("Skipping since soft_fail or never_fail is set.") from error
-            raise
+            yield
+        except Exception as error:
+            if not self._skips_for(error):
+                raise
+            raise AirflowSkipException("Skipping since soft_fail or never_fail is set.") from error
+
+    def _skips_for(self, error: Exception) -> bool:
+        if isinstance(error, AirflowSkipException):
+            return False
+        if isinstance(error, AirflowSensorTimeout):
+            # Poke mode does not look at never_fail then.
+            return bool(self.soft_fail)
+        return bool(self.never_fail or (self.soft_fail and isinstance(error, AirflowFailException)))

@@ -13,7 +13,6 @@ from airflow_provider_nrfprov.sensors.deferring import DeferringSensor
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.models import ProvisioningCommand
-    from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
     from airflow_provider_nrfprov.triggers.provisioning_command import NrfProvCommandTrigger
 
 _SHOWN_CHARACTERS = 2000
@@ -63,15 +62,20 @@ class NrfProvCommandSensor(DeferringSensor):
     def _new_watch(self) -> CommandWatch:
         return CommandWatch([self.command_id])
 
-    def _fetch(self, hook: NrfProvHook, id_: str) -> ProvisioningCommand:
-        self._seen = hook.fetch_command(self.device_id, id_)
+    def _fetch(self, id_: str) -> ProvisioningCommand:
+        self._seen = self.hook.fetch_command(self.device_id, id_)
         return self._seen
 
     def _trigger(self, waiting: Sequence[str], end_time: float) -> NrfProvCommandTrigger:
         from airflow_provider_nrfprov.triggers.provisioning_command import NrfProvCommandTrigger
 
         return NrfProvCommandTrigger(
-            self.nrfprov_conn_id, self.device_id, self.command_id, self.poke_interval, end_time
+            self.nrfprov_conn_id,
+            self.device_id,
+            self.command_id,
+            self.poke_interval,
+            end_time,
+            silent_fail=self.silent_fail,
         )
 
     def _end(self, failed: Sequence[str]) -> dict[str, Any]:

@@ -20,9 +20,10 @@ class NrfProvBulkOpsTrigger(WaitingTrigger):
 
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param bulk_ops_request_ids: the operations to wait for.
-    :param poll_interval: seconds between two rounds of asking, at first.
+    :param poll_interval: seconds between two rounds of asking, at first; 1 at least.
     :param end_time: when to give up, as seconds since the epoch; absolute, so that a restarted
         triggerer does not start the wait anew.
+    :param silent_fail: ask on until ``end_time`` whatever goes wrong.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class NrfProvBulkOpsTrigger(WaitingTrigger):
         bulk_ops_request_ids: Sequence[str],
         poll_interval: float,
         end_time: float,
+        *,
+        silent_fail: bool = False,
     ) -> None:
-        super().__init__(nrfprov_conn_id, poll_interval, end_time)
+        super().__init__(nrfprov_conn_id, poll_interval, end_time, silent_fail=silent_fail)
         self.bulk_ops_request_ids = list(bulk_ops_request_ids)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -44,6 +47,7 @@ class NrfProvBulkOpsTrigger(WaitingTrigger):
                 "bulk_ops_request_ids": self.bulk_ops_request_ids,
                 "poll_interval": self.poll_interval,
                 "end_time": self.end_time,
+                "silent_fail": self.silent_fail,
             },
         )
 
@@ -55,7 +59,7 @@ class NrfProvBulkOpsTrigger(WaitingTrigger):
         """Follow the poller that asks for all triggers of the connection."""
         from airflow_provider_nrfprov.triggers.bulk_ops_poller import following
 
-        with following(self.nrfprov_conn_id, watch, self.poll_interval, self.end_time) as follower:
+        with following(self.nrfprov_conn_id, watch, self.interval, self.end_time) as follower:
             while not watch.is_done:
                 if follower.is_over:
                     return {"status": "timeout", "waiting": watch.waiting}

@@ -14,20 +14,19 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError
-from airflow_provider_nrfprov.api.wait_policy import Watch
-from airflow_provider_nrfprov.triggers.polling import connect, threads
+from airflow_provider_nrfprov.api.errors import ForbiddenError, NrfProvError, UnauthorizedError
+from airflow_provider_nrfprov.api.wait_policy import Watch, seconds_asked_for
+from airflow_provider_nrfprov.triggers.polling import Connected, threads
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from airflow_provider_nrfprov.api.bulk_ops_status import BulkOpsStatus
-    from airflow_provider_nrfprov.api.client import ProvisioningClient
 
 LONGEST_INTERVAL = 300.0
 """Seconds; unless a trigger itself wants to be told less often."""
@@ -54,6 +53,8 @@ class Standing(NamedTuple):
     is_finished: bool
 
 
+Found = dict[str, Standing | NrfProvError]
+
 # As many as there are statuses.
 _standing = cache(Standing)
 
@@ -62,7 +63,7 @@ class Follower:
     """One trigger's part in the poller, which it leaves at the end of its ``with`` block."""
 
     __slots__ = (
-        "_end_time", "_joined", "_news", "_notes", "_poll_interval", "asked_at", "error", "is_over", "next_at",
+        "_end_time", "_news", "_notes", "_poll_interval", "asked_at", "error", "is_over", "joined_at", "next_at",
         "poller", "watch",
     )  # fmt: skip
 
@@ -77,7 +78,7 @@ class Follower:
         self.next_at = time.time() + min(poll_interval, max(0.0, end_time - time.time()))
         self._news: asyncio.Future[None] | None = None
         self._notes: tuple[str, ...] = ()
-        self._joined = time.time()
+        self.joined_at = time.time()
         self._poll_interval = poll_interval
         self._end_time = end_time
 
@@ -129,7 +130,7 @@ class Follower:
 
     def _interval(self, now: float) -> float:
         longest = max(self._poll_interval, LONGEST_INTERVAL)
-        wanted = _SHARE_OF_AGE * (now - self._joined)
+        wanted = _SHARE_OF_AGE * (now - self.joined_at)
         if wanted >= longest:
             return longest
         # In steps, so that triggers of about the same age keep step with each other.
@@ -156,14 +157,17 @@ class Follower:
 
 def following(nrfprov_conn_id: str, watch: Watch, poll_interval: float, end_time: float) -> Follower:
     """Join the poller of a connection, which is made if there is none."""
-    loop = asyncio.get_running_loop()
-    key = (nrfprov_conn_id, loop)
+    follower = Follower(watch, poll_interval, end_time)
+    _join(nrfprov_conn_id, follower)
+    return follower
+
+
+def _join(nrfprov_conn_id: str, follower: Follower) -> None:
+    key = (nrfprov_conn_id, asyncio.get_running_loop())
     poller = _pollers.get(key)
     if poller is None:
         poller = _pollers[key] = BulkOpsPoller(nrfprov_conn_id, on_end=lambda ended: _drop(key, ended))
-    follower = Follower(watch, poll_interval, end_time)
     poller.join(follower)
-    return follower
 
 
 def _drop(key: tuple[str, asyncio.AbstractEventLoop], poller: BulkOpsPoller) -> None:
@@ -183,6 +187,9 @@ def _next_round(now: float, interval: float) -> float:
 class BulkOpsPoller:
     """Asks about everything that its followers wait for, a round at a time, in a thread.
 
+    The connection is read again when the service refuses who asks. It is also read again for those who join later: if it
+    leads elsewhere by then, they go to a poller of their own, and the others wait on where they began.
+
     :param on_end: called with the poller when it takes no more followers.
     """
 
@@ -194,6 +201,7 @@ class BulkOpsPoller:
         self._joined = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._round: asyncio.Future[None] | None = None
+        self._connected: Connected | None = None
         self._not_before = 0.0
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
@@ -235,29 +243,28 @@ class BulkOpsPoller:
         self._set_alarm(min(waiting, default=math.inf))
 
     async def _run(self) -> None:
-        client: ProvisioningClient | None = None
         try:
-            client = await connect(self._conn_id)
-            await self._ask_for_ever(client)
+            self._connected = await Connected.open(self._conn_id)
+            await self._ask_for_ever(self._connected)
         except Exception as error:  # noqa: BLE001 - every trigger has to hear of it, whatever it is
             self._on_end(self)
             for follower in self._followers:
                 follower.fail(error)
         finally:
-            self._close(client)
+            self._close()
 
-    def _close(self, client: ProvisioningClient | None) -> None:
-        if client is not None:
+    def _close(self) -> None:
+        if (connected := self._connected) is not None:
             # A thread may still be at it; it closes the connections when it is done.
             if self._round is None or self._round.done():
-                client.close()
+                connected.close()
             else:
-                self._round.add_done_callback(lambda _: client.close())
+                self._round.add_done_callback(lambda _: connected.close())
 
-    async def _ask_for_ever(self, client: ProvisioningClient) -> None:
+    async def _ask_for_ever(self, connected: Connected) -> None:
         from airflow_provider_nrfprov.api.bulk_ops_status import BulkOpsStatus
 
-        status = BulkOpsStatus(client)
+        status = BulkOpsStatus(connected.client)
         while True:
             self._joined.clear()
             now = time.time()
@@ -266,13 +273,39 @@ class BulkOpsPoller:
                 # Woken by whoever joins: it may want to be asked about sooner.
                 await _wait_for(self._joined, min(next_at - now, LONGEST_INTERVAL))
                 continue
-            await self._ask_once(status, [each for each in self._followers if each.next_at <= now])
+            await self._part_if_changed(connected)
+            if status.client is not connected.client:
+                status = BulkOpsStatus(connected.client)
+            due = [each for each in self._followers if each.next_at <= now]
+            if not due:
+                continue
+            found, error = await self._poll(status, due)
+            if _is_refused(found, error) and await connected.renew():
+                status = BulkOpsStatus(connected.client)
+                found, error = await self._poll(status, due)
+            await self._tell(found, error, due)
+            status.forget(
+                [id_ for id_, each in found.items() if isinstance(each, NrfProvError) or each.is_finished]
+            )
 
-    async def _ask_once(self, status: BulkOpsStatus, due: list[Follower]) -> None:
+    async def _part_if_changed(self, connected: Connected) -> None:
+        """Let those who joined since the connection was read go elsewhere, if it leads elsewhere now."""
+        read_at = connected.read_at
+        if all(each.joined_at <= read_at for each in self._followers) or not await connected.has_changed():
+            return
+        newcomers = [each for each in self._followers if each.joined_at > read_at]
+        if len(newcomers) == len(self._followers):
+            await connected.renew()
+            return
+        self._on_end(self)
+        for each in newcomers:
+            del self._followers[each]
+            _join(self._conn_id, each)
+
+    async def _poll(self, status: BulkOpsStatus, due: list[Follower]) -> tuple[Found, NrfProvError | None]:
         ids = list(dict.fromkeys(id_ for each in due for id_ in each.watch.waiting))
         others = [id_ for each in self._followers if each.may_hear for id_ in each.watch.waiting]
-        found: dict[str, Standing | NrfProvError] = {}
-        error: NrfProvError | None = None
+        found: Found = {}
         self._round = asyncio.get_running_loop().run_in_executor(
             threads(), _collect, status, ids, others, found
         )
@@ -280,16 +313,13 @@ class BulkOpsPoller:
             # A thread cannot be stopped; it is let go.
             await asyncio.shield(self._round)
         except NrfProvError as raised:
-            error = raised
             self._wait_as_told(raised)
-        await self._tell(found, error, due)
-        status.forget(
-            [id_ for id_, each in found.items() if isinstance(each, NrfProvError) or each.is_finished]
-        )
+            return found, raised
+        return found, None
 
     async def _tell(
         self,
-        found: Mapping[str, Standing | NrfProvError],
+        found: Found,
         error: NrfProvError | None,
         due: Iterable[Follower],
     ) -> None:
@@ -310,18 +340,20 @@ class BulkOpsPoller:
                 follower.asked()
 
     def _wait_as_told(self, error: NrfProvError) -> None:
-        from airflow_provider_nrfprov.api.retry import retry_after
-
-        if isinstance(error, ServiceError) and (seconds := retry_after(error)):
+        if seconds := seconds_asked_for(error):
             _log.info("nothing is asked for %.0f s, as the service told: %s", seconds, error)
             self._not_before = time.time() + seconds
+
+
+def _is_refused(found: Found, error: NrfProvError | None) -> bool:
+    return any(isinstance(each, UnauthorizedError | ForbiddenError) for each in (error, *found.values()))
 
 
 def _collect(
     status: BulkOpsStatus,
     ids: Collection[str],
     others: Collection[str],
-    found: dict[str, Standing | NrfProvError],
+    found: Found,
 ) -> None:
     # Into a mapping that is kept: what was found before an error is known.
     for id_, each in status.poll(ids, others):

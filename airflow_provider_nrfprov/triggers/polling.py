@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, as_data
-from airflow_provider_nrfprov.api.wait_policy import Watch
+from airflow_provider_nrfprov.api.wait_policy import Watch, at_least
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
     from airflow_provider_nrfprov.api.client import ProvisioningClient
 
 _THREADS = 16
+
+_log = logging.getLogger(__name__)
 
 
 class WaitingTrigger(BaseTrigger):
@@ -29,16 +36,25 @@ class WaitingTrigger(BaseTrigger):
     ``{"status": "error", "error": {…}}`` with ``api.errors.as_data`` of what went wrong.
 
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
-    :param poll_interval: seconds between two rounds of asking.
+    :param poll_interval: seconds between two rounds of asking, 1 at least.
     :param end_time: when to give up, as seconds since the epoch; absolute, so that a restarted
         triggerer does not start the wait anew.
+    :param silent_fail: ask on until ``end_time`` whatever goes wrong, as a sensor's ``silent_fail`` does.
     """
 
-    def __init__(self, nrfprov_conn_id: str, poll_interval: float, end_time: float) -> None:
+    def __init__(
+        self, nrfprov_conn_id: str, poll_interval: float, end_time: float, *, silent_fail: bool = False
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.nrfprov_conn_id = nrfprov_conn_id
         self.poll_interval = poll_interval
         self.end_time = end_time
+        self.silent_fail = silent_fail
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two rounds, whatever a user says."""
+        return at_least(self.poll_interval)
 
     @abstractmethod
     def watch(self) -> Watch:
@@ -50,27 +66,102 @@ class WaitingTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Ask, sleep, and ask again; one event at the end."""
-        try:
-            event = await self.wait(self.watch())
-        except NrfProvError as error:
-            # The task fails with it as if it had asked itself: a retry policy goes by the kind.
-            event = {"status": "error", "error": as_data(error)}
-        except Exception as error:  # noqa: BLE001 - a trigger that dies without an event fails its task without a word
-            event = {"status": "error", "message": f"{type(error).__name__}: {error}"}
+        watch = self.watch()
+        while True:
+            started = time.monotonic()
+            event = await self._wait(watch)
+            if event["status"] != "error" or not self.silent_fail:
+                break
+            self.log.error("waiting on, as silent_fail is set: %s", event.get("error") or event["message"])
+            left = self.end_time - time.time()
+            if left <= 0:
+                event = {"status": "timeout", "waiting": watch.waiting}
+                break
+            # A connection that cannot be read is an error at once.
+            await asyncio.sleep(min(left, max(0.0, started + self.interval - time.monotonic())))
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
+    async def _wait(self, watch: Watch) -> dict[str, Any]:
+        try:
+            return await self.wait(watch)
+        except NrfProvError as error:
+            # The task fails with it as if it had asked itself: a retry policy goes by the kind.
+            return {"status": "error", "error": as_data(error)}
+        except Exception as error:  # noqa: BLE001 - a trigger that dies without an event fails its task without a word
+            return {"status": "error", "message": f"{type(error).__name__}: {error}"}
 
-async def connect(nrfprov_conn_id: str) -> ProvisioningClient:
-    """Give a client of a connection that repeats nothing: the next round is the repetition.
 
-    :raises ConfigurationError: if the connection cannot work.
+class Connected:
+    """A client of an Airflow connection that repeats nothing: the next round is the repetition.
+
+    The connection is read again when the service refuses who asks, so that a key which was changed meanwhile is used.
     """
+
+    def __init__(self, nrfprov_conn_id: str, connection: Connection) -> None:
+        self.client = _client_of(connection)
+        self.read_at = time.time()
+        self._conn_id = nrfprov_conn_id
+        self._fields = _fields(connection)
+
+    @classmethod
+    async def open(cls, nrfprov_conn_id: str) -> Connected:
+        """Read the connection, without blocking the event loop.
+
+        :raises AirflowNotFoundException: if there is no such connection.
+        :raises ConfigurationError: if the connection cannot work.
+        """
+        return cls(nrfprov_conn_id, await _read(nrfprov_conn_id))
+
+    async def has_changed(self) -> bool:
+        """Read the connection again; return whether it is another one now. One that cannot be read is not."""
+        return await self._read_again() is not None
+
+    async def renew(self) -> bool:
+        """Read the connection again, and use what it says from now on; return whether it has changed.
+
+        No request may be under way: the old client is closed.
+
+        :raises ConfigurationError: if the connection cannot work any more.
+        """
+        connection = await self._read_again()
+        if connection is None:
+            return False
+        client = _client_of(connection)
+        self.close()
+        self.client, self._fields = client, _fields(connection)
+        _log.info("connection %r has changed, its new settings are used", self._conn_id)
+        return True
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        self.client.close()
+
+    async def _read_again(self) -> Connection | None:
+        try:
+            connection = await _read(self._conn_id)
+        except Exception as error:  # noqa: BLE001 - secrets backends raise what they like
+            _log.warning("connection %r cannot be read again: %s", self._conn_id, type(error).__name__)
+            return None
+        self.read_at = time.time()
+        return None if _fields(connection) == self._fields else connection
+
+
+async def _read(nrfprov_conn_id: str) -> Connection:
     from airflow.providers.common.compat.connection import get_async_connection
 
+    return await get_async_connection(nrfprov_conn_id)
+
+
+def _client_of(connection: Connection) -> ProvisioningClient:
     from airflow_provider_nrfprov.api.retry import NEVER
     from airflow_provider_nrfprov.hooks.connection import client_from
 
-    return client_from(await get_async_connection(nrfprov_conn_id), NEVER)
+    return client_from(connection, NEVER)
+
+
+def _fields(connection: Connection) -> tuple[object, ...]:
+    """Return all that a client is made of."""
+    return connection.password, connection.host, connection.port, connection.schema, connection.extra
 
 
 @cache

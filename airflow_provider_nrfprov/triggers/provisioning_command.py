@@ -6,8 +6,9 @@ import asyncio
 import time
 from typing import Any
 
+from airflow_provider_nrfprov.api.errors import ForbiddenError, UnauthorizedError
 from airflow_provider_nrfprov.api.wait_policy import CommandWatch, Watch
-from airflow_provider_nrfprov.triggers.polling import WaitingTrigger, connect, threads
+from airflow_provider_nrfprov.triggers.polling import Connected, WaitingTrigger, threads
 
 
 class NrfProvCommandTrigger(WaitingTrigger):
@@ -19,15 +20,23 @@ class NrfProvCommandTrigger(WaitingTrigger):
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param device_id: UUID of the device.
     :param command_id: id of the command.
-    :param poll_interval: seconds between two rounds of asking.
+    :param poll_interval: seconds between two rounds of asking, 1 at least.
     :param end_time: when to give up, as seconds since the epoch; absolute, so that a restarted
         triggerer does not start the wait anew.
+    :param silent_fail: ask on until ``end_time`` whatever goes wrong.
     """
 
     def __init__(
-        self, nrfprov_conn_id: str, device_id: str, command_id: str, poll_interval: float, end_time: float
+        self,
+        nrfprov_conn_id: str,
+        device_id: str,
+        command_id: str,
+        poll_interval: float,
+        end_time: float,
+        *,
+        silent_fail: bool = False,
     ) -> None:
-        super().__init__(nrfprov_conn_id, poll_interval, end_time)
+        super().__init__(nrfprov_conn_id, poll_interval, end_time, silent_fail=silent_fail)
         self.device_id = device_id
         self.command_id = command_id
 
@@ -41,6 +50,7 @@ class NrfProvCommandTrigger(WaitingTrigger):
                 "command_id": self.command_id,
                 "poll_interval": self.poll_interval,
                 "end_time": self.end_time,
+                "silent_fail": self.silent_fail,
             },
         )
 
@@ -50,21 +60,31 @@ class NrfProvCommandTrigger(WaitingTrigger):
 
     async def wait(self, watch: Watch) -> dict[str, Any]:
         """Sleep, ask in a thread, and again, until the command has ended or time is up."""
-        from airflow_provider_nrfprov.api.operations import fetch_command
-
-        loop = asyncio.get_running_loop()
-        with await connect(self.nrfprov_conn_id) as client:
-
-            def ask() -> None:
-                watch.poll(lambda id_: client.send(fetch_command(self.device_id, id_)))
-
+        connected = await Connected.open(self.nrfprov_conn_id)
+        try:
             while True:
                 left = self.end_time - time.time()
-                await asyncio.sleep(max(0.0, min(self.poll_interval, left)))
-                await loop.run_in_executor(threads(), ask)
+                await asyncio.sleep(max(0.0, min(self.interval, left)))
+                await self._poll(watch, connected)
                 for note in watch.notes:
                     self.log.info("%s", note)
                 if watch.is_done:
                     return {"status": "ended", "failed": watch.failed}
                 if time.time() >= self.end_time:
                     return {"status": "timeout", "waiting": watch.waiting}
+        finally:
+            connected.close()
+
+    async def _poll(self, watch: Watch, connected: Connected) -> None:
+        from airflow_provider_nrfprov.api.operations import fetch_command
+
+        def poll() -> None:
+            watch.poll(lambda id_: connected.client.send(fetch_command(self.device_id, id_)))
+
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(threads(), poll)
+        except (UnauthorizedError, ForbiddenError):
+            if not await connected.renew():
+                raise
+            await loop.run_in_executor(threads(), poll)

@@ -85,8 +85,10 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
             # In a thread: neither a disk nor a bucket may hold up the other triggers. Not asyncio.to_thread: Airflow 3.0
             # and 3.1 look up an object store's connection with asgiref's async_to_sync, which finds its way back to this
             # event loop only from a thread of asgiref's. Else it reads the triggerer's pipe on a loop of its own, and
-            # the answer that it leaves there breaks every look-up of every trigger in the process.
-            found = await sync_to_async(_files, thread_sensitive=False)(self.folder, self.pattern)
+            # the answer that it leaves there breaks every look-up of every trigger in the process; so does a look-up that
+            # is cancelled before its answer is read.
+            look = sync_to_async(_files, thread_sensitive=False)(self.folder, self.pattern)
+            found = await asyncio.shield(look)
         except Exception as error:  # noqa: BLE001 - every object store fails in its own way, and the next look may work
             if self._is_readable:
                 self.log.warning("%s cannot be read, looking on: %s", self.folder, error)

@@ -149,7 +149,8 @@ class Connected:
 async def _read(nrfprov_conn_id: str) -> Connection:
     from airflow.providers.common.compat.connection import get_async_connection
 
-    return await get_async_connection(nrfprov_conn_id)
+    # On Airflow 3.0 and 3.1 a look-up that is cancelled leaves its answer to whoever looks up the next.
+    return await asyncio.shield(get_async_connection(nrfprov_conn_id))
 
 
 def _client_of(connection: Connection) -> ProvisioningClient:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import time
 from collections.abc import AsyncIterator
 
 import pytest
+from asgiref.sync import async_to_sync
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_nrfprov.triggers import claim_file_arrival
@@ -259,6 +261,62 @@ def test_a_bucket_is_listed_anew_at_each_look(tmp_path):
         asyncio.run(story())
     finally:
         bucket.rm("/claims", recursive=True)
+
+
+class OldComms:
+    """How a triggerer of Airflow 3.0 and 3.1 looks a connection up: a pipe, a lock, and ``async_to_sync`` for who is not async."""
+
+    def __init__(self, reader, writer) -> None:
+        self._reader, self._writer, self._lock, self._ids = reader, writer, asyncio.Lock(), itertools.count(1)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls) -> AsyncIterator[OldComms]:
+        async def answer(reader, writer) -> None:
+            while line := await reader.readline():
+                await asyncio.sleep(0.02)
+                writer.write(line)
+            writer.close()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        try:
+            yield cls(reader, writer)
+        finally:
+            writer.close()
+            server.close()
+            await asyncio.sleep(0.1)
+
+    def look_up(self) -> None:
+        async_to_sync(self.alook_up)()
+
+    async def alook_up(self) -> None:
+        async with self._lock:
+            sent = b"%d\n" % next(self._ids)
+            self._writer.write(sent)
+            answer = await self._reader.readline()
+        assert answer == sent, f"response read out of order: {answer!r}, expected {sent!r}"
+
+
+def test_a_bucket_whose_connection_is_looked_up_as_by_airflow_3_0_fires_and_breaks_no_other_trigger(
+    monkeypatch,
+):
+    async def story():
+        async with OldComms.open() as comms:
+
+            def look(folder, pattern):
+                comms.look_up()
+                return {"1.csv": claim_file_arrival._File("s3://c@b/1.csv", 3, "v1")}
+
+            monkeypatch.setattr(claim_file_arrival, "_files", look)
+            async with Events(trigger("s3://c@b")).listening() as events:
+                for _ in range(10):
+                    await asyncio.wait_for(comms.alook_up(), 5)
+                assert await events.names(1) == ["1.csv"]
+            # The trigger was cancelled, perhaps in the middle of a look-up.
+            await asyncio.wait_for(comms.alook_up(), 5)
+
+    asyncio.run(asyncio.wait_for(story(), 20))
 
 
 def test_it_is_serialized_as_json_scalars_and_comes_back_the_same(tmp_path):

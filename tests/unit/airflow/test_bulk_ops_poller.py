@@ -8,11 +8,13 @@ import time
 
 import pytest
 
+from airflow_provider_nrfprov.api import wait_policy
+from airflow_provider_nrfprov.api.errors import Problem, RateLimitedError
 from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.emulator.faults import Refuse, Slow
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-from airflow_provider_nrfprov.triggers import bulk_ops_poller
+from airflow_provider_nrfprov.triggers import bulk_ops_poller, polling
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 from airflow_provider_nrfprov.triggers.bulk_ops_poller import LONGEST_INTERVAL, Follower, Standing
 
@@ -229,3 +231,81 @@ def test_triggers_of_about_the_same_age_are_asked_about_at_the_same_moments(monk
 
 def test_nobody_is_asked_more_often_than_he_wants(monkeypatch):
     assert all(seconds >= 600 for seconds in intervals(600.0, 20, monkeypatch))
+
+
+def rotate(connect, emulator, key="emulator-admin-key"):
+    connect(emulator.url, key)
+    emulator.service.keys.revoke("emulator-key")
+
+
+async def play_with_a_rotation(emulator, connect, ids, at):
+    """Let triggers wait; change the key meanwhile, and let one more join later."""
+    tasks = [asyncio.create_task(event_of(trigger(id_))) for id_ in ids]
+    await asyncio.sleep(at)
+    rotate(connect, emulator)
+    late = asyncio.create_task(event_of(trigger(ids[0])))
+    return await asyncio.gather(*tasks, late)
+
+
+@pytest.mark.parametrize("count", [1, 3], ids=["single", "listed"])
+def test_a_key_that_was_changed_in_the_connection_ends_no_wait_old_or_new(emulator, connect, count):
+    events = asyncio.run(play_with_a_rotation(emulator, connect, start(count), at=INTERVAL * 1.5))
+    assert [event["status"] for event in events] == ["ended"] * (count + 1)
+    assert not bulk_ops_poller._pollers
+
+
+def test_a_connection_is_looked_up_once_for_a_thousand_rounds_and_once_more_at_a_refusal(
+    emulator, connect, monkeypatch
+):
+    looked, real = [], polling._read
+    monkeypatch.setattr(polling, "_read", lambda conn_id: looked.append(conn_id) or real(conn_id))
+    asyncio.run(events_of(map(trigger, start(3))))
+    assert len(looked) == 1
+    ids = start(3)
+    emulator.service.keys.revoke("emulator-key")
+    events = asyncio.run(events_of(map(trigger, ids)))
+    assert {event["error"]["kind"] for event in events} == {"UnauthorizedError"}
+    assert len(looked) == 3
+
+
+def test_who_joins_after_the_connection_leads_elsewhere_asks_there_and_the_others_wait_on(emulator, connect):
+    old = start(1)[0]
+    with running_emulator(contract="async", bulk_seconds=0.5) as other:
+
+        async def play():
+            first = asyncio.create_task(event_of(trigger(old)))
+            await asyncio.sleep(INTERVAL * 1.5)
+            connect(other.url)
+            new = start(1)[0]
+            return await asyncio.gather(first, event_of(trigger(new)))
+
+        events = asyncio.run(play())
+        assert requests(other) >= 1
+    assert [event["status"] for event in events] == ["ended", "ended"]
+    assert not bulk_ops_poller._pollers
+
+
+@pytest.mark.parametrize("asked", ["inf", "1764156000000", "Thu, 01 Jan 2099 00:00:00 GMT"])
+def test_a_wait_that_the_service_asks_for_is_an_hour_at_most(asked):
+    error = RateLimitedError("429", status=429, text="", problem=Problem("x"), retry_after=asked)
+    poller = bulk_ops_poller.BulkOpsPoller.__new__(bulk_ops_poller.BulkOpsPoller)
+    poller._wait_as_told(error)
+    assert 3590 < poller._not_before - time.time() <= 3600
+
+
+@pytest.mark.parametrize("poll_interval", [0, -1, float("nan")])
+def test_no_trigger_asks_more_than_once_a_second_whatever_it_is_told(emulator, monkeypatch, poll_interval):
+    monkeypatch.setattr(wait_policy, "LEAST_INTERVAL", 1.0)
+    emulator.reset(contract="async", bulk_seconds=3600)
+    (id_,) = start(1)
+    asyncio.run(event_of(trigger(id_, seconds=2.5, interval=poll_interval)))
+    assert 2 <= requests(emulator) <= 4
+
+
+def test_a_trigger_that_is_silent_about_failures_asks_on_until_its_time_is_up(emulator, connect):
+    (id_,) = start(1)
+    emulator.service.faults.plan(FETCH, Refuse(401), times=2)
+    silent = NrfProvBulkOpsTrigger("nrfprov_default", [id_], INTERVAL, time.time() + 20, silent_fail=True)
+    assert asyncio.run(event_of(silent)) == {"status": "ended", "failed": [id_]}
+    missing = NrfProvBulkOpsTrigger("no_such_connection", [id_], INTERVAL, time.time() + 1, silent_fail=True)
+    assert asyncio.run(event_of(missing)) == {"status": "timeout", "waiting": [id_]}

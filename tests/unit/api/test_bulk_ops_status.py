@@ -10,7 +10,13 @@ from airflow_provider_nrfprov.api import operations
 from airflow_provider_nrfprov.api.bulk_ops_status import BulkOpsStatus
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import base_urls
-from airflow_provider_nrfprov.api.errors import NotFoundError, UnauthorizedError, UnavailableError
+from airflow_provider_nrfprov.api.errors import (
+    NotFoundError,
+    Problem,
+    ServiceError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.emulator.clock import ManualClock
 from airflow_provider_nrfprov.emulator.faults import Refuse
@@ -130,3 +136,57 @@ def test_an_error_ends_the_round_and_what_was_found_until_then_is_told(desk):
     desk.emulator.service.keys.revoke("emulator-key")
     with pytest.raises(UnauthorizedError):
         list(desk.status.poll(ids))
+
+
+class Meddled:
+    """A client that refuses some of what it is to send, with statuses that the emulator does not know."""
+
+    def __init__(self, client, **status_of):
+        self._client, self._status_of = client, status_of
+        self.sent = []
+
+    def send(self, operation):
+        self.sent.append(operation.name)
+        status = self._status_of.get(operation.name, lambda n: None)(self.sent.count(operation.name))
+        if status is None:
+            return self._client.send(operation)
+        raise ServiceError(str(status), status=status, text="", problem=Problem("no"), retry_after=None)
+
+
+def meddled(desk, ids, **status_of):
+    client = Meddled(desk.client, **status_of)
+    return dict(BulkOpsStatus(client, sleep=lambda _: None).poll(ids)), client.sent
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 410, 422])
+def test_a_list_that_is_refused_or_switched_off_is_no_end(desk, status):
+    ids = desk.start(3)
+    found, sent = meddled(desk, ids, **{LIST: lambda n: status})
+    assert all(each.status in {"IN_PROGRESS", "PENDING"} for each in found.values())
+    assert (list(found), sent) == (ids, [LIST, FETCH, FETCH, FETCH])
+
+
+def test_a_failing_operation_keeps_no_other_from_being_asked_about(desk):
+    ids = desk.start(6)
+    found, sent = meddled(desk, ids, **{LIST: lambda n: 410, FETCH: lambda n: 500 if n in {2, 3} else None})
+    assert sent.count(FETCH) == 6
+    assert [isinstance(found[id_], ServiceError) for id_ in ids] == [False, True, True, False, False, False]
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_operations_that_are_refused_each_are_told_as_such(desk, status):
+    ids = desk.start(8)
+    found, _ = meddled(desk, ids, **{LIST: lambda n: 404, FETCH: lambda n: status})
+    assert [found[id_].status for id_ in ids] == [status] * 8
+
+
+def test_a_service_that_is_down_or_asks_to_wait_ends_the_round(desk):
+    ids = desk.start(50)
+    for fault, most in ((Refuse(503), 5), (Refuse(429, retry_after=9), 1)):
+        desk.emulator.service.faults.plan(LIST, Refuse(404))
+        desk.emulator.service.faults.plan(FETCH, fault, times=None)
+        before = desk.requests()[1]
+        with pytest.raises(ServiceError, match=str(fault.status)):
+            list(BulkOpsStatus(desk.client, sleep=lambda _: None).poll(ids))
+        assert desk.requests()[1] - before == most
+        desk.emulator.service.faults.clear()

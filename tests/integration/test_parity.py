@@ -373,6 +373,81 @@ SENSOR = [
 ]
 
 
+NEVER_FAIL = {"never_fail": True}
+SILENT = {"silent_fail": True}
+SENSOR += [
+    Case(
+        "never_fail and FAILED at the first poll",
+        "skipped",
+        polls=1,
+        defers=False,
+        arguments=NEVER_FAIL,
+        arrange=one("rubbish"),
+    ),
+    Case(
+        "never_fail and FAILED later",
+        "skipped",
+        polls=3,
+        settings=LATER,
+        arguments=NEVER_FAIL,
+        arrange=one("rubbish"),
+    ),
+    Case(
+        "never_fail and 401 at the first poll",
+        "skipped",
+        polls=1,
+        defers=False,
+        arguments=NEVER_FAIL,
+        arrange=met_by(Refuse(401)),
+    ),
+    Case(
+        "never_fail and a key revoked later",
+        "skipped",
+        polls=2,
+        settings=LATER,
+        arguments=NEVER_FAIL,
+        arrange=one(then=revoked),
+    ),
+    Case(
+        "never_fail and a deadline",
+        "failed",
+        AirflowSensorTimeout,
+        UNTIL_SHORT,
+        settings=NEVER,
+        arguments={**NEVER_FAIL, **SHORT},
+        arrange=one(),
+    ),
+    Case(
+        "silent_fail and FAILED later",
+        "failed",
+        BulkOpsFailedError,
+        3,
+        settings=LATER,
+        arguments=SILENT,
+        arrange=one("rubbish"),
+    ),
+    Case(
+        "silent_fail and 403 at the first poll",
+        polls=3,
+        settings=LATER,
+        arguments=SILENT,
+        arrange=met_by(Refuse(403)),
+    ),
+    Case(
+        "silent_fail and 403 later", polls=3, settings=LATER, arguments=SILENT, arrange=met_by(Refuse(403), 2)
+    ),
+    Case(
+        "silent_fail and a key revoked for good",
+        "failed",
+        AirflowSensorTimeout,
+        UNTIL_SHORT,
+        settings=LATER,
+        arguments={**SILENT, **SHORT},
+        arrange=one(then=revoked),
+    ),
+]
+
+
 @by_name(SENSOR)
 def test_the_sensor_ends_alike_in_both_modes(world, connect, triggers, case):
     seen = {}

@@ -92,6 +92,11 @@ class Watch:
     :param now: gives seconds that only grow.
     """
 
+    # Thousands of these wait in a triggerer.
+    __slots__ = (
+        "_failures", "_not_before", "_now", "_rounds_without_answer", "_statuses", "_what", "failed", "notes", "waiting",
+    )  # fmt: skip
+
     def __init__(self, ids: Iterable[str], what: str, now: Callable[[], float] = time.monotonic) -> None:
         self.waiting = list(dict.fromkeys(ids))
         self.failed: list[str] = []
@@ -192,12 +197,16 @@ class BulkOpsWatch(Watch):
     A status that is not known is waited for.
     """
 
+    __slots__ = ()
+
     def __init__(self, bulk_ops_request_ids: Iterable[str]) -> None:
         super().__init__(bulk_ops_request_ids, "bulk operation")
 
 
 class CommandWatch(Watch):
     """Waits for provisioning commands of one device. A status that is not known is an end, and no success."""
+
+    __slots__ = ()
 
     def __init__(self, command_ids: Iterable[str]) -> None:
         super().__init__(command_ids, "provisioning command")

@@ -22,8 +22,9 @@ class NrfProvBulkOpsSensor(DeferringSensor):
     Under the synchronous contract a bulk claim has no operation to wait for: with an empty list the
     sensor is satisfied at once, so a DAG is the same under both.
 
-    A failed poll is tolerated, 20 in a row are not; what cannot get better (401, 403, 404) fails the
-    task at once. An unknown status is waited for.
+    A failed poll is tolerated, 20 of one operation in a row are not; what cannot get better (401, 403, 404, 410) fails
+    the task at once. An unknown status is waited for. With ``mode="reschedule"`` the task keeps its worker slot as long
+    as polls fail; ``deferrable`` does not.
 
     :param bulk_ops_request_ids: ids of operations (ULIDs): a list, one id, or a file of them.
         ``claim.output["bulk_ops_request_ids"]`` of a bulk claim fits.
@@ -32,8 +33,8 @@ class NrfProvBulkOpsSensor(DeferringSensor):
         operation is FAILED if one of its rows is.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param deferrable: wait in the triggerer and give the worker slot up.
-    :param poke_interval: seconds between two rounds of asking, 10 by default.
-    :raises BulkOpsFailedError: if an operation ended FAILED (skips with ``soft_fail``).
+    :param poke_interval: seconds between two rounds of polls, 10 by default, 1 at least.
+    :raises BulkOpsFailedError: if an operation ended FAILED (skips with ``soft_fail`` or ``never_fail``).
     :raises AirflowSensorTimeout: after ``timeout`` seconds (skips with ``soft_fail``).
     """
 

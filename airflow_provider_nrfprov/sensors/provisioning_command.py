@@ -24,8 +24,8 @@ class NrfProvCommandSensor(DeferringSensor):
     A device carries its commands out when it connects, which may be days later: give a ``timeout``
     that fits (Airflow's default is seven days). A blocked device carries out nothing.
 
-    A failed poll is tolerated, 20 in a row are not; what cannot get better (401, 403, 404) fails the
-    task at once. PENDING and IN_PROGRESS are waited for; any other status is an end, as for Nordic's own
+    A failed poll is tolerated, 20 in a row are not; what cannot get better (401, 403, 404, 410) fails the
+    task at once. With ``mode="reschedule"`` the task keeps its worker slot as long as polls fail. PENDING and IN_PROGRESS are waited for; any other status is an end, as for Nordic's own
     tool. Only SUCCEEDED (inferred) is a good one.
 
     :param device_id: UUID of the claimed device.
@@ -33,10 +33,10 @@ class NrfProvCommandSensor(DeferringSensor):
         :class:`~airflow_provider_nrfprov.operators.provisioning_command.NrfProvCreateCommandOperator` fits.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param deferrable: wait in the triggerer and give the worker slot up.
-    :param poke_interval: seconds between two questions, 30 by default.
+    :param poke_interval: seconds between two polls, 30 by default, 1 at least.
     :return: ``{"device_id", "command_id", "status", "response"}``; ``response`` is what the device answered, under
         the kind of command: ``{"certificateSigningRequest": {"message": …}}``.
-    :raises CommandFailedError: if the command did not end SUCCEEDED (skips with ``soft_fail``).
+    :raises CommandFailedError: if the command did not end SUCCEEDED (skips with ``soft_fail`` or ``never_fail``).
     :raises AirflowSensorTimeout: after ``timeout`` seconds (skips with ``soft_fail``).
     """
 

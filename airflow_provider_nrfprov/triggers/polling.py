@@ -69,7 +69,14 @@ class WaitingTrigger(BaseTrigger):
         watch = self.watch()
         while True:
             started = time.monotonic()
-            event = await self._wait(watch)
+            # No coroutine of its own: thousands of triggers wait here.
+            try:
+                event = await self.wait(watch)
+            except NrfProvError as error:
+                # The task fails with it as if it had asked itself: a retry policy goes by the kind.
+                event = {"status": "error", "error": as_data(error)}
+            except Exception as error:  # noqa: BLE001 - a trigger that dies without an event fails its task without a word
+                event = {"status": "error", "message": f"{type(error).__name__}: {error}"}
             if event["status"] != "error" or not self.silent_fail:
                 break
             self.log.error("waiting on, as silent_fail is set: %s", event.get("error") or event["message"])
@@ -80,15 +87,6 @@ class WaitingTrigger(BaseTrigger):
             # A connection that cannot be read is an error at once.
             await asyncio.sleep(min(left, max(0.0, started + self.interval - time.monotonic())))
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
-
-    async def _wait(self, watch: Watch) -> dict[str, Any]:
-        try:
-            return await self.wait(watch)
-        except NrfProvError as error:
-            # The task fails with it as if it had asked itself: a retry policy goes by the kind.
-            return {"status": "error", "error": as_data(error)}
-        except Exception as error:  # noqa: BLE001 - a trigger that dies without an event fails its task without a word
-            return {"status": "error", "message": f"{type(error).__name__}: {error}"}
 
 
 class Connected:

@@ -265,10 +265,10 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         """
         from airflow_provider_nrfprov.api.errors import NrfProvError
         from airflow_provider_nrfprov.claiming.job import ClaimJob
+        from airflow_provider_nrfprov.deferral import read_event
         from airflow_provider_nrfprov.paths import to_path
         from airflow_provider_nrfprov.storage import Folder
         from airflow_provider_nrfprov.task_state import second_place
-        from airflow_provider_nrfprov.deferral import read_event
 
         folder = Folder(to_path(report_dir or self._report_dir(context)))
         claim = ClaimJob.reopen(

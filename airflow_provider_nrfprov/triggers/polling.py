@@ -69,17 +69,20 @@ class WaitingTrigger(BaseTrigger):
         watch = self.watch()
         while True:
             started = time.monotonic()
+            failure: dict[str, Any] | None = None
             # No coroutine of its own: thousands of triggers wait here.
             try:
                 event = await self.wait(watch)
             except NrfProvError as error:
                 # The task fails with it as if it had asked itself: a retry policy goes by the kind.
-                event = {"status": "error", "error": as_data(error)}
+                event = failure = {"status": "error", "error": as_data(error)}
             except Exception as error:  # noqa: BLE001 - a trigger that dies without an event fails its task without a word
-                event = {"status": "error", "message": f"{type(error).__name__}: {error}"}
-            if event["status"] != "error" or not self.silent_fail:
+                event = failure = {"status": "error", "message": f"{type(error).__name__}: {error}"}
+            if failure is None or not self.silent_fail:
                 break
-            self.log.error("waiting on, as silent_fail is set: %s", event.get("error") or event["message"])
+            self.log.error(
+                "waiting on, as silent_fail is set: %s", failure.get("error") or failure["message"]
+            )
             left = self.end_time - time.time()
             if left <= 0:
                 event = {"status": "timeout", "waiting": watch.waiting}

@@ -32,11 +32,11 @@ from airflow_provider_nrfprov.api.errors import (
 )
 from airflow_provider_nrfprov.api.models import Page
 from airflow_provider_nrfprov.api.operations import Operation
-from airflow_provider_nrfprov.api.throttle import Throttle
 from airflow_provider_nrfprov.api.redaction import redact, without_key
 from airflow_provider_nrfprov.api.response import Response
 from airflow_provider_nrfprov.api.retry import Retry
 from airflow_provider_nrfprov.api.service_clock import ServiceClock
+from airflow_provider_nrfprov.api.throttle import Throttle
 from airflow_provider_nrfprov.api.transport import (
     BrokenExchangeError,
     UnreadableBodyError,

@@ -34,8 +34,9 @@ from reliability.judge import REFUSED, faults_of_end, faults_of_report, read_rep
 from reliability.scenario import Scenario
 
 MOST_TRIES = 60
-VISIBLE_AFTER = 2.5
-"""So many times the lag of the service's lists, a job looks for what it may have done."""
+_VISIBLE_AFTER = 2.5, 1.0
+"""Times the lag of the service's lists, and seconds more (its clock is known to the second): how long a job looks for what
+it may have done."""
 OUR_KEY, THEIR_KEY = "emulator-key", "other-team-key"
 _RETRY = Retry(attempts=3, first_wait=0.001, longest_wait=0.002, deadline=5.0)
 
@@ -180,7 +181,7 @@ class _Run:
             service,
             owner=Owner("reliability", "run", task),
             rows_per_request=self._scenario.rows_per_request,
-            visible_after=VISIBLE_AFTER * self._scenario.lag,
+            visible_after=lag * _VISIBLE_AFTER[0] + _VISIBLE_AFTER[1] if (lag := self._scenario.lag) else 0.0,
             **more,
         )
 

@@ -1,29 +1,49 @@
 """A claim file in: rows, each with its line number and a verdict, before anything is sent.
 
-Two forms are taken, row by row, with or without a header, with a byte order mark, with any line
-ends, separated by commas, semicolons or tabs:
+With a header the columns go by their names, in any order (:mod:`~airflow_provider_nrfprov.claiming.columns`).
+Without one two forms are taken, row by row:
 
 - the service's own: ``token`` or ``token,"tag1,tag2"``;
 - what Nordic's ``gather_attestation_tokens`` writes: ``imei,uuid,token,time``.
 
-A bad row never voids the good ones: it gets a verdict that says what is wrong with it. Only a file
-that holds no rows at all is an error.
+Separators are commas, semicolons or tabs; byte order marks, line ends, blanks and what tools print around a
+token do not matter. A bad row never voids the good ones: it gets a verdict that says what is wrong with it.
+Every line is a row, the header, blank, or something that is counted by its name and logged. Only a file that
+holds no rows at all, or is no such file, is an error.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
+import logging
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import Enum
-from typing import BinaryIO, NamedTuple
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
 
-from airflow_provider_nrfprov.api.contract import MAX_TAG_CHARACTERS
+from airflow_provider_nrfprov.api.redaction import redact
+from airflow_provider_nrfprov.api.tag_rules import check_csv_tags as check_tags
+from airflow_provider_nrfprov.claiming.columns import (
+    ATTESTATION,
+    SERVICE,
+    Form,
+    HeaderError,
+    check_columns,
+    delimiter_of,
+    in_words,
+    may_be_header,
+    problem_without_token,
+    read_header,
+    split,
+    trimmed,
+)
+from airflow_provider_nrfprov.claiming.file_kinds import problem_of_file
 from airflow_provider_nrfprov.claiming.first_lines import FirstLines
+from airflow_provider_nrfprov.claiming.frames import clean, frame_of, unwrapped
+from airflow_provider_nrfprov.claiming.lines import END, MAX_LINE_BYTES, Lines, LongLine
+from airflow_provider_nrfprov.claiming.rows import Chunk, Row, Verdict, chunks, to_csv
+from airflow_provider_nrfprov.claiming.tag_cells import NONE, TagCells, Tags, looks_of
 from airflow_provider_nrfprov.claiming.token import (
-    USUAL_FORM,
     MalformedTokenError,
     WrongTokenKindError,
     decode,
@@ -31,297 +51,337 @@ from airflow_provider_nrfprov.claiming.token import (
     read_usual,
     uuid_text,
 )
+from airflow_provider_nrfprov.csv_cells import visible
 
-_DELIMITER = re.compile(r'^\s*(?:"[^"]*"\s*|[^",;\t]*)([,;\t])')
-"""The first separator after the first field. A token, an IMEI and a UUID hold none of the three."""
-_USUAL_ROW = re.compile(rf"""(?:[0-9]*,[^",;\t]*,)?({USUAL_FORM})(?:,([^",;\t]*)|,"([^"]*)")?""")
-"""A row of either form as it nearly always is: read in one step, a third of the time of a whole reading."""
+__all__ = [
+    "Chunk", "ClaimFile", "ClaimFileError", "Row", "Verdict", "check_tags", "chunks", "read_rows", "to_csv",
+]  # fmt: skip
+
+_log = logging.getLogger(__name__)
+
+_OK = Verdict.OK
 _UNDECODED = re.compile("[\udc80-\udcff]")
-_HEADER_NAMES = {"token", "claimtoken", "attestationtoken", "imei", "uuid", "deviceid", "tags", "tag"}
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ROW_LIKE = re.compile(r"2dn3|[0-9]{14}|[A-Za-z0-9_-]{40}|ATTESTTOKEN|ERROR|fail", re.IGNORECASE)
+"""What no title holds, but a row does, or what stands where a row should be."""
 _CLAIM_COLUMNS = 2
-_ATTESTATION_COLUMNS = 4
-_TOKEN_COLUMN = 2
-_SNIFFED_BYTES = 4096
+_LINES_BEFORE_HEADER = 20
+_LINES_OF_ROW = 8
+_BLANKS = " \t,;"
 
 
 class ClaimFileError(ValueError):
     """The file as a whole cannot be used; the message names it and says what to do."""
 
 
-class Verdict(str, Enum):
-    """What reading a row came to."""
+def read_rows(stream: BinaryIO, name: str, *, columns: Mapping[str, str] | None = None) -> Iterator[Row]:
+    """Yield the rows of a claim file in the order of its lines.
 
-    OK = "ok"
-    MALFORMED_TOKEN = "malformed_token"  # noqa: S105
-    WRONG_TOKEN_KIND = "wrong_token_kind"  # noqa: S105
-    DUPLICATE_DEVICE = "duplicate_device"
-    TAG_TOO_LONG = "tag_too_long"
-    TOO_MANY_COLUMNS = "too_many_columns"
-    UNREADABLE_ROW = "unreadable_row"
-
-
-class Row(NamedTuple):
-    """One row of a claim file. What holds the token stays out of ``repr``.
-
-    A tuple, because a file may have a million of them and they are made twice.
-    """
-
-    line: int
-    """Line number in the file, from 1, blank lines and header counted."""
-    verdict: Verdict
-    message: str = ""
-    """What is wrong with the row and what to do about it; empty if nothing is."""
-    device_id: str | None = None
-    """UUID of the device; ``None`` if the token could not be decoded."""
-    token: str | None = None
-    tags: tuple[str, ...] = ()
-    text: str = ""
-    """The line as it stands in the file."""
-
-    def __repr__(self) -> str:
-        # Not even the tags: their column may hold a second token.
-        return f"Row(line={self.line}, verdict={self.verdict!s}, message={self.message!r}, device_id={self.device_id!r})"
-
-    @property
-    def is_ok(self) -> bool:
-        """Whether the row can be sent."""
-        return self.verdict is Verdict.OK
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Consecutive rows of a file, of which so many can be sent as one request of a bulk claim takes."""
-
-    number: int
-    """From 1."""
-    rows: tuple[Row, ...]
-    sendable: tuple[Row, ...]
-    """The rows whose verdict is ok, in the order in which they are sent."""
-
-
-def read_rows(stream: BinaryIO, name: str) -> Iterator[Row]:
-    """Yield the rows of a claim file in the order of its lines; blank lines and a header are no rows.
-
-    :param stream: the file, opened for bytes at its start; it has to be seekable.
+    :param stream: the file, opened for bytes at its start.
     :param name: what to call it in errors (its path).
-    :raises ClaimFileError: if it is empty, holds no row, or is no text.
+    :param columns: names of columns as the header has them, by what they hold: ``token``, ``tags``, ``uuid``.
+        By default those in use are known: ``{"token": "Token ID"}`` is for others.
+    :raises ClaimFileError: if it is empty, holds no row, is no text, or its header does not say where the tokens are.
+    :raises ValueError: for ``columns`` that cannot be.
     """
-    text = _as_text(stream, name)
-    reader = _RowReader()
-    found = header = False
-    for line_number, line in enumerate(text, start=1):
-        row = reader.read_usual(line_number, line)
-        if row is None:
-            if not line.strip(" \t,;"):
-                continue
-            if not found and not header and _is_header(line, name):
-                header = True
-                continue
-            row = reader.read_unusual(line_number, line)
-        found = True
-        yield row
-    if not found:
-        raise ClaimFileError(
-            f"{name} holds {'a header and ' if header else ''}no rows: each row of a claim file is a claim token, "
-            "optionally followed by its tags in one quoted field"
-        )
+    return iter(ClaimFile(stream, name, columns=columns))
 
 
-def chunks(rows: Iterable[Row], size: int) -> Iterator[Chunk]:
-    """Cut rows into chunks of at most ``size`` rows that can be sent; the others stay in their place."""
-    gathered: list[Row] = []
-    sendable: list[Row] = []
-    number, ok = 1, Verdict.OK
-    for row in rows:
-        if row.verdict is ok:
-            if len(sendable) == size:
-                yield Chunk(number, tuple(gathered), tuple(sendable))
-                number, gathered, sendable = number + 1, [], []
-            sendable.append(row)
-        gathered.append(row)
-    if gathered:
-        yield Chunk(number, tuple(gathered), tuple(sendable))
+class ClaimFile:
+    """A claim file that is read once; :func:`read_rows` with an account of the lines that are no rows."""
 
-
-def to_csv(rows: Iterable[Row], extra_tags: Iterable[str] = ()) -> str:
-    """Write rows in the service's form: every field quoted, no header, a line feed after each row.
-
-    ``extra_tags`` come after a row's own; a tag that it has already is not repeated.
-    """
-    extra_tags = tuple(extra_tags)
-    tags_of: dict[tuple[str, ...], str] = {(): _tags_cell(extra_tags)}
-    lines = []
-    for row in rows:
-        tags = tags_of.get(row.tags)
-        if tags is None:
-            tags = tags_of[row.tags] = _tags_cell(dict.fromkeys((*row.tags, *extra_tags)))
-        # A decoded token holds nothing that would have to be quoted; csv.writer looks at each character.
-        lines.append(f'"{row.token}"{tags}\n')
-    return "".join(lines)
-
-
-def _tags_cell(tags: Iterable[str]) -> str:
-    cell = ",".join(tags).replace('"', '""')
-    return f',"{cell}"' if cell else ""
-
-
-def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Check tags that come from an argument rather than from a file, and drop repetitions.
-
-    :raises ValueError: naming the tag and what is wrong with it.
-    """
-    checked = tuple(dict.fromkeys(tag.strip() for tag in tags))
-    for tag in checked:
-        if not tag:
-            raise ValueError("a tag is empty")
-        if len(tag) > MAX_TAG_CHARACTERS:
-            raise ValueError(
-                # Not whole: somebody may have pasted a claim token.
-                f"a tag has {len(tag)} characters, at most {MAX_TAG_CHARACTERS} are allowed: {tag[:20]!r}…"
-            )
-        if "," in tag:
-            raise ValueError(f"a tag cannot hold a comma in a bulk claim, where commas part tags: {tag!r}")
-        if not tag.isprintable():
-            raise ValueError(f"a tag holds a character that cannot be printed: {tag!r}")
-    return checked
-
-
-class _RowReader:
-    """Reads rows one by one, and remembers which devices it has met."""
-
-    def __init__(self) -> None:
+    def __init__(self, stream: BinaryIO, name: str, *, columns: Mapping[str, str] | None = None) -> None:
+        self._stream = stream
+        self._name = name
+        self._wanted = check_columns(columns)
         self._first_lines = FirstLines()
+        self._tag_cells = TagCells()
+        self._delimiter = ","
+        self.form: Form = SERVICE
+        """What the columns are of the rows that come next."""
+        self.skipped: Counter[str] = Counter()
+        """How many lines are no rows, by what they are: header, blank, title, comment, …"""
 
-    def read_usual(self, line_number: int, line: str) -> Row | None:
+    def __iter__(self) -> Iterator[Row]:
+        """Yield the rows, as :func:`read_rows` says."""
+        lines = Lines(self._stream)
+        if problem := problem_of_file(lines.start):
+            raise ClaimFileError(f"{self._name} {problem}")
+        self._read_start(lines)
+        found = False
+        for number, line in lines:
+            row = self.read_usual(number, line)
+            if row is None:
+                if line is END:
+                    break
+                row = self.read_unusual(number, line, lines)
+                if row is None:
+                    continue
+            found = True
+            yield row
+        self._log_skipped()
+        if not found:
+            raise ClaimFileError(
+                f"{self._name} holds {'a header and ' if self.skipped['header'] else ''}no rows: each row of a claim "
+                "file is a claim token, optionally followed by its tags in one quoted field"
+            )
+
+    def read_usual(self, number: int, line: str) -> Row | None:
         """Read a row of the usual form; ``None`` if it is of another."""
-        usual = _USUAL_ROW.fullmatch(line)
+        form = self.form
+        usual = form.usual.fullmatch(line)
         if usual is None or not line.isascii():
             return None
-        token, plain_tags, quoted_tags = usual.groups()
+        token, tags_cell, uuid = usual.group("token", "tags", "uuid")
         body = read_usual(token)
         if body is None:
             return None
-        # After imei and uuid stands no tag but the time.
-        tags_cell = (plain_tags or quoted_tags) if usual.start(1) == 0 else None
-        return self._accept(line_number, line, body[6:22], token, _split_tags(tags_cell) if tags_cell else ())
+        device = body[6:22]
+        device_id = uuid_text(device)
+        if uuid and uuid != device_id:
+            return None
+        tags = self._tag_cells.read(tags_cell.strip('"'), named=bool(form.header)) if tags_cell else NONE
+        if tags.message or self._first_lines.setdefault(device, number) != number:
+            return self._accept(Row(number, _OK, "", device_id, token, (), line, form), tags)
+        # As Row(…) would, in a third of the time.
+        return tuple.__new__(Row, (number, _OK, "", device_id, token, tags.tags, line, form))
 
-    def read_unusual(self, line_number: int, line: str) -> Row:
-        """Read a row of any form, or say what is wrong with it."""
-        try:
-            cells = _split(line)
-        except csv.Error as error:
-            return Row(line_number, Verdict.UNREADABLE_ROW, f"{error}; mend or remove the row", text=line)
-        if not line.isascii() and _UNDECODED.search(line):
-            return Row(
-                line_number, Verdict.UNREADABLE_ROW, "the row is not UTF-8; save the file as UTF-8", text=line
+    def read_unusual(self, number: int, line: str, lines: Lines | None = None) -> Row | None:
+        """Read a row of any form, or say what is wrong with it; ``None`` if the line is none."""
+        if isinstance(line, LongLine):
+            words = f"the line has more than {MAX_LINE_BYTES:,} bytes, which no row has; mend or remove it"
+            return Row(number, Verdict.UNREADABLE_ROW, words, text=f"{line}…", form=self.form)
+        text = clean(line)
+        if not text.strip(_BLANKS):
+            self.skipped["blank"] += 1
+            return None
+        if may_be_header(text, self._wanted) and (header := self._header(text, line)):
+            self._take_header(number, header)
+            return None
+        if frame := frame_of(text):
+            self.skipped[frame] += 1
+            return None
+        if lines is not None and text.count('"') % 2:
+            line, text = self._joined(number, line, text, lines)
+        return self._read_row(number, line, unwrapped(text))
+
+    def _read_start(self, lines: Lines) -> None:
+        """Find the header, and what stands before it; without one, leave all lines to be read as rows."""
+        taken: list[tuple[int, str]] = []
+        skipped: Counter[str] = Counter()
+        first = ""
+        while len(taken) < _LINES_BEFORE_HEADER:
+            number, line = lines.take()
+            if line is END:
+                break
+            before = len(taken)
+            taken.append((number, line))
+            text = clean(line)
+            if text.count('"') % 2:
+                line, text = self._take_quoted(line, text, lines, taken)
+            if may_be_header(text, self._wanted) and (header := self._header(text, line, at_start=True)):
+                self.form = header
+                skipped["header"] += 1
+                skipped["line of the header"] += len(taken) - before - 1
+                self.skipped.update(+skipped)
+                _log.info("%s: line %d is the header; %s", self._name, number, visible(in_words(header)))
+                return
+            frame = "blank" if not text.strip(_BLANKS) else frame_of(text)
+            skipped[frame or "title"] += len(taken) - before
+            first = first or ("" if frame else text)
+            if not frame and _ROW_LIKE.search(text):
+                break
+        self._without_header(first)
+        lines.put_back(taken)
+        if any(map(_is_attestation, lines.first)):
+            self.form = ATTESTATION
+
+    def _without_header(self, first: str) -> None:
+        if self._wanted:
+            names = ", ".join(repr(name) for name in self._wanted.values())
+            raise ClaimFileError(
+                f"{self._name} has no header with the columns that were named ({names}); its first lines hold none"
             )
-        attestation = len(cells) > _CLAIM_COLUMNS and not looks_like_token(cells[0])
-        if too_many := _too_many_columns(cells, attestation=attestation):
-            return Row(line_number, Verdict.TOO_MANY_COLUMNS, too_many, text=line)
-        token_cell = cells[_TOKEN_COLUMN if attestation else 0]
-        tags = () if attestation or len(cells) == 1 else _split_tags(cells[1])
-        return self._judge(line_number, line, token_cell, tags, cells)
+        if problem := problem_without_token(first, self._wanted):
+            raise ClaimFileError(f"{self._name} {visible(problem)}")
 
-    def _judge(
-        self, line_number: int, line: str, token_cell: str, tags: tuple[str, ...], cells: list[str]
-    ) -> Row:
+    def _header(self, text: str, line: str, *, at_start: bool = False) -> Form | None:
+        try:
+            return read_header(text, line, self._wanted)
+        except HeaderError as error:
+            if at_start:
+                raise ClaimFileError(f"{self._name} {error}") from None
+            return None
+
+    def _take_header(self, number: int, header: Form) -> None:
+        """Take a header in the midst of a file, as there is one where files were put together."""
+        if header.header == self.form.header:
+            self.skipped["repeated header"] += 1
+            return
+        self.skipped["header"] += 1
+        self.form = header
+        _log.info("%s: line %d is another header; %s", self._name, number, visible(in_words(header)))
+
+    def _log_skipped(self) -> None:
+        named = {what: count for what, count in self.skipped.items() if what not in {"blank", "header"}}
+        if named:
+            words = ", ".join(f"{count:,} {what}" for what, count in sorted(named.items()))
+            _log.info("%s: lines that are no rows: %s", self._name, words)
+
+    def _joined(self, number: int, line: str, text: str, lines: Lines) -> tuple[str, str]:
+        taken: list[tuple[int, str]] = []
+        whole = self._take_quoted(line, text, lines, taken)
+        self.skipped["line of the row before"] += len(taken)
+        return whole
+
+    def _take_quoted(
+        self, line: str, text: str, lines: Lines, taken: list[tuple[int, str]]
+    ) -> tuple[str, str]:
+        """Take the lines that a quoted cell goes on in, and return all of them; none if it is a stray quote."""
+        more: list[tuple[int, str]] = []
+        whole, end = line, False
+        while not end and len(more) < _LINES_OF_ROW:
+            number, following = lines.take()
+            more.append((number, following))
+            whole = f"{whole}\n{following}"
+            end = bool(following.count('"') % 2)
+            if following is END or len(whole) > MAX_LINE_BYTES or whole.count("2dn3") > 1:
+                end = False
+                break
+        if end and _is_quoted(clean(whole), self.form.delimiter):
+            taken.extend(more)
+            return whole, clean(whole)
+        lines.put_back([item for item in more if item[1] is not END])
+        return line, text
+
+    def _read_row(self, number: int, line: str, text: str) -> Row:
+        form = self.form
+        delimiter = form.delimiter or delimiter_of(text, self._delimiter)
+        try:
+            all_cells = split(text, delimiter)
+        except csv.Error as error:
+            words = f"{error}; mend or remove the row"
+            return Row(number, Verdict.UNREADABLE_ROW, words, text=line, form=form)
+        if form.header and form.tags is not None and form.tags < len(all_cells) < form.named:
+            # If the cell of the tags is the one that is missing, another stands in its place.
+            words = (
+                f"{len(all_cells)} columns, and the header names {form.width}, so it is unclear which are the tags; "
+                "write empty cells, too"
+            )
+            return Row(number, Verdict.TOO_FEW_COLUMNS, words, text=line, form=form)
+        cells = trimmed(all_cells)
+        if not form.header:
+            self._delimiter = delimiter
+            if form is SERVICE and len(cells) > _CLAIM_COLUMNS and not looks_like_token(cells[0]):
+                form = ATTESTATION
+        return self._read_cells(number, line, cells, form)
+
+    def _read_cells(self, number: int, line: str, cells: list[str], form: Form) -> Row:
+        token_at, tags_at, uuid_at = form.token, form.tags, form.uuid
+        if not form.header and (len(cells) <= _CLAIM_COLUMNS or looks_like_token(cells[0])):
+            token_at, tags_at, uuid_at = 0, 1, None
+        if too_many := _too_many_columns(cells, form, token_at):
+            return Row(number, Verdict.TOO_MANY_COLUMNS, too_many, text=line, form=form)
+        token_cell, tags_cell = _cell(cells, token_at), _cell(cells, tags_at)
+        if not line.isascii() and _UNDECODED.search(token_cell + tags_cell):
+            words = "the row is not UTF-8; save the file as UTF-8"
+            return Row(number, Verdict.UNREADABLE_ROW, words, text=line, form=form)
+        tags = self._tag_cells.read(tags_cell, named=bool(form.header)) if tags_cell else NONE
         try:
             token = decode(token_cell)
         except WrongTokenKindError as error:
-            return Row(line_number, Verdict.WRONG_TOKEN_KIND, str(error), tags=tags, text=line)
+            return Row(number, Verdict.WRONG_TOKEN_KIND, str(error), tags=tags.tags, text=line, form=form)
         except MalformedTokenError as error:
-            message = f"{error}{_hint_at_other_column(cells)}"
-            return Row(line_number, Verdict.MALFORMED_TOKEN, message, tags=tags, text=line)
-        device = bytes.fromhex(token.device_id.replace("-", ""))
-        return self._accept(line_number, line, device, token.text, tags)
+            words = f"{error}{_hint_at_other_column(cells, token_at)}"
+            return Row(number, Verdict.MALFORMED_TOKEN, words, tags=tags.tags, text=line, form=form)
+        row = Row(number, _OK, "", token.device_id, token.text, (), line, form)
+        if problem := _unnamed_column(cells, form, token_at):
+            return row._replace(verdict=Verdict.UNNAMED_COLUMN, message=problem)
+        return self._accept(row, tags, _contradiction(_cell(cells, uuid_at), token.device_id))
 
-    def _accept(self, line_number: int, line: str, device: bytes, token: str, tags: tuple[str, ...]) -> Row:
-        verdict, message = Verdict.OK, ""
-        longest = max(map(len, tags)) if tags else 0
-        if longest <= MAX_TAG_CHARACTERS:
-            first_line: int | None = self._first_lines.setdefault(device, line_number)
+    def _accept(self, row: Row, tags: Tags, warning: str = "") -> Row:
+        """Judge a row whose token is good by its tags, and by the rows before it."""
+        device = bytes.fromhex(str(row.device_id).replace("-", ""))
+        found, verdict, message = tags
+        if verdict is Verdict.OK:
+            first_line: int | None = self._first_lines.setdefault(device, row.line)
         else:
             # The device is not claimed by this row: a later good row of it is not a duplicate.
             first_line = self._first_lines.get(device)
-            verdict = Verdict.TAG_TOO_LONG
-            message = f"a tag has {longest} characters, at most {MAX_TAG_CHARACTERS} are allowed"
-        if first_line is not None and first_line != line_number:
+        if first_line is not None and first_line != row.line:
             verdict, message = Verdict.DUPLICATE_DEVICE, f"the same device as in line {first_line}"
-        return Row(line_number, verdict, message, uuid_text(device), token, tags, line)
+        message = "; ".join(filter(None, (message, warning)))
+        return row._replace(verdict=verdict, message=message, tags=found)
 
 
-def _as_text(stream: BinaryIO, name: str) -> Iterator[str]:
-    start = stream.read(_SNIFFED_BYTES)
-    if not start.strip():
-        raise ClaimFileError(f"{name} is empty: a claim file holds one claim token a row")
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ClaimFileError(f"{name} is UTF-16 text; save it as 'CSV UTF-8'")
-    if start.startswith(b"PK\x03\x04") or b"\x00" in start:
-        raise ClaimFileError(f"{name} is not a text file; export it as CSV (a spreadsheet: 'CSV UTF-8')")
-    stream.seek(0)
-    return _lines(stream)
+def _is_attestation(line: str) -> bool:
+    """Whether a line is of the form ``imei,uuid,token,time``."""
+    if ATTESTATION.usual.fullmatch(line):
+        return True
+    if "2dn3" not in line or SERVICE.usual.fullmatch(line):
+        return False
+    text = unwrapped(clean(line))
+    try:
+        cells = trimmed(split(text, delimiter_of(text)))
+    except csv.Error:
+        return False
+    return len(cells) > ATTESTATION.token and looks_like_token(cells[ATTESTATION.token])
 
 
-def _lines(stream: BinaryIO) -> Iterator[str]:
-    bom = codecs.BOM_UTF8
-    # By readline: what Airflow 2 opens on an object store cannot be iterated itself.
-    for raw in iter(stream.readline, b""):
-        # Bytes that are no UTF-8 become surrogates, so that only their own row is refused.
-        text = raw.removeprefix(bom).decode("utf-8", "surrogateescape").rstrip("\r\n")
-        bom = b""
-        if "\r" in text:
-            # Old systems end a line with a carriage return alone.
-            yield from text.split("\r")
-        else:
-            yield text
+def _is_quoted(text: str, delimiter: str | None) -> bool:
+    try:
+        return bool(split(text, delimiter or delimiter_of(text)))
+    except csv.Error:
+        return False
 
 
-def _split(line: str) -> list[str]:
-    """Cut one line into cells. A line is a row of its own, so that a stray quote cannot eat the next."""
-    found = _DELIMITER.match(line)
-    delimiter = found[1] if found else ","
-    if '"' not in line:
-        cells = line.split(delimiter)
-    else:
-        cells = next(csv.reader([line], delimiter=delimiter, strict=True))
-    cells = [cell.strip() for cell in cells]
-    while len(cells) > 1 and not cells[-1]:
-        cells.pop()
-    return cells
+def _cell(cells: list[str], place: int | None) -> str:
+    return cells[place] if place is not None and place < len(cells) else ""
 
 
-def _split_tags(cell: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(tag.strip() for tag in cell.split(",") if tag.strip()))
-
-
-def _too_many_columns(cells: list[str], *, attestation: bool) -> str:
-    if attestation and len(cells) > _ATTESTATION_COLUMNS:
-        return f"{len(cells)} columns instead of imei,uuid,token,time; remove the others"
-    if not attestation and len(cells) > _CLAIM_COLUMNS:
-        return f'{len(cells)} columns instead of token,"tag1,tag2"; put all tags into one quoted field'
+def _too_many_columns(cells: list[str], form: Form, token_at: int) -> str:
+    count = len(cells)
+    if form.header:
+        if count <= form.width:
+            return ""
+        return (
+            f"{count} columns, and the header names {form.width}; name the others there, and put all tags into one "
+            "quoted field"
+        )
+    if token_at == 0 and count > _CLAIM_COLUMNS:
+        return f'{count} columns instead of token,"tag1,tag2"; put all tags into one quoted field'
+    if count > ATTESTATION.width:
+        return f"{count} columns instead of imei,uuid,token,time; remove the others, or name all in a header"
     return ""
 
 
-def _hint_at_other_column(cells: list[str]) -> str:
-    column = next((number for number, cell in enumerate(cells, start=1) if looks_like_token(cell)), None)
-    if column is None or (len(cells) == 1 and column == 1):
+def _unnamed_column(cells: list[str], form: Form, token_at: int) -> str:
+    """Say that the last column of ``imei,uuid,token,time`` holds no time: tags in it would be lost."""
+    time = _cell(cells, form.carried_at[-1]) if form is ATTESTATION and token_at else ""
+    if (
+        not time
+        or time == "None"
+        or looks_of(time) in {"a time", "a number that a spreadsheet has shortened"}
+    ):
         return ""
-    if column in {1, _TOKEN_COLUMN + 1}:
-        return ""
-    return f" (column {column} holds what looks like a token; it belongs into column 1)"
+    return (
+        "column 4 holds no time; if it holds tags, name the columns in a header: imei,uuid,token,tags; "
+        "if not, what it is"
+    )
 
 
-def _is_header(line: str, name: str) -> bool:
-    try:
-        cells = [re.sub(r"[^a-z]", "", cell.lower()) for cell in _split(line)]
-    except csv.Error:
-        return False
-    if not _HEADER_NAMES & set(cells) or any(looks_like_token(cell) for cell in line.split(",")):
-        return False
-    column = next((number for number, cell in enumerate(cells) if cell.endswith("token")), None)
-    if column not in {None, 0, _TOKEN_COLUMN}:
-        raise ClaimFileError(
-            f"{name} has its tokens in column {(column or 0) + 1}, as its header says; they belong into the first "
-            "column (or the third, after imei and uuid)"
-        )
-    return True
+def _contradiction(cell: str, device_id: str) -> str:
+    uuid = cell.strip("{}").lower()
+    if uuid == device_id or not _UUID.fullmatch(uuid):
+        return ""
+    return f"the file says device {uuid}, but the token is that of {device_id}, which counts; check the line"
+
+
+def _hint_at_other_column(cells: list[str], token_at: int) -> str:
+    column = next((place for place, cell in enumerate(cells) if looks_like_token(cell)), token_at)
+    if column == token_at:
+        return ""
+    return redact(
+        f" (column {column + 1} holds what looks like a token; it belongs into column {token_at + 1}, or name the "
+        "columns in a header)"
+    )

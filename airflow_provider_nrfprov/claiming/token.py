@@ -48,6 +48,8 @@ _BODY_CHARACTERS = 76
 USUAL_FORM = r"2dn3hQFQ[A-Za-z0-9_-]{68}\.0oRDoQEmoQRBIfZYQ[A-P][A-Za-z0-9_-]{85}"
 """A pattern: an identity message, signed with ES256 by the identity key, by its fixed bytes."""
 _USUAL = re.compile(USUAL_FORM)
+_PRINTED_BEFORE = re.compile(r"(?:%ATTESTTOKEN|attestation token)\s{0,4}:", re.IGNORECASE)
+"""What a modem, and Nordic's nrfcredstore, print before a token."""
 _NOT_BASE64URL = re.compile(r"[^A-Za-z0-9_-]")
 _SELF_DESCRIBED_CBOR = "2dn3"
 """How base64url writes the first bytes (d9 d9 f7) of every attestation token."""
@@ -92,14 +94,17 @@ class ClaimToken:
 def decode(text: str) -> ClaimToken:
     """Decode a claim token.
 
-    Surrounding white space and quotes (``AT%ATTESTTOKEN`` prints them) and base64 padding are
-    dropped: without them it is the same token. Key id and algorithm of the signature are left
+    Surrounding white space and quotes, base64 padding, and what a modem (``%ATTESTTOKEN: "…"``) and
+    Nordic's nrfcredstore (``Attestation token: …``) print before it are dropped: without them it is the
+    same token. Key id and algorithm of the signature are left
     for the service to judge, so that a newer device is not refused here.
 
     :raises MalformedTokenError: if it is no attestation token, or a damaged one.
     :raises WrongTokenKindError: if it is a token that cannot claim.
     """
     text = text.strip().strip("\"'").strip()
+    if printed := _PRINTED_BEFORE.search(text):
+        text = text[printed.end() :].strip().strip("\"'").strip()
     if _USUAL.fullmatch(text) and (raw := read_usual(text)):
         return ClaimToken(text, uuid_text(raw[6:22]), raw[22], uuid_text(raw[24:40]))
     if not text:

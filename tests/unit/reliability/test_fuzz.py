@@ -6,26 +6,37 @@ import pytest
 
 from airflow_provider_nrfprov.api import models, transport
 from airflow_provider_nrfprov.api.contract import ENDPOINTS
-from airflow_provider_nrfprov.claiming import claim_file
+from airflow_provider_nrfprov.claiming import claim_file, tag_cells
 from reliability import fuzz, fuzz_answers
 
 
-@pytest.mark.parametrize("kind", ["files", "tokens"])
+@pytest.mark.parametrize("kind", ["shaped files", "files", "tokens"])
 def test_some_hundred_examples_break_nothing(kind):
     assert fuzz.run_batch((kind, 0, 200)) >= 200
 
 
 def test_a_reader_that_loses_a_row_is_found(monkeypatch):
-    read_rows = claim_file.read_rows
-    monkeypatch.setattr(fuzz, "read_rows", lambda *given: [row for row in read_rows(*given) if row.line != 3])
+    monkeypatch.setattr(fuzz, "read_rows_of", lambda file: [row for row in file if row.line != 3])
     with pytest.raises(AssertionError):
         fuzz.run_batch(("files", 0, 500))
 
 
 def test_a_reader_that_raises_what_is_not_its_own_is_found(monkeypatch):
-    monkeypatch.setattr(claim_file, "_too_many_columns", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(claim_file, "_too_many_columns", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         fuzz.run_batch(("files", 0, 500))
+
+
+def test_a_reader_that_takes_columns_by_their_place_is_found(monkeypatch):
+    monkeypatch.setattr(claim_file, "read_header", lambda *_: None)
+    with pytest.raises(AssertionError):
+        fuzz.run_batch(("shaped files", 0, 500))
+
+
+def test_a_reader_that_takes_an_imei_for_a_tag_is_found(monkeypatch):
+    monkeypatch.setattr(tag_cells, "looks_of", lambda _: "")
+    with pytest.raises(AssertionError, match=r"Verdict\.OK"):
+        fuzz.run_batch(("shaped files", 0, 2000))
 
 
 def test_a_decoder_that_quotes_the_token_is_found(monkeypatch):

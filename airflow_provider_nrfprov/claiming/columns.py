@@ -1,0 +1,280 @@
+"""Which column of a claim file is what: by its header, or by one of the two documented forms.
+
+Without a header these are the service's own, ``token`` or ``token,"tag1,tag2"``, and that of Nordic's
+``gather_attestation_tokens``, ``imei,uuid,token,time``. Nothing else is guessed: what has no name could tag a
+device wrongly, or lose its tags.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from airflow_provider_nrfprov.claiming.frames import clean, unwrapped
+from airflow_provider_nrfprov.claiming.token import USUAL_FORM, looks_like_token
+
+DELIMITERS = (",", ";", "\t")
+_IN_HEADERS = (*DELIMITERS, "|")
+_NAMES = {
+    "token": {
+        "token",
+        "tokens",
+        "claimtoken",
+        "claimtokens",
+        "attestationtoken",
+        "attestationtokens",
+        "attesttoken",
+        "identityattestationtoken",
+        "identitytoken",
+        "devicetoken",
+    },
+    "tags": {"tag", "tags", "provisioningtag", "provisioningtags", "provisioninggroup", "provisioninggroups"},
+    "uuid": {"uuid", "deviceuuid", "deviceid", "device"},
+}
+"""Names of columns in use, lower case, letters and digits only."""
+ROLES = tuple(_NAMES)
+_OTHER_NAMES = {
+    "imei", "serial", "serialnumber", "serialno", "sn", "time", "timestamp", "date", "datetime", "iccid", "station",
+    "line", "lot", "no", "id", "subtype", "fwtypes", "firmware", "certificate", "onboardingtoken",
+}  # fmt: skip
+_CANNOT_CLAIM = {"certificate", "certpem", "onboardingtoken", "jwt"}
+_NO_NAME = re.compile(r"[0-9]{8}|[A-Za-z0-9_-]{40}|[%=<>{}\x00-\x1f]|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-")
+_LONG_WORD = re.compile(r"[A-Za-z0-9_-]{60}")
+_BESIDE_TOKEN = re.compile(r"2dn3[A-Za-z0-9_.=-]*")
+_NO_CELL = "(left out, as it may be a token)"
+
+
+class HeaderError(ValueError):
+    """A header that does not say which column is the token's; the message says what to do, not of which file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """What the columns of a row are. Columns count from 0."""
+
+    width: int
+    token: int
+    tags: int | None
+    uuid: int | None
+    carried: tuple[str, ...]
+    """Names of the columns beside token and tags, which the report carries along."""
+    carried_at: tuple[int, ...]
+    delimiter: str | None = None
+    """``None``: the one beside the token."""
+    header: str = ""
+    """The line that names the columns, as it stands in the file; empty for a documented form."""
+    named: int = 0
+    """How many columns a row has at least, if none is left out: to the last one that has a name."""
+    last: str = r'[^",;\t\x1b]*'
+    """A pattern of the last column, if it is neither token nor tags."""
+
+    @cached_property
+    def usual(self) -> re.Pattern[str]:
+        """A row of this form as it nearly always is, read in one step; groups token, tags and uuid."""
+        delimiter = self.delimiter or ","
+        plain = rf'[^"\x1b{delimiter}]*' if self.header else r'[^",;\t\x1b]*'
+        cells = [plain] * self.width
+        if not self.header:
+            cells[0], cells[-1] = r"(?:[0-9]*|None)", self.last
+        cells[self.token] = rf"(?P<token>{USUAL_FORM})"
+        if self.tags is not None:
+            cells[self.tags] = rf'(?P<tags>{plain}|"[^"\x1b]*")'
+        if self.uuid is not None:
+            cells[self.uuid] = rf"(?P<uuid>{plain})"
+        if self.header:
+            pattern = re.escape(delimiter).join(cells)
+        else:
+            pattern = ",".join(cells[:-1]) + f"(?:,{cells[-1]})?"
+        missing = "".join(f"(?P<{role}>)" for role in ROLES if getattr(self, role) is None)
+        return re.compile(pattern + missing)
+
+    def values_of(self, text: str) -> tuple[str, ...]:
+        """Return the cells of the carried columns of a line, as far as they can be told; never a token."""
+        if not self.carried:
+            return ()
+        if '"' not in text and text.isascii() and text.isprintable() and (self.delimiter or ";" not in text):
+            cells = text.split(self.delimiter or ",")
+        else:
+            # Columns matter, not what is wrong with the row.
+            cells = self.split(text, self.delimiter or delimiter_of(text)) or text.split(
+                self.delimiter or ","
+            )
+        if self.token and looks_like_token(cells[0]):
+            return ("",) * len(self.carried)
+        count = len(cells)
+        values = [cells[place].strip() if place < count else "" for place in self.carried_at]
+        if _LONG_WORD.search(",".join(values)) or any("2dn3" in value for value in values):
+            values = [_NO_CELL if _LONG_WORD.search(value) or "2dn3" in value else value for value in values]
+        return tuple(values)
+
+    def split(self, text: str, delimiter: str) -> list[str] | None:
+        """Cut a line into cells; ``None`` if its quotes do not fit."""
+        try:
+            return split(unwrapped(clean(text)), delimiter)
+        except csv.Error:
+            return None
+
+
+SERVICE = Form(width=2, token=0, tags=1, uuid=None, carried=(), carried_at=())
+"""The service's own form: ``token`` or ``token,"tag1,tag2"``."""
+ATTESTATION = Form(
+    width=4,
+    token=2,
+    tags=None,
+    uuid=1,
+    carried=("imei", "uuid", "time"),
+    carried_at=(0, 1, 3),
+    last=r"[0-9]{4}-[0-9]{2}-[0-9T:.+Z -]*",
+)
+"""What ``gather_attestation_tokens`` writes: ``imei,uuid,token,time``."""
+
+
+def delimiter_of(text: str, otherwise: str = ",") -> str:
+    """Return the separator that stands beside the token; another if there is no token."""
+    found = _BESIDE_TOKEN.search(text)
+    if found is None:
+        return (
+            otherwise if otherwise in text else next((mark for mark in DELIMITERS if mark in text), otherwise)
+        )
+    for beside in (text[found.end() :].lstrip(" \"'")[:1], text[: found.start()].rstrip(" \"'")[-1:]):
+        if beside and beside in DELIMITERS:
+            return beside
+    return otherwise
+
+
+def split(text: str, delimiter: str) -> list[str]:
+    """Cut a line into cells, without the blanks around them.
+
+    :raises csv.Error: if its quotes do not fit.
+    """
+    if '"' not in text:
+        cells = text.split(delimiter)
+    else:
+        # Blanks between a separator and a quote are nothing, either.
+        parts = text.split('"')
+        blanks = " " if delimiter == "\t" else " \t"
+        parts[::2] = [part.strip(blanks) for part in parts[::2]]
+        cells = next(csv.reader(['"'.join(parts)], delimiter=delimiter, strict=True), [""])
+    return [cell.strip() for cell in cells]
+
+
+def trimmed(cells: list[str]) -> list[str]:
+    """Return cells without the empty ones at the end."""
+    count = len(cells)
+    while count > 1 and not cells[count - 1]:
+        count -= 1
+    return cells[:count]
+
+
+def check_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the names of columns that a user gives, in the form in which they are compared.
+
+    :raises ValueError: for a role that there is not, or a name that is empty.
+    """
+    wanted = {role: _folded(str(name)) for role, name in (columns or {}).items()}
+    for role, name in wanted.items():
+        if role not in ROLES:
+            raise ValueError(f"columns names {role!r}; it can name {', '.join(ROLES)}")
+        if not name:
+            raise ValueError(f"columns has an empty name for {role}")
+    return wanted
+
+
+def may_be_header(text: str, wanted: Mapping[str, str]) -> bool:
+    """Whether it is worth reading a line as a header."""
+    return wanted.get("token", "token") in text.casefold()
+
+
+def read_header(text: str, line: str, wanted: Mapping[str, str]) -> Form | None:
+    """Return the form that a header gives; ``None`` if the line is no header, or does not name a token column.
+
+    :param text: the clean line.
+    :param line: the line as it stands in the file.
+    :param wanted: of :func:`check_columns`; these names go before those in use.
+    :raises HeaderError: if two columns have the name of one.
+    """
+    for delimiter, names in _header_cells(text, wanted):
+        places = {role: _places(names, role, wanted) for role in ROLES}
+        if not places["token"]:
+            continue
+        for role in ("token", "tags"):
+            if len(places[role]) > 1:
+                both = " and ".join(str(place + 1) for place in places[role][:2])
+                raise HeaderError(
+                    f"names two columns for {role}, {both}; rename one, or say which with columns={{{role!r}: …}}"
+                )
+        token, tags = places["token"][0], next(iter(places["tags"]), None)
+        others = tuple(place for place in range(len(names)) if place not in (token, tags))
+        carried = tuple(names[place] or f"column_{place + 1}" for place in others)
+        uuid = next(iter(places["uuid"]), None)
+        named = len(trimmed(names))
+        return Form(len(names), token, tags, uuid, carried, others, delimiter, line, named=named)
+    return None
+
+
+def problem_without_token(text: str, wanted: Mapping[str, str]) -> str:
+    """Return what is wrong with a header that names no token column; empty if the line is no header."""
+    if "token" in wanted:
+        return ""
+    for _, names in _header_cells(text, wanted):
+        filled = [key for name in names if (key := _key(name))]
+        known = [key for key in filled if key in _OTHER_NAMES or any(key in of for of in _NAMES.values())]
+        if not known or 2 * len(known) < len(filled):
+            continue
+        shown = ", ".join(name for name in names if name)
+        if _CANNOT_CLAIM & set(known):
+            return (
+                f"has the columns {shown}: onboarding tokens (nRF93M1) and certificates cannot be claimed with; "
+                "claiming takes attestation tokens (AT%ATTESTTOKEN)"
+            )
+        return (
+            f"has the columns {shown}, and none of them is called token; rename the column that holds the tokens, "
+            "or name it with columns={'token': …}"
+        )
+    return ""
+
+
+def in_words(form: Form) -> str:
+    """Say what each column of a header is taken for."""
+    tags = "none" if form.tags is None else f"column {form.tags + 1}"
+    return f"token: column {form.token + 1}; tags: {tags}; carried along: {', '.join(form.carried) or 'none'}"
+
+
+def _header_cells(text: str, wanted: Mapping[str, str]) -> Iterable[tuple[str, list[str]]]:
+    found = []
+    for delimiter in _IN_HEADERS:
+        if delimiter not in text and delimiter != ",":
+            continue
+        try:
+            names = [" ".join(cell.split()) for cell in split(text, delimiter)]
+        except csv.Error:
+            continue
+        if all(_is_name(name) or _folded(name) in wanted.values() for name in names):
+            found.append((delimiter, names))
+    return sorted(found, key=lambda pair: -len(pair[1]))
+
+
+def _is_name(cell: str) -> bool:
+    if len(cell) > 80 or _NO_NAME.search(cell):
+        return False
+    return not cell or (len(cell) < 4 and not cell.isdigit()) or any(map(str.isalpha, cell))
+
+
+def _places(names: list[str], role: str, wanted: Mapping[str, str]) -> list[int]:
+    if role in wanted:
+        return [place for place, name in enumerate(names) if _folded(name) == wanted[role]]
+    taken = set(wanted.values())
+    return [
+        place for place, name in enumerate(names) if _key(name) in _NAMES[role] and _folded(name) not in taken
+    ]
+
+
+def _key(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.split()).casefold()

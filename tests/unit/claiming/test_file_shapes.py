@@ -1,0 +1,246 @@
+"""Shapes of claim files that factories make, each with what has to come out."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+
+import pytest
+
+from airflow_provider_nrfprov.claiming.claim_file import ClaimFile, ClaimFileError, Row, read_rows
+from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_keygen
+
+DEVICES = list(mint_devices(4, seed="shapes"))
+A, B, C = (device.token for device in DEVICES[:3])
+ID_A, ID_B, ID_C = (device.device_id for device in DEVICES[:3])
+IMEI = "352656106118683"
+TIME = "2026-11-02T06:00:01.123456+00:00"
+ESC = "\x1b"
+
+
+def read(content: str | bytes, **columns: str) -> list[Row]:
+    raw = content.encode() if isinstance(content, str) else content
+    return list(read_rows(io.BytesIO(raw), "shift.csv", columns=columns or None))
+
+
+@pytest.mark.parametrize(
+    ("content", "tags", "carried"),
+    [
+        (f"token,imei\n{A},{IMEI}\n", (), {"imei": IMEI}),
+        (f"attestationToken,deviceId\n{A},{ID_A}\n", (), {"deviceId": ID_A}),
+        (f"deviceId,attestationToken\n{ID_A},{A}\n", (), {"deviceId": ID_A}),
+        (f"token,timestamp\n{A},{TIME}\n", (), {"timestamp": TIME}),
+        (f"imei,uuid,token,tags\n{IMEI},{ID_A},{A},nrf-cloud-onboarding\n", ("nrf-cloud-onboarding",),
+         {"imei": IMEI, "uuid": ID_A}),
+        (f"serial,imei,token,station\nSN-0001,{IMEI},{A},7\n", (), {"serial": "SN-0001", "imei": IMEI, "station": "7"}),
+        (f"serial;imei;token;station\nSN-0001;{IMEI};{A};7\n", (), {"serial": "SN-0001", "imei": IMEI, "station": "7"}),
+        (f'imei,token,tags\n{IMEI},{A},"line=1,lot=7"\n', ("line=1", "lot=7"), {"imei": IMEI}),
+        (f"imei;token;tags\n{IMEI};{A};line=1,lot=7\n", ("line=1", "lot=7"), {"imei": IMEI}),
+        (f"imei,uuid,token,time,serial\n{IMEI},{ID_A},{A},{TIME},SN-1\n", (),
+         {"imei": IMEI, "uuid": ID_A, "time": TIME, "serial": "SN-1"}),
+        (f",imei,token\n0,{IMEI},{A}\n", (), {"column_1": "0", "imei": IMEI}),
+        (f"No.;Token\n1;{A}\n", (), {"No.": "1"}),
+        (f"IMEI\tClaim Token\tTags\n{IMEI}\t{A}\tx\n", ("x",), {"IMEI": IMEI}),
+        (f"imei|token|tags\n{IMEI}|{A}|x\n", ("x",), {"imei": IMEI}),
+        (f'"imei" , "claim_token", "tags"\n"{IMEI}" ,"{A}" , "a,b"\n', ("a", "b"), {"imei": IMEI}),
+        (f'Seriennummer;"Attestation\nToken"\nSN-1;{A}\n', (), {"Seriennummer": "SN-1"}),
+        (f"Stückzahl;token\n3,5;{A}\n".encode("latin-1"), (), {"St\udcfcckzahl": "3,5"}),
+        (f"sep=;\nimei;token;tags\n{IMEI};{A};x\n", ("x",), {"imei": IMEI}),
+        (f"Shift report of 2 November\n\nimei,token,tags\n{IMEI},{A},x\n", ("x",), {"imei": IMEI}),
+        (f"#TYPE System.Management.Automation.PSCustomObject\n\"imei\",\"token\"\n\"{IMEI}\",\"{A}\"\n", (), {"imei": IMEI}),
+        (f"token,tags\n{A},{IMEI}\n", (IMEI,), {}),
+        (f"\ufeff\ufefftoken,tags\n{A},x\n", ("x",), {}),
+    ],
+)  # fmt: skip
+def test_with_a_header_columns_go_by_their_names(content, tags, carried):
+    (row,) = read(content)
+    assert (row.verdict.value, row.message, row.device_id, row.token) == ("ok", "", ID_A, A)
+    assert row.tags == tags
+    assert dict(zip(row.form.carried, row.carried, strict=True)) == carried
+
+
+def test_a_user_may_name_the_columns():
+    content = f"Nr;Token ID;Gruppe;token\n1;{A};x;{B}\n"
+    (row,) = read(content, token="Token ID", tags="gruppe")
+    assert (row.token, row.tags, row.form.carried) == (A, ("x",), ("Nr", "token"))
+    # What may be a token is in no cell that a report shows.
+    assert row.carried == ("1", "(left out, as it may be a token)")
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [({"tokens": "x"}, "columns names 'tokens'"), ({"token": " "}, "empty name for token")],
+)
+def test_columns_that_cannot_be_are_refused_by_name(columns, words):
+    with pytest.raises(ValueError, match=words):
+        read(A, **columns)
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "words"),
+    [
+        (f"Nr;Token ID\n1;{A}\n", {"token": "Serial"}, "has no header with the columns that were named .'serial'."),
+        (f"imei,uuid,value\n{IMEI},{ID_A},{A}\n", {}, "has the columns imei, uuid, value, and none of them is called token"),
+        (f"token,claimToken\n{A},{B}\n", {}, "names two columns for token, 1 and 2"),
+        (f"token,tags,tag\n{A},a,b\n", {}, "names two columns for tags, 2 and 3"),
+        ("deviceId,onboardingToken\nx,eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln\n", {}, "onboarding tokens .nRF93M1."),
+        (f'{ID_A},,tag,APP|MODEM,"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"\n', {},
+         "device_credentials_installer.*gather_attestation_tokens"),
+        ('[{"token": "x"}]', {}, "JSON"),
+        ('{"token": "x"}\n{"token": "y"}\n', {}, "JSON"),
+        ("<!DOCTYPE html><p>Sign in", {}, "HTML"),
+        ("%PDF-1.7\n", {}, "a PDF"),
+        ("token\n".encode("utf-16"), {}, "UTF-16"),
+        ("token\n".encode("utf-16-le"), {}, "UTF-16"),
+        (b"PK\x03\x04 a spreadsheet", {}, "spreadsheet.*CSV UTF-8"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", {}, "old Excel"),
+        (b"\x1f\x8b\x08\x00", {}, "gzip"),
+        ("{\\rtf1 token}", {}, "rich text"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_used_is_named_with_what_it_looks_like(content, columns, words):
+    with pytest.raises(ClaimFileError, match=rf"^shift\.csv .*{words}") as error:
+        read(content, **columns)
+    assert "\n" not in str(error.value)
+    assert A[:30] not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "verdict", "words"),
+    [
+        (f"{A},{IMEI}", "invalid_tag", "column 2 holds an IMEI.*header"),
+        (f"{A},{ID_A}", "invalid_tag", "column 2 holds a UUID"),
+        (f"{A},{ID_B.upper()}", "invalid_tag", "a UUID"),
+        (f"{A},{TIME}", "invalid_tag", "a time"),
+        (f"{A};01.01.2025 06:00", "invalid_tag", "a time"),
+        (f"{A},06:00:01", "invalid_tag", "a time"),
+        (f"{A},1760000000", "invalid_tag", "a time"),
+        (f"{A},8944501234567890123", "invalid_tag", "a SIM"),
+        (f'{A},"line=1,{IMEI}"', "invalid_tag", "an IMEI"),
+        (f"{A};3,52656E+14", "invalid_tag", "a number that a spreadsheet has shortened"),
+        (f"{IMEI},{ID_A},{A},nrf-cloud-onboarding", "unnamed_column", "imei,uuid,token,tags"),
+        (f"{IMEI},{ID_A},{A},{TIME},SN-1", "too_many_columns", "name all in a header"),
+        (f"{IMEI},{A}", "malformed_token", "column 2 holds what looks like a token"),
+        (f"SN-0001,{IMEI},7,{A}", "malformed_token", "column 4 holds what looks like a token"),
+        (f'{A},"a\x07b"', "invalid_tag", "cannot be printed"),
+        ("AT%ATTESTTOKEN failed,tag1", "malformed_token", "token"),
+        (f"IMEI:{IMEI},UUID:{ID_A},TOKEN:{A}", "malformed_token", "base64url"),
+        (f"{mint_keygen(ID_A)},tag1", "wrong_token_kind", "AT%KEYGEN"),
+        ("ERROR", "malformed_token", "token"),
+    ],
+    ids=lambda value: repr(value)[:4],
+)  # fmt: skip
+def test_without_a_header_nothing_is_guessed_that_could_tag_or_lose(line, verdict, words):
+    rows = read(f"{line}\n{C}\n")
+    assert [row.line for row in rows] == [1, 2]
+    assert rows[1].is_ok
+    assert rows[0].verdict.value == verdict
+    assert re.search(words, rows[0].message)
+
+
+@pytest.mark.parametrize(
+    ("line", "tags"),
+    [
+        (f'{A}, "a,b"', ("a", "b")),
+        (f'{A}, "nrf-cloud-onboarding"', ("nrf-cloud-onboarding",)),
+        (f' "{A}" ,\t"x" ', ("x",)),
+        (f"3,52656E+14;{ID_A};{A};01.01.2025", ()),
+        (f"3,52656E+14;{ID_A};{A};45658,25", ()),
+        (f"None,{ID_A},{A},{TIME}", ()),
+        (f"{IMEI},{ID_A},{A}", ()),
+        (f'%ATTESTTOKEN: "{A}"', ()),
+        (f'"%ATTESTTOKEN: ""{A}""",x', ("x",)),
+        (f'%ATTESTTOKEN: "{A}",x', ("x",)),
+        (f"Attestation token: {A}", ()),
+        (f"[00:00:03.123,456] {ESC}[0m<inf> app: Attestation token: {A}{ESC}[0m", ()),
+        (f"{ESC}[32m{A}{ESC}[0m", ()),
+        (f"\ufeff{A},x", ("x",)),
+        (f'{A},"a,\nb"', ("a", "b")),
+    ],
+)
+def test_what_stands_around_a_token_does_not_matter(line, tags):
+    rows = read(f"{B}\n{line}\n{C}\n")
+    assert [row.device_id for row in rows] == [ID_B, ID_A, ID_C]
+    assert all(row.is_ok for row in rows)
+    assert (rows[1].token, rows[1].tags, rows[1].text) == (A, tags, line)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (f"{IMEI},{ID_B},{A},2025-01-01\n", f"the file says device {ID_B}, but the token is that of {ID_A}"),
+        (f"uuid,token\n{{{ID_B.upper()}}},{A}\n", f"the file says device {ID_B}"),
+        (f"{A},a|b\n", "the tag 'a|b' holds a |"),
+    ],
+)
+def test_what_is_strange_is_sent_with_a_warning(content, message):
+    (row,) = read(content)
+    assert row.is_ok
+    assert message in row.message
+
+
+@pytest.mark.parametrize(
+    ("content", "skipped"),
+    [
+        (f"sep=;\n{A}\n", {"separator line": 1}),
+        (f"token\n{A}\ntoken\n{B}\n", {"header": 1, "repeated header": 1}),
+        (f"token,tags\n{A},x\n\ufefftags,token\nx,{B}\n", {"header": 2}),
+        (f"Shift 7\ntoken\n{A}\n# end of shift\n", {"title": 1, "header": 1, "comment": 1}),
+        (f"-----BEGIN ATTESTATION TOKEN-----\n{A}\n-----END ATTESTATION TOKEN-----\n", {"BEGIN or END line": 2}),
+        (f"[00:00:03.123,456] <inf> app: --- BEGIN TOKEN ---\n{A}\n", {"BEGIN or END line": 1}),
+        (f"AT%ATTESTTOKEN\n%ATTESTTOKEN: \"{A}\"\nOK\n", {"modem reply": 2}),
+        (f'\n{A},"a,\nb"\n,,\n', {"blank": 2, "line of the row before": 1}),
+        (f'"Claim\ntoken"\n{A}\n', {"header": 1, "line of the header": 1}),
+        (f"{A}\nname,token\nx,{B}\n", {"header": 1}),
+    ],
+)  # fmt: skip
+def test_lines_that_are_no_rows_are_counted_by_name_and_logged(content, skipped, caplog):
+    caplog.set_level("INFO")
+    file = ClaimFile(io.BytesIO(content.encode()), "shift.csv")
+    rows = list(file)
+    assert all(row.is_ok for row in rows)
+    assert file.skipped == skipped
+    assert len(rows) + file.skipped.total() == len(content.splitlines())
+    if "header" in skipped:
+        assert "header; token: column" in caplog.text
+    assert all(name in caplog.text for name in skipped if name not in {"header", "blank"})
+
+
+def test_a_second_header_changes_the_columns_of_the_rows_below_it():
+    rows = read(f"token,tags\n{A},x\nimei,tags,token\n{IMEI},y,{B}\n")
+    assert [(row.device_id, row.tags) for row in rows] == [(ID_A, ("x",)), (ID_B, ("y",))]
+    assert [row.form.header for row in rows] == ["token,tags", "imei,tags,token"]
+
+
+@pytest.mark.parametrize("line", [f'{IMEI},{ID_A},"cut', f"{IMEI},{ID_A},{A[:90]}", f"{IMEI},{ID_A}"])
+def test_damaged_rows_still_tell_what_else_they_hold(line):
+    rows = read(f"{line}\n{IMEI},{ID_B},{B},{TIME}\n")
+    assert rows[0].form.carried == ("imei", "uuid", "time")
+    assert rows[0].carried == (IMEI, ID_A, "")
+    assert not rows[0].is_ok
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b" " * 100_000, b'"' * 1_000_000, b"A" * 1_000_000, b"-" * 60_000, b'" ' * 30_000, b"," * 60_000, b"\x1b[" * 30_000,
+     b"[" * 60_000, b"2dn3" * 15_000, b"1" * 60_000, b"BEGIN " * 10_000, b"token," * 10_000],
+    ids=lambda content: f"{len(content)} {content[:4]!r}",
+)  # fmt: skip
+def test_no_line_takes_longer_than_its_length(content):
+    started = time.process_time()
+    (*_, last) = read(A.encode() + b"\n" + content + b"\n" + content + f"\n{B}\n".encode())
+    assert last.is_ok
+    # A pattern that looks at each character again for each takes minutes.
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("before", [0, 1, 65_536, 65_537, 262_143, 262_144, 262_145, 600_000])
+def test_a_line_of_any_length_is_one_row_and_the_next_is_read(before, end):
+    rows = read(b"x" * before + end + A.encode() + end + B.encode())
+    assert [row.line for row in rows] == ([1, 2, 3] if before else [2, 3])
+    assert [row.device_id for row in rows[-2:]] == [ID_A, ID_B]
+    if before > 65_536:
+        assert "more than 65,536 bytes" in rows[0].message
+        assert len(rows[0].text) < 300

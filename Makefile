@@ -39,7 +39,7 @@ help:
 	@echo "make test-scale  50 claims at once, 200,000 rows, on CeleryExecutor with a worker and a triggerer killed, and on"
 	@echo "             LocalExecutor; wants PostgreSQL and Redis"
 	@echo "make reliability  a claim file under so many seeded schedules of faults and crashes [SEEDS=$(SEEDS)],"
-	@echo "             and twenty times as many broken files and tokens for the reader"
+	@echo "             and sixty times as many files and tokens for the reader, whole and broken"
 	@echo "make bench   figures beside what one would use instead, into docs/benchmarks.md, for an hour"
 	@echo "             [QUICK=1: a small version of three minutes, into .bench/]"
 	@echo "make env     secrets for docker-compose.yaml, once: writes .env [NRF_CLOUD=1: asks for the API key]"
@@ -67,7 +67,7 @@ test-scale:
 reliability:
 	$(call environment,$(DEMO_AIRFLOW),.venv)
 	@.venv/bin/python -m reliability.main --seeds "$(SEEDS)"
-	@.venv/bin/python -m reliability.fuzz --examples $$((20 * $(SEEDS)))
+	@.venv/bin/python -m reliability.fuzz --examples $$((60 * $(SEEDS)))
 	@exec .venv/bin/python -m reliability.fuzz_answers --examples $$((20 * $(SEEDS)))
 
 # The small version leaves the page as it is: its figures are none to publish.

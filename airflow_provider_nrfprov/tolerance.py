@@ -1,4 +1,4 @@
-"""How many rows of a file, or devices, may fail before the whole is a failure."""
+"""How many rows of a file, or devices, may fail or be rejected before the whole is a failure."""
 
 from __future__ import annotations
 
@@ -23,6 +23,22 @@ def most(name: str, value: int | str | None) -> int | None:
     return number
 
 
+def share(name: str, value: float | str | None) -> float | None:
+    """Read a share of all rows, as a user or a rendered template gives it; ``None`` if there is none.
+
+    :raises ValueError: naming the argument, if it is no number from 0 to 1.
+    """
+    if value in _NONE:
+        return None
+    try:
+        ratio = float(str(value))
+    except ValueError:
+        ratio = -1.0
+    if not 0 <= ratio <= 1:
+        raise ValueError(f"{name} is {value!r}; it is a share from 0 to 1, or None")
+    return ratio
+
+
 @dataclass(frozen=True, slots=True)
 class Tolerance:
     """So many rows, or such a share of all rows, whichever is more."""
@@ -37,15 +53,46 @@ class Tolerance:
 
         :raises ValueError: naming the argument that is no such number.
         """
-        rows = most("max_failed_rows", max_rows)
-        try:
-            ratio = 0.0 if max_ratio in _NONE else float(str(max_ratio))
-        except ValueError:
-            ratio = -1.0
-        if not 0 <= ratio <= 1:
-            raise ValueError(f"max_failed_ratio is {max_ratio!r}; it is a share from 0 to 1, or None")
-        return cls(rows, ratio)
+        return cls(most("max_failed_rows", max_rows), share("max_failed_ratio", max_ratio) or 0.0)
 
     def allowed(self, rows: int) -> int:
         """Give how many of so many rows may fail."""
         return rows if self.max_rows is None else max(self.max_rows, int(self.max_ratio * rows))
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedTolerance:
+    """How many rows may be rejected, each of them a device that ships unclaimed.
+
+    By default any number, as long as some row of the file is claimed, now or before. With a limit: so many rows, or
+    such a share of all rows, whichever is more. A file of which every row was rejected is a failure in any case.
+    Rows that repeat a device of the file do not count: their device is not unclaimed for it.
+    """
+
+    max_rows: int | None = None
+    max_ratio: float | None = None
+
+    @classmethod
+    def of(cls, max_rows: int | str | None, max_ratio: float | str | None) -> RejectedTolerance:
+        """Read what a user or a rendered template gives.
+
+        :raises ValueError: naming the argument that is no such number.
+        """
+        return cls(most("max_rejected_rows", max_rows), share("max_rejected_ratio", max_ratio))
+
+    def problem(self, *, rows: int, rejected: int, ours: int) -> str:
+        """Return why a file has too many rejected rows, in words; empty if it has not.
+
+        :param rows: of the file.
+        :param rejected: without those that repeat a device.
+        :param ours: rows whose devices are claimed, by this job or before.
+        """
+        if not rejected:
+            return ""
+        words = f"{rejected:,} of {rows:,} row{'' if rows == 1 else 's'} {'was' if rejected == 1 else 'were'} rejected"
+        if rejected == rows:
+            return f"{words}; none was sent"
+        if self.max_rows is None and self.max_ratio is None:
+            return "" if ours else f"{words}, and none is claimed"
+        allowed = max(self.max_rows or 0, int((self.max_ratio or 0.0) * rows))
+        return f"{words}, {allowed:,} allowed" if rejected > allowed else ""

@@ -76,9 +76,7 @@ with DAG(
         log = logging.getLogger(__name__)
         with to_path(claim_file).open("rb") as stream:
             found = inspect(read_rows(stream, claim_file))
-        for example in found.examples:
-            log.warning("%s", example)
-        log.info("%s: %d of %d rows cannot be sent", claim_file, found.rejected, found.rows)
+        log.log(logging.WARNING if found.reasons else logging.INFO, "%s: %s", claim_file, found)
         if found.rejected == found.rows:
             raise ValueError(f"{claim_file}: none of its {found.rows} rows can be sent")
         return {"rows": found.rows, "rejected": found.rejected}

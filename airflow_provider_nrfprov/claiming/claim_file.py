@@ -109,8 +109,9 @@ class ClaimFile:
             raise ClaimFileError(f"{self._name} {problem}")
         self._read_start(lines)
         found = False
+        read_usual = self.read_usual
         for number, line in lines:
-            row = self.read_usual(number, line)
+            row = read_usual(number, line)
             if row is None:
                 if line is END:
                     break
@@ -132,7 +133,7 @@ class ClaimFile:
         usual = form.usual.fullmatch(line)
         if usual is None or not line.isascii():
             return None
-        token, tags_cell, uuid = usual.group("token", "tags", "uuid")
+        token, tags_cell, uuid = usual.group(*form.groups)
         body = read_usual(token)
         if body is None:
             return None

@@ -91,6 +91,11 @@ class Form:
         missing = "".join(f"(?P<{role}>)" for role in ROLES if getattr(self, role) is None)
         return re.compile(pattern + missing)
 
+    @cached_property
+    def groups(self) -> tuple[int, ...]:
+        """The numbers of the groups token, tags and uuid of :attr:`usual`."""
+        return tuple(self.usual.groupindex[role] for role in ROLES)
+
     def values_of(self, text: str) -> tuple[str, ...]:
         """Return the cells of the carried columns of a line, as far as they can be told; never a token."""
         if not self.carried:

@@ -32,12 +32,15 @@ class FirstLines:
 
     def setdefault(self, device: bytes, line: int) -> int:
         """Give the line in which a device was met first: this one, if it was not met before."""
-        first_line = self.get(device)
+        newest = self._newest
+        first_line = newest.get(device)
+        if first_line is None and self._parts:
+            first_line = self._find(device)
         if first_line is not None:
             return first_line
-        if len(self._newest) >= _NEWEST:
+        if len(newest) >= _NEWEST:
             self._pack()
-        self._newest[device] = line
+        newest[device] = line
         return line
 
     def _pack(self) -> None:

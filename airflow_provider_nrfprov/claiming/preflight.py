@@ -5,13 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from airflow_provider_nrfprov.claiming.claim_file import Row
-from airflow_provider_nrfprov.claiming.report import SHOWN_EXAMPLES
+from airflow_provider_nrfprov.claiming.reasons import Reason, Reasons, in_lines
+from airflow_provider_nrfprov.claiming.rows import Row, Verdict
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
+
+
+SHOWN_EXAMPLES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +29,31 @@ class Inspection:
     """At most ten of these, in words."""
     sample: tuple[Row, ...]
     """Some of the rows that can be sent, in the order of the file."""
+    reasons: tuple[Reason, ...] = ()
+    """Why rows cannot be sent, and warnings of those that can (``ok``); most rows first."""
+    repeated: int = 0
+    """How many of the rejected rows repeat a device of the file."""
+
+    def __str__(self) -> str:
+        counts = (
+            f"{self.rows:,} row{'' if self.rows == 1 else 's'}: {self.rows - self.rejected:,} can be sent"
+        )
+        return "\n".join((f"{counts}, {self.rejected:,} cannot", *in_lines(self.reasons)))
 
 
 def inspect(rows: Iterable[Row], sample_size: int = 0, seed: str = "") -> Inspection:
     """Read all rows and draw a sample of them; the same file and seed give the same sample."""
     chance = random.Random(seed)  # noqa: S311 - which rows are asked about is no secret
-    count = sendable = 0
+    count = sendable = repeated = 0
+    reasons = Reasons()
     examples: list[str] = []
     sample: list[Row] = []
     for row in rows:
         count += 1
+        if row.message:
+            reasons.add(row.line, row.verdict.value, row.message)
         if not row.is_ok:
+            repeated += row.verdict is Verdict.DUPLICATE_DEVICE
             if len(examples) < SHOWN_EXAMPLES:
                 examples.append(f"line {row.line}: {row.verdict.value}: {row.message}")
             continue
@@ -44,7 +62,9 @@ def inspect(rows: Iterable[Row], sample_size: int = 0, seed: str = "") -> Inspec
             sample.append(row)
         elif (place := chance.randrange(sendable)) < sample_size:
             sample[place] = row
-    return Inspection(count, count - sendable, tuple(examples), tuple(sorted(sample)))
+    rejected = count - sendable
+    ordered = tuple(sorted(sample, key=attrgetter("line")))
+    return Inspection(count, rejected, tuple(examples), ordered, reasons.most_frequent(), repeated)
 
 
 def refusals(rows: Iterable[Row], service: ProvisioningService) -> list[str]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
-from airflow_provider_nrfprov.claiming.claim_file import Row, Verdict, to_csv
+from airflow_provider_nrfprov.claiming.carried_cells import CarriedCells
+from airflow_provider_nrfprov.claiming.reasons import Reason, Reasons, in_lines
+from airflow_provider_nrfprov.claiming.rows import Row, Verdict
+from airflow_provider_nrfprov.csv_cells import csv_line, shortened, visible
 from airflow_provider_nrfprov.storage import Folder
 
 REPORT = "report.csv"
@@ -36,6 +39,22 @@ class Outcome(str, Enum):
     """It was sent, and nobody can say what became of it (yet)."""
 
 
+CLAIMED_BEFORE = "claimed by this team before"
+"""What a report says of a row that ended as already claimed."""
+_CLAIMED_ELSEWHERE = "another team has it: it must be unclaimed there, in nRF Cloud or by its API, before this team can claim it"
+_SAYS_CLAIMED = re.compile(
+    r"\balready\b.{0,40}\bclaimed\b|\bclaimed\b.{0,40}\b(?:already|another|different|other)\b", re.I
+)
+
+
+def explained(message: str) -> str:
+    """Return the service's message on a device that is not ours, with what to do if it says that it is claimed.
+
+    That the service words it so is INFERRED; any other message is returned as it is.
+    """
+    return f"{message}; {_CLAIMED_ELSEWHERE}" if _SAYS_CLAIMED.search(message) else message
+
+
 _TO_EXPLAIN = {Outcome.FAILED, Outcome.UNKNOWN}
 
 
@@ -53,7 +72,7 @@ class RowOutcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Counts of a report and where it lies."""
+    """Counts of a report, why rows did not end well, and where it lies."""
 
     counts: dict[Outcome, int]
     report: str
@@ -61,6 +80,10 @@ class Summary:
     """A claim file of the rows to run again; ``None`` if there are none."""
     examples: tuple[str, ...] = ()
     """At most ten rows that failed or are unknown, in words."""
+    reasons: tuple[Reason, ...] = ()
+    """Why rows were rejected, failed or are unknown, and warnings of those that were sent; most rows first."""
+    repeated: int = 0
+    """How many of the rejected rows repeat a device of the file: these are not unclaimed for it."""
 
     @property
     def rows(self) -> int:
@@ -68,18 +91,28 @@ class Summary:
         return sum(self.counts.values())
 
     @property
+    def ours(self) -> int:
+        """How many rows are claimed, by this job or before."""
+        return self.counts[Outcome.CLAIMED] + self.counts[Outcome.ALREADY_CLAIMED]
+
+    @property
     def not_claimed(self) -> int:
         """How many rows failed or are unknown."""
         return self.counts[Outcome.FAILED] + self.counts[Outcome.UNKNOWN]
 
-    def __str__(self) -> str:
+    @property
+    def counts_in_words(self) -> str:
+        """All counts in one line."""
         counts = ", ".join(
             f"{self.counts[outcome]:,} {outcome.value.replace('_', ' ')}" for outcome in Outcome
         )
-        return f"{self.rows:,} rows: {counts}"
+        return f"{self.rows:,} row{'' if self.rows == 1 else 's'}: {counts}"
+
+    def __str__(self) -> str:
+        return "\n".join((self.counts_in_words, *in_lines(self.reasons)))
 
     def as_dict(self) -> dict[str, int | str | None]:
-        """Give counts and paths: under 2 KB whatever the size of the file."""
+        """Return counts and paths: under 2 KB whatever the size of the file."""
         counts = {outcome.value: self.counts[outcome] for outcome in Outcome}
         return {"rows": self.rows, **counts, "report": self.report, "failed_rows": self.failed_rows}
 
@@ -89,34 +122,89 @@ def write_report(
 ) -> Summary:
     """Write the report of a job into a folder, row by row as the outcomes come.
 
-    ``failed_rows.csv`` is a claim file itself: the rows that failed or are unknown, and the rejected
-    ones as they stand in the file, to be mended. Rows that repeat a device are left out. It holds
+    ``report.csv`` has the columns of :data:`COLUMNS` and then those of the file beside token and tags, by the
+    file's names (``file_NAME`` where that is one of ours). It is safe to open in a spreadsheet.
+
+    ``failed_rows.csv`` is a claim file itself, with the file's header and columns: the rows that failed, are
+    unknown or were rejected, as they stand in the file. Rows that repeat a device are left out. It holds
     claim tokens, so only its owner may read it where the file system knows owners.
+
+    :param about: what else ``summary.json`` says: of which job the report is.
     """
-    counts = dict.fromkeys(Outcome, 0)
-    examples: list[str] = []
     with folder.writing(REPORT) as report, folder.writing(FAILED_ROWS, owner_only=True) as failed_rows:
-        report.write(_cells(COLUMNS))
-        # Neighbours mostly end alike: all but their line and device is written once for all of them.
-        for (outcome, status, message, operation_id), alike in groupby(outcomes, itemgetter(1, 2, 3, 4)):
-            end = _cells((outcome.value, status, message, operation_id))
-            count = 0
-            for item in alike:
-                count += 1
-                report.write(f"{item.row.line},{item.row.device_id or ''},{end}")
-                if outcome is not Outcome.CLAIMED:
-                    failed_rows.write(_to_run_again(item))
-                if outcome in _TO_EXPLAIN and len(examples) < SHOWN_EXAMPLES:
-                    examples.append(
-                        f"line {item.row.line} ({item.row.device_id}): {outcome.value}: {message}"
-                    )
-            counts[outcome] += count
-    again = counts[Outcome.FAILED] + counts[Outcome.UNKNOWN] + counts[Outcome.REJECTED]
-    summary = Summary(
-        counts, folder.path_of(REPORT), folder.path_of(FAILED_ROWS) if again else None, tuple(examples)
+        tally = _Tally(report, failed_rows)
+        # Neighbours mostly end alike: all but their own cells is written once for all of them.
+        for end, alike in groupby(outcomes, itemgetter(1, 2, 3, 4)):
+            tally.add(end, alike)
+    summary = tally.summary(folder)
+    details = {"reasons": [reason.as_dict() for reason in summary.reasons]}
+    folder.write(
+        SUMMARY, json.dumps({**(about or {}), **summary.as_dict(), **details}, indent=2, default=str)
     )
-    folder.write(SUMMARY, json.dumps({**(about or {}), **summary.as_dict()}, indent=2))
     return summary
+
+
+class _Tally:
+    """Writes rows, and counts them."""
+
+    def __init__(self, report: TextIO, failed_rows: TextIO) -> None:
+        self._report = report
+        self._failed_rows = failed_rows
+        self._carried: CarriedCells | None = None
+        self._header = ""
+        self._counts = dict.fromkeys(Outcome, 0)
+        self._examples: list[str] = []
+        self._reasons = Reasons()
+        self._repeated = self._again = 0
+
+    def add(self, end: tuple[Outcome, str, str, str | None], alike: Iterable[RowOutcome]) -> None:
+        outcome, status, message, operation_id = end
+        usual = csv_line((outcome.value, status, message, operation_id))[:-1]
+        is_ours = outcome is Outcome.CLAIMED or outcome is Outcome.ALREADY_CLAIMED
+        write = self._report.write
+        for item in alike:
+            row = item[0]
+            self._counts[outcome] += 1
+            if self._carried is None:
+                self._carried = CarriedCells(row.form, COLUMNS)
+                write(csv_line((*COLUMNS, *self._carried.names)))
+            if row.message and row.is_ok:
+                # A warning of the file's reader, beside what the service said.
+                whole = f"{message}; {row.message}" if message else row.message
+                words = csv_line((outcome.value, status, whole, operation_id))[:-1]
+                self._reasons.add(row.line, outcome.value, row.message)
+            else:
+                words = usual
+            write(f"{row.line},{row.device_id or ''},{words}{self._carried.cells_of(row)}\n")
+            if not is_ours:
+                self._not_claimed(item)
+
+    def summary(self, folder: Folder) -> Summary:
+        if self._carried is None:
+            self._report.write(csv_line(COLUMNS))
+        return Summary(
+            self._counts,
+            folder.path_of(REPORT),
+            folder.path_of(FAILED_ROWS) if self._again else None,
+            tuple(self._examples),
+            self._reasons.most_frequent(),
+            self._repeated,
+        )
+
+    def _not_claimed(self, item: RowOutcome) -> None:
+        row, outcome, _, message, _ = item
+        self._reasons.add(row.line, outcome.value, message or row.message)
+        if outcome in _TO_EXPLAIN and len(self._examples) < SHOWN_EXAMPLES:
+            words = shortened(visible(message))
+            self._examples.append(f"line {row.line} ({row.device_id}): {outcome.value}: {words}")
+        if row.verdict is Verdict.DUPLICATE_DEVICE:
+            self._repeated += 1
+            return
+        self._again += 1
+        if row.form.header != self._header:
+            self._header = row.form.header
+            self._failed_rows.write(f"{self._header}\n" if self._header else "")
+        self._failed_rows.write(f"{row.text}\n")
 
 
 def read_device_ids(report: Iterable[str], outcomes: Iterable[Enum]) -> Iterator[str]:
@@ -131,17 +219,3 @@ def read_device_ids(report: Iterable[str], outcomes: Iterable[Enum]) -> Iterator
     for row in reader:
         if row["outcome"] in wanted and row["device_id"]:
             yield row["device_id"]
-
-
-def _cells(values: Iterable[object]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(values)
-    return line.getvalue()
-
-
-def _to_run_again(item: RowOutcome) -> str:
-    if item.outcome in _TO_EXPLAIN:
-        return to_csv([item.row])
-    if item.outcome is Outcome.REJECTED and item.row.verdict is not Verdict.DUPLICATE_DEVICE:
-        return f"{item.row.text}\n"
-    return ""

@@ -151,8 +151,8 @@ def read_usual(text: str) -> bytes | None:
 
 def uuid_text(raw: bytes) -> str:
     """Write 16 bytes as a UUID, lower case with hyphens."""
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = raw.hex("-", 2)
+    return f"{text[:4]}{text[5:29]}{text[30:34]}{text[35:]}"
 
 
 def _read_body(part: str) -> Sequence[Any]:

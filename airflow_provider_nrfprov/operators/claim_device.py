@@ -59,7 +59,7 @@ class NrfProvClaimDeviceOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Claim the device, or ask whether it could be."""
-        from airflow_provider_nrfprov.claiming.claim_file import check_tags
+        from airflow_provider_nrfprov.api.tag_rules import check_tags
         from airflow_provider_nrfprov.claiming.claim_one import claim_once
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
         from airflow_provider_nrfprov.rendered import flag, listed
@@ -73,7 +73,7 @@ class NrfProvClaimDeviceOperator(BaseOperator):
         return device.as_dict()
 
     def _ask(self, hook: NrfProvHook, claim_token: str) -> dict[str, Any]:
-        from airflow_provider_nrfprov.claiming.claim_file import check_tags
+        from airflow_provider_nrfprov.api.tag_rules import check_tags
         from airflow_provider_nrfprov.claiming.token import decode
         from airflow_provider_nrfprov.rendered import listed
 

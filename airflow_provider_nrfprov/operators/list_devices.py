@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -124,11 +123,12 @@ class NrfProvListDevicesOperator(BaseOperator):
 
 
 def _write_csv(stream: TextIO, devices: Iterable[ClaimedDevice]) -> Iterable[ClaimedDevice]:
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    from airflow_provider_nrfprov.csv_cells import csv_line
+
+    stream.write(csv_line(COLUMNS))
     for device in devices:
         attributes = {**device.as_dict(), "device_id": device.id, "tags": ",".join(device.tags)}
-        writer.writerow([attributes[column] for column in COLUMNS])
+        stream.write(csv_line(attributes[column] for column in COLUMNS))
         yield device
 
 

@@ -54,7 +54,7 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Tag the devices."""
-        from airflow_provider_nrfprov.claiming.claim_file import check_tags
+        from airflow_provider_nrfprov.api.tag_rules import check_tags
         from airflow_provider_nrfprov.fleet.actions import TagAction, TagMode
         from airflow_provider_nrfprov.rendered import listed
 

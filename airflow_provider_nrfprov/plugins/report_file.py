@@ -82,7 +82,8 @@ def opened(path: str) -> Iterator[tuple[str, IO[str]]]:
         ) from error
     with stream:
         header = stream.readline()
-        if header.strip() not in _HEADERS:
+        # Further columns are those of the claim file.
+        if not any(f"{header.strip()},".startswith(f"{columns},") for columns in _HEADERS):
             raise NoReportError("What the task named does not begin as a report does, so it is not shown.")
         yield header, stream
 
@@ -93,7 +94,7 @@ def read(path: str) -> ReportView:
     :raises NoReportError: as :func:`opened`.
     """
     with opened(path) as (header, stream):
-        view = ReportView(path, header.strip().split(","))
+        view = ReportView(path, next(csv.reader([header.strip()])))
         outcome_at = view.columns.index("outcome")
         for row in csv.reader(stream):
             if len(row) != len(view.columns):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from airflow_provider_nrfprov.claiming.claim_file import ClaimFile, ClaimFileError, Row, read_rows
+from airflow_provider_nrfprov.claiming.claim_file import ClaimFile, ClaimFileError, Row, chunks, read_rows
 from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_keygen
 
 DEVICES = list(mint_devices(4, seed="shapes"))
@@ -244,3 +244,16 @@ def test_a_line_of_any_length_is_one_row_and_the_next_is_read(before, end):
     if before > 65_536:
         assert "more than 65,536 bytes" in rows[0].message
         assert len(rows[0].text) < 300
+
+
+@pytest.mark.parametrize("line", [A, A[:100], "x" * 700])
+def test_a_chunk_is_bounded_whatever_the_rows_are(line):
+    rows = ClaimFile(io.BytesIO(f"{line}\n".encode() * 20_000), "shift.csv")
+    sizes = [(len(chunk.rows), len(chunk.sendable)) for chunk in chunks(rows, 1_000)]
+    assert sum(size for size, _ in sizes) == 20_000
+    assert max(size for size, _ in sizes) == 4_000
+
+
+def test_a_chunk_of_long_rows_has_fewer_of_them():
+    rows = ClaimFile(io.BytesIO(b"x" * 60_000 + b"\n" + (b"y" * 60_000 + b"\n") * 400), "shift.csv")
+    assert [len(chunk.rows) for chunk in chunks(rows, 1_000)] == [140, 140, 121]

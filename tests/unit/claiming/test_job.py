@@ -265,6 +265,7 @@ def test_the_summary_says_the_same_as_the_report(desk, tokens):
     written = json.loads(Path(desk.folder.path_of("summary.json")).read_text())
     assert summary.as_dict().items() <= written.items()
     assert written["claim_file"] == str(desk.claim_file)
+    assert written["reasons"] == [reason.as_dict() for reason in summary.reasons]
     assert summary.rows == len(desk.report()) == 6
     assert sum(summary.counts.values()) == 6
     assert summary.counts[Outcome.REJECTED] == 1

@@ -1,0 +1,108 @@
+"""``check FILE…``: verdicts by reason, exit codes, and nothing of Airflow or the network."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from airflow_provider_nrfprov.__main__ import main
+from airflow_provider_nrfprov.claiming import check
+from airflow_provider_nrfprov.emulator.server import running_emulator
+from airflow_provider_nrfprov.emulator.signing import mint_devices
+
+DEVICES = list(mint_devices(4, seed="check"))
+A, B, C = (device.token for device in DEVICES[:3])
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(content: str):
+        path = tmp_path / "shift.csv"
+        path.write_text(content)
+        return str(path)
+
+    return write
+
+
+def test_a_good_file_exits_with_0(file, capsys):
+    assert main(["check", file(f"token,tags\n{A},x\n{B},y\n")]) == 0
+    assert capsys.readouterr().out.endswith("shift.csv: 2 rows: 2 can be sent, 0 cannot\n")
+
+
+def test_rows_that_cannot_be_sent_are_grouped_by_reason_and_exit_with_1(file, capsys):
+    assert main(["check", file(f"{A}\n" + f"{B[:90]}\n" * 12 + f"{C},352656106118683\n")]) == 1
+    first, most, other = capsys.readouterr().out.splitlines()
+    assert first.endswith("14 rows: 1 can be sent, 13 cannot")
+    assert most.startswith("12 \N{MULTIPLICATION SIGN} malformed token: ")
+    assert most.endswith("(lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …)")
+    assert other.startswith("1 \N{MULTIPLICATION SIGN} invalid tag: column 2 holds an IMEI")
+
+
+@pytest.mark.parametrize("content", ["", '[{"token": 1}]', "imei,uuid\n1,2\n"])
+def test_a_file_that_cannot_be_used_exits_with_2(file, capsys, content):
+    path = file(content)
+    assert main(["check", path]) == 2
+    assert path in capsys.readouterr().out
+
+
+def test_the_worst_of_several_files_counts(file, tmp_path, capsys):
+    assert main(["check", file(A), str(tmp_path / "missing.csv")]) == 2
+    assert "missing.csv cannot be read: No such file" in capsys.readouterr().out
+
+
+def test_json_has_all_of_it(file, capsys):
+    assert main(["check", "--json", file(f"{A}\nrubbish\n")]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["rows"], told["sendable"], told["rejected"]) == (2, 1, 1)
+    assert (told["reasons"][0]["outcome"], told["reasons"][0]["lines"]) == ("malformed_token", [2])
+
+
+def test_columns_can_be_named(file, capsys):
+    path = file(f"Nr;Token ID\n1;{A}\n")
+    assert main(["check", path, "--columns", "token=Token ID"]) == 0
+    assert main(["check", path]) == 1
+    assert main(["check", path, "--columns", "Token ID"]) == 2
+    assert "write ROLE=NAME" in capsys.readouterr().err
+
+
+def test_a_long_file_has_a_progress_bar_in_a_terminal_only(file, monkeypatch):
+    monkeypatch.setattr(check, "_ROWS_PER_STEP", 1)
+    terminal, pipe = Terminal(), io.StringIO()
+    for err in (terminal, pipe):
+        assert check._check(file(f"{A}\n{B}\n"), {}, None, 0, err).exit_code == 0
+    assert "100% 2 rows" in terminal.getvalue()
+    assert pipe.getvalue() == ""
+
+
+def test_against_asks_the_service_about_a_sample(file, capsys, monkeypatch):
+    path = file("\n".join(device.token for device in DEVICES))
+    with running_emulator() as emulator:
+        monkeypatch.setenv("NRFPROV_BASE_URL", emulator.url)
+        assert main(["check", "--against", path]) == 2
+        assert "NRFPROV_API_KEY" in capsys.readouterr().err
+        monkeypatch.setenv("NRFPROV_API_KEY", "wrong")
+        assert main(["check", "--against", path]) == 2
+        assert "could not be asked" in capsys.readouterr().out
+        monkeypatch.setenv("NRFPROV_API_KEY", "emulator-key")
+        assert main(["check", "--against", "--sample", "2", path]) == 0
+        assert "the service would take 2 of 2 rows that it was asked about" in capsys.readouterr().out
+
+
+def test_neither_airflow_nor_a_network_library_is_imported(file):
+    code = (
+        "import sys; from airflow_provider_nrfprov.__main__ import main; main(sys.argv[1:]);"
+        "print([name for name in ('airflow', 'requests', 'pendulum') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "check", file(A)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

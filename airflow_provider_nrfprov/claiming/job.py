@@ -89,6 +89,7 @@ class ClaimJob:
         :param owner: the task that the job belongs to.
         :param tags: added to the tags of each row.
         :param rows_per_request: how many rows one request claims, from 1 to 1,000.
+        :param columns: names of the file's columns, by what they are: ``{"token": "Token ID"}``.
         :param second_place: where the ledger is kept besides the folder.
         :param visible_after: see :data:`~airflow_provider_nrfprov.claiming.recovery.VISIBLE_AFTER`.
         :raises ClaimFileUnavailableError: if the file is not there or cannot be read.
@@ -250,7 +251,8 @@ class ClaimJob:
         return operations
 
     def _chunks(self) -> Iterator[Chunk]:
-        rows = read_rows(self._copy.from_start(), self.details.claim_file)
+        details = self.details
+        rows = read_rows(self._copy.from_start(), details.claim_file, columns=details.columns or None)
         yield from chunks(rows, self.details.rows_per_request)
 
 

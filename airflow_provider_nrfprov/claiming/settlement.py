@@ -21,7 +21,7 @@ from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest, Claim
 from airflow_provider_nrfprov.claiming.claim_file import Row
 from airflow_provider_nrfprov.claiming.ledger import Sending
 from airflow_provider_nrfprov.claiming.recovery import CLOCK_SKEW, Inquiry
-from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome
+from airflow_provider_nrfprov.claiming.report import CLAIMED_BEFORE, Outcome, RowOutcome, explained
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
 
 if TYPE_CHECKING:
@@ -209,6 +209,8 @@ def _outcome(
     elif device is not None:
         # What was said of the whole operation would only alarm where the row itself came to a good end.
         outcome, message = _whose_claim(device, doubt, state), doubt.message if doubt.named else ""
+        if outcome is Outcome.ALREADY_CLAIMED:
+            message = "; ".join(filter(None, (message, CLAIMED_BEFORE)))
     else:
         outcome, message = _without_device(doubt, why_not)
     return RowOutcome(row, outcome, finding.status, message, finding.operation_id)
@@ -219,7 +221,9 @@ def _without_device(doubt: _Doubt, why_not: str) -> tuple[Outcome, str]:
     if why_not:
         # Even one that was refused: if it is ours already, nothing failed.
         return Outcome.UNKNOWN, "; ".join(filter(None, (doubt.message, why_not)))
-    message = doubt.message or "the service did not list it as claimed, and it is not among our devices"
+    message = (
+        explained(doubt.message) or "the service did not list it as claimed, and it is not among our devices"
+    )
     return (Outcome.FAILED if doubt.final else Outcome.UNKNOWN), message
 
 

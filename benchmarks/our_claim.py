@@ -11,7 +11,7 @@ from typing import cast
 
 from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
-from airflow_provider_nrfprov.claiming.report import Outcome, write_report
+from airflow_provider_nrfprov.claiming.report import Outcome
 from airflow_provider_nrfprov.storage import Folder, PathLike
 from benchmarks.calls import calls_of
 from benchmarks.process import say_peak
@@ -34,7 +34,7 @@ def main() -> int:
             watch.poll(calls.fetch_bulk_ops_request)
             if not watch.is_done:
                 time.sleep(1)
-        summary = write_report(folder, job.settle())
+        summary = job.report()
     logging.getLogger("claim").info("%s", summary)
     say_peak()
     return 0 if summary.counts[Outcome.CLAIMED] == summary.rows else 1

@@ -37,7 +37,7 @@ def run_ours(errand: Errand, death: Death | None = None) -> Account:
     if not (folder / "report.csv").exists():
         return Account(f"1 {state}")
     with (folder / "failed_rows.csv").open(newline="") as stream:
-        again = {device_of[row[0]] for row in csv.reader(stream) if row[0] in device_of}
+        again = {device_of[cell] for row in csv.reader(stream) for cell in row if cell in device_of}
     outcome_of = {row["device_id"]: row["outcome"] for row in read_report(folder)}
     claimed = frozenset(device for device, outcome in outcome_of.items() if outcome in OURS)
     unknown = frozenset(device for device in again if outcome_of.get(device) == "unknown")

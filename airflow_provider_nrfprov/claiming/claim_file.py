@@ -121,6 +121,8 @@ class ClaimFile:
             found = True
             yield row
         self._log_skipped()
+        if not found and self.skipped.total() == self.skipped["blank"]:
+            raise ClaimFileError(f"{self._name} is empty: a claim file holds one claim token a row")
         if not found:
             raise ClaimFileError(
                 f"{self._name} holds {'a header and ' if self.skipped['header'] else ''}no rows: each row of a claim "

@@ -139,15 +139,11 @@ ATTESTATION = Form(
 
 def delimiter_of(text: str, otherwise: str = ",") -> str:
     """Return the separator that stands beside the token; another if there is no token."""
-    found = _BESIDE_TOKEN.search(text)
-    if found is None:
-        return (
-            otherwise if otherwise in text else next((mark for mark in DELIMITERS if mark in text), otherwise)
-        )
-    for beside in (text[found.end() :].lstrip(" \"'")[:1], text[: found.start()].rstrip(" \"'")[-1:]):
-        if beside and beside in DELIMITERS:
-            return beside
-    return otherwise
+    if found := _BESIDE_TOKEN.search(text):
+        for beside in (text[found.end() :].lstrip(" \"'")[:1], text[: found.start()].rstrip(" \"'")[-1:]):
+            if beside and beside in DELIMITERS:
+                return beside
+    return otherwise if otherwise in text else next((mark for mark in DELIMITERS if mark in text), otherwise)
 
 
 def split(text: str, delimiter: str) -> list[str]:

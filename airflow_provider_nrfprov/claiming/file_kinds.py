@@ -26,8 +26,6 @@ _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 def problem_of_file(start: bytes) -> str:
     """Return what keeps a file from being a claim file, by its first bytes, in words; empty if nothing does."""
     text = start.removeprefix(codecs.BOM_UTF8).lstrip()
-    if not text:
-        return "is empty: a claim file holds one claim token a row"
     if start.startswith(_WIDE) or _has_wide_text(text):
         return (
             "is UTF-16 text ('Unicode text' of a spreadsheet, or what Windows PowerShell's > writes); "

@@ -34,7 +34,8 @@ def frame_of(text: str) -> str:
     for name, pattern in _FRAMES:
         if pattern.fullmatch(text):
             return name
-    return "BEGIN or END line" if _FRAME_IN_LOG.search(text) else ""
+    in_log = ("BEGIN" in text or "END" in text) and _FRAME_IN_LOG.search(text)
+    return "BEGIN or END line" if in_log else ""
 
 
 def unwrapped(text: str) -> str:

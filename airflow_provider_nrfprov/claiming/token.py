@@ -103,7 +103,7 @@ def decode(text: str) -> ClaimToken:
     :raises WrongTokenKindError: if it is a token that cannot claim.
     """
     text = text.strip().strip("\"'").strip()
-    if printed := _PRINTED_BEFORE.search(text):
+    if ":" in text and (printed := _PRINTED_BEFORE.search(text)):
         text = text[printed.end() :].strip().strip("\"'").strip()
     if _USUAL.fullmatch(text) and (raw := read_usual(text)):
         return ClaimToken(text, uuid_text(raw[6:22]), raw[22], uuid_text(raw[24:40]))

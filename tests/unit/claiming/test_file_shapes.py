@@ -150,6 +150,7 @@ def test_without_a_header_nothing_is_guessed_that_could_tag_or_lose(line, verdic
         (f"None,{ID_A},{A},{TIME}", ()),
         (f"{IMEI},{ID_A},{A}", ()),
         (f'%ATTESTTOKEN: "{A}"', ()),
+        (f'"None";"{ID_A}";"%ATTESTTOKEN: ""{A}"""', ()),
         (f'"%ATTESTTOKEN: ""{A}""",x', ("x",)),
         (f'%ATTESTTOKEN: "{A}",x', ("x",)),
         (f"Attestation token: {A}", ()),
@@ -252,6 +253,11 @@ def test_a_chunk_is_bounded_whatever_the_rows_are(line):
     sizes = [(len(chunk.rows), len(chunk.sendable)) for chunk in chunks(rows, 1_000)]
     assert sum(size for size, _ in sizes) == 20_000
     assert max(size for size, _ in sizes) == 4_000
+
+
+def test_a_file_may_begin_with_any_number_of_blank_lines():
+    (row,) = read("\n" * 600_000 + A)
+    assert row.line == 600_001
 
 
 def test_a_chunk_of_long_rows_has_fewer_of_them():

@@ -20,15 +20,19 @@ class RowsFailedError(AirflowFailException):
 
 
 class RowsRejectedError(AirflowFailException):
-    """Rows of a claim file cannot be sent, and the task was told to claim all or nothing."""
+    """Rows of a claim file cannot be sent, and ``on_invalid_rows`` is ``fail``."""
 
 
 class RowsUnknownError(Exception):
-    """What became of some rows could not be found out yet; a retry asks again and sends nothing twice."""
+    """What became of some rows is not known yet; a retry asks again and sends nothing twice."""
 
 
 class UnclaimRefusedError(AirflowFailException):
     """A guard refused to unclaim."""
+
+
+class TooManyDevicesError(AirflowFailException):
+    """More devices were selected than an operator may touch; nothing was done."""
 
 
 class DevicesFailedError(NrfProvError):
@@ -40,11 +44,11 @@ class DevicesRefusedError(DevicesFailedError, AirflowFailException):
 
 
 class DevicesNotTriedError(NrfProvError):
-    """The task was told to end before all devices were tried."""
+    """The task was asked to stop before all devices were tried."""
 
 
 class CommandFailedError(AirflowFailException):
-    """A provisioning command ended, but not well; waiting longer won't change that."""
+    """A provisioning command did not end SUCCEEDED; waiting longer won't change that."""
 
 
 class TagRefusedError(AirflowFailException):

@@ -62,7 +62,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "extra-links": [
-            "airflow_provider_nrfprov.links.nrf_cloud.NrfCloudLink",
+            "airflow_provider_nrfprov.links.nrf_cloud.NrfProvPortalLink",
             "airflow_provider_nrfprov.links.report.NrfProvReportLink",
         ],
         "connection-types": [

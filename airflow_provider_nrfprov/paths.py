@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.storage import PathLike
 
 
-def to_path(text: str) -> PathLike:
+def to_path(where: str | os.PathLike[str]) -> PathLike:
     """Turn a path or URL into something that can be opened.
 
     Without a scheme, or with ``file://``, it is local to the worker; ``s3://conn_id@bucket/key`` and the
     like go through Airflow's ``ObjectStoragePath``.
+
+    :raises ValueError: if a ``file://`` URL names another host.
     """
-    if "://" not in text:
-        return cast("PathLike", Path(text))
-    scheme, rest = text.split("://", 1)
-    if scheme == "file":
-        return cast("PathLike", Path(rest))
+    if not isinstance(where, str):
+        return cast("PathLike", where)
+    scheme, separator, rest = where.partition("://")
+    if not separator:
+        return cast("PathLike", Path(where))
+    if scheme.lower() == "file":
+        host, slash, name = rest.partition("/")
+        if host not in {"", "localhost"}:
+            raise ValueError(
+                f"{where!r} names the host {host!r}; a file:// URL is local, like file:///folder/file"
+            )
+        return cast("PathLike", Path(unquote(slash + name)))
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    return cast("PathLike", ObjectStoragePath(text))
+    return cast("PathLike", ObjectStoragePath(where))
 
 
 def default_report_dir(claim_file: str, run_id: str) -> str:

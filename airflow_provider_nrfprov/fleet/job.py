@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -45,6 +45,7 @@ class DeviceJob:
     :param device_ids: UUIDs, each once, lower case.
     :param folder: where record and report go; ``None`` for neither.
     :param work: texts that tell this work from any other in the folder.
+    :param facts: put into ``summary.json`` besides the counts: whose report it is.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class DeviceJob:
         *,
         folder: Folder | None = None,
         work: tuple[str, ...] = (),
+        facts: Mapping[str, object] | None = None,
         max_in_flight: int = MAX_IN_FLIGHT,
         stop: Stop | None = None,
     ) -> None:
@@ -63,6 +65,7 @@ class DeviceJob:
         self._device_ids = device_ids
         self._folder = folder
         self._record = None if folder is None else DeviceRecord(folder, name, *work)
+        self._facts = facts or {}
         self._max_in_flight = max_in_flight
         self._stop = stop or Stop()
 
@@ -112,9 +115,9 @@ class DeviceJob:
             yield (lambda _: None), (lambda _: {})
             return
         with DeviceReport(self._folder) as report:
-            yield report.add, lambda tally: report.write(self._name, tally, self._why_early())
+            yield report.add, lambda tally: report.write(self._name, tally, self._why_early(), self._facts)
 
     def _why_early(self) -> str | None:
         if self._stop.error is not None:
             return str(self._stop.error)
-        return "told to end" if self._stop.wanted else None
+        return "asked to stop" if self._stop.wanted else None

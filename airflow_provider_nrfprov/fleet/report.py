@@ -9,6 +9,7 @@ import csv
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from types import TracebackType
 from typing import IO
 
@@ -48,7 +49,9 @@ class DeviceReport:
         if result.outcome not in SETTLED:
             self._failed.write(f"{result.device_id}\n")
 
-    def write(self, action: str, tally: Tally, ended_early: str | None) -> dict[str, str | None]:
+    def write(
+        self, action: str, tally: Tally, ended_early: str | None, facts: Mapping[str, object]
+    ) -> dict[str, str | None]:
         """Write the files.
 
         ``failed_devices.txt`` has the devices that failed or were not tried, one UUID a line: the
@@ -56,6 +59,7 @@ class DeviceReport:
 
         :param action: what was done, in a word.
         :param ended_early: why the last devices were not tried.
+        :param facts: put into ``summary.json``, too.
         :return: the paths ``report`` and ``failed_devices``, the latter ``None`` if there are none.
         """
         for name, lines in ((REPORT, self._lines), (FAILED_DEVICES, self._failed)):
@@ -69,6 +73,7 @@ class DeviceReport:
         }
         counts = {outcome.value: count for outcome, count in tally.counts.items()}
         summary = {
+            **facts,
             "action": action,
             "devices": tally.devices,
             **counts,

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink
 _log = logging.getLogger(__name__)
 
 
-class NrfCloudLink(BaseOperatorLink):
+class NrfProvPortalLink(BaseOperatorLink):
     """Leads to the portal's page of claimed devices; the page of a bulk operation is unknown.
 
     The address is inferred; the connection's extra ``portal_url`` is used instead. There is no link where the connection

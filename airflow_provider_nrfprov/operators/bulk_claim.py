@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_nrfprov.links.nrf_cloud import NrfCloudLink
+from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.links.report import NrfProvReportLink
 from airflow_provider_nrfprov.retries import set_default_retry_policy
 
@@ -30,7 +30,7 @@ OPERATION_IDS_FILE = "bulk_ops_request_ids.txt"
 class _ClaimReporting(BaseOperator):
     """What both operators do at the end: settle every row, write the report, judge."""
 
-    operator_extra_links = (NrfCloudLink(), NrfProvReportLink())
+    operator_extra_links = (NrfProvPortalLink(), NrfProvReportLink())
     nrfprov_conn_id: str
     max_failed_rows: int | str | None
     max_failed_ratio: float | str | None

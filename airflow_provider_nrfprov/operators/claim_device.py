@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
-from airflow_provider_nrfprov.links.nrf_cloud import NrfCloudLink
-from airflow_provider_nrfprov.retries import set_default_retry_policy
+from airflow_provider_nrfprov.arguments import Argument, claim_tags, flag, secret_text
+from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
+from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
-
-class NrfProvClaimDeviceOperator(BaseOperator):
+class NrfProvClaimDeviceOperator(NrfProvBaseOperator):
     """Claims one device (ClaimDeviceOwnership). Safe to repeat: a device that is ours is claimed.
 
-    :param claim_token: what the device answers ``AT%ATTESTTOKEN``. May be a Jinja template, which is
-        rendered by the operator itself: it is no template field, so that no rendered-template view
-        shows a token.
+    :param claim_token: what the device answers ``AT%ATTESTTOKEN``. May be a template or another task's output,
+        which is rendered by the operator itself: it is no template field, so that no rendered-template view shows a token. In
+        a mapped task a token that stands in the DAG is refused, since the serialized DAG would hold it.
     :param tags: given to the device as it is claimed; of a device that was ours already they are
         left as they are.
-    :param dry_run: only ask whether the device could be claimed, and if not, why not; nothing is claimed. A token
-        or a tag that cannot be used is such a reason then.
+    :param check_only: only ask whether the device could be claimed, and if not, why not; nothing is claimed. A token
+        that cannot be used is such a reason then.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: the device's attributes (``id``, ``device_type``, ``firmware_id``, ``imei``, ``owner_id``,
-        ``ownership_status``, ``tags``, ``status``, ``claimed_at`` as ISO 8601). Of a dry run ``{"device_id",
+        ``ownership_status``, ``tags``, ``status``, ``claimed_at`` as ISO 8601). With ``check_only`` ``{"device_id",
         "claimable", "reason", "is_ours"}``: ``reason`` in the service's words, ``is_ours`` if the device is ours already
-        (``None`` where that could not be found out); a real run of that would be done at once.
+        (``None`` where that is not known); a real run of that would be done at once.
     :raises TokenError: if the token cannot be used; nothing is sent then.
-    :raises ValueError: if a tag cannot be one; nothing is sent then.
+    :raises ArgumentError: if a tag cannot be one, or something renders to nothing; nothing is sent then.
     :raises ServiceError: with the service's status and words.
     """
 
-    operator_extra_links = (NrfCloudLink(),)
-    # BaseOperator has a method called dry_run.
-    template_fields: Sequence[str] = ("tags", "only_ask", "nrfprov_conn_id")
+    operator_extra_links = (NrfProvPortalLink(),)
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "tags": Argument(claim_tags),
+        "check_only": Argument(flag),
+        **NrfProvBaseOperator.arguments,
+    }
+    secret_arguments: ClassVar[Mapping[str, Argument[Any]]] = {"claim_token": Argument(secret_text)}
+    template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
 
     def __init__(
@@ -46,49 +48,41 @@ class NrfProvClaimDeviceOperator(BaseOperator):
         *,
         claim_token: str,
         tags: Sequence[str] | str = (),
-        dry_run: bool | str = False,
-        nrfprov_conn_id: str = "nrfprov_default",
+        check_only: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        set_default_retry_policy(self)
         self.claim_token = claim_token
         self.tags = tags
-        self.only_ask = dry_run
-        self.nrfprov_conn_id = nrfprov_conn_id
+        self.check_only = check_only
+        self._check_constants()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Claim the device, or ask whether it could be."""
-        from airflow_provider_nrfprov.api.tag_rules import check_tags
         from airflow_provider_nrfprov.claiming.claim_one import claim_once
-        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-        from airflow_provider_nrfprov.rendered import flag, listed
 
-        claim_token = str(self.render_template(self.claim_token, context))
-        hook = NrfProvHook(self.nrfprov_conn_id)
-        if flag(self.only_ask):
-            return self._ask(hook, claim_token)
-        device = claim_once(hook, claim_token, check_tags(listed(self.tags)))
+        tags, check_only = self._value("tags"), self._value("check_only")
+        claim_token = self._secret_value("claim_token", context)
+        if check_only:
+            return self._ask(claim_token)
+        device = claim_once(self.hook, claim_token, tags)
         self.log.info("claimed device %s (%s, IMEI %s)", device.id, device.device_type, device.imei)
         return device.as_dict()
 
-    def _ask(self, hook: NrfProvHook, claim_token: str) -> dict[str, Any]:
-        from airflow_provider_nrfprov.api.tag_rules import check_tags
-        from airflow_provider_nrfprov.claiming.token import decode
-        from airflow_provider_nrfprov.rendered import listed
+    def _ask(self, claim_token: str) -> dict[str, Any]:
+        from airflow_provider_nrfprov.claiming.token import TokenError, decode
 
         device_id: str | None = None
         is_ours: bool | None = None
         try:
             token = decode(claim_token)
             device_id = token.device_id
-            check_tags(listed(self.tags))
-        except ValueError as error:
+        except TokenError as error:
             claimable, reason = False, str(error)
         else:
-            answer = hook.dry_run_claim(token.text)
+            answer = self.hook.dry_run_claim(token.text)
             claimable, reason = answer.claimable, answer.reason or ""
-            is_ours = False if claimable else self._is_ours(hook, token.device_id)
+            is_ours = False if claimable else self._is_ours(token.device_id)
         if claimable:
             self.log.info("device %s can be claimed", device_id)
         else:
@@ -101,11 +95,11 @@ class NrfProvClaimDeviceOperator(BaseOperator):
             "is_ours": is_ours,
         }
 
-    def _is_ours(self, hook: NrfProvHook, device_id: str) -> bool | None:
+    def _is_ours(self, device_id: str) -> bool | None:
         from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError
 
         try:
-            hook.fetch_claimed_device(device_id)
+            self.hook.fetch_claimed_device(device_id)
         except NotFoundError:
             return False
         except NrfProvError as error:

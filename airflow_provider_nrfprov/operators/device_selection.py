@@ -6,10 +6,10 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.paths import to_path
-from airflow_provider_nrfprov.rendered import listed
 from airflow_provider_nrfprov.storage import lines
 
 if TYPE_CHECKING:
@@ -57,24 +57,23 @@ class Selection(Collection[str]):
 
 def select_devices(
     *,
-    device_ids: Sequence[str] | str | None = None,
+    device_ids: Sequence[str] | None = None,
     report: str | None = None,
     device_file: str | None = None,
 ) -> Selection:
-    """Select devices that are named one by one.
+    """Select devices that are named one by one, in exactly one way.
 
-    :param device_ids: a list of UUIDs, or the text of one, which is what a rendered template gives.
+    :param device_ids: UUIDs.
     :param report: path of a ``report.csv``: its devices that are ours.
     :param device_file: path of a text file with one UUID a line.
-    :raises ValueError: if not exactly one is given, it renders to nothing, or something is no device UUID.
+    :raises ValueError: if something is no device UUID.
     """
-    check_one_way(device_ids=device_ids, report=report, device_file=device_file)
     if report is not None:
         return _of_report(report)
     if device_file is not None:
         with to_path(device_file).open("r", encoding="utf-8-sig", errors="replace") as stream:
             return Selection(_of_file(lines(stream), device_file))
-    return Selection(listed(device_ids))
+    return Selection(device_ids or ())
 
 
 def select_tagged(service: ProvisioningService, tag: str) -> Selection:
@@ -102,21 +101,19 @@ def select_tagged(service: ProvisioningService, tag: str) -> Selection:
     return selection
 
 
-def check_one_way(**ways: object) -> None:
-    """Check that devices are named in exactly one way, and that it does not render to nothing.
+def only_way(ways: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return the one way in which devices are named, and what it names them by.
 
-    :raises ValueError: if not.
+    :raises ArgumentError: if they are named in no way, or in several.
     """
     given = {name: value for name, value in ways.items() if value is not None}
     if len(given) != 1:
         *others, last = ways
-        raise ValueError(
+        raise ArgumentError(
             f"give either {', '.join(others)} or {last}: the devices have to be named one way"
             f" (given: {', '.join(given) or 'none'})"
         )
-    ((name, value),) = given.items()
-    if isinstance(value, str) and value.strip() in {"", "None"}:
-        raise ValueError(f"{name} renders to nothing")
+    return next(iter(given.items()))
 
 
 def _of_report(path: str) -> Selection:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
-from airflow_provider_nrfprov.retries import set_default_retry_policy
+from airflow_provider_nrfprov.arguments import Argument, text
+from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class NrfProvFetchDeviceOperator(BaseOperator):
+class NrfProvFetchDeviceOperator(NrfProvBaseOperator):
     """Fetches one claimed device (FetchClaimedDevice; the path is inferred), for a branch or a mapped task to look at.
 
     :param device_id: UUID of the device.
@@ -24,18 +23,19 @@ class NrfProvFetchDeviceOperator(BaseOperator):
     :raises ServiceError: with the service's status and words.
     """
 
-    template_fields: Sequence[str] = ("device_id", "nrfprov_conn_id")
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "device_id": Argument(text),
+        **NrfProvBaseOperator.arguments,
+    }
+    template_fields: Sequence[str] = tuple(arguments)
 
-    def __init__(self, *, device_id: str, nrfprov_conn_id: str = "nrfprov_default", **kwargs: Any) -> None:
+    def __init__(self, *, device_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        set_default_retry_policy(self)
         self.device_id = device_id
-        self.nrfprov_conn_id = nrfprov_conn_id
+        self._check_constants()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the device."""
-        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-
-        device = NrfProvHook(self.nrfprov_conn_id).fetch_claimed_device(self.device_id)
+        device = self.hook.fetch_claimed_device(self._value("device_id"))
         self.log.info("device %s is %s, tags: %s", device.id, device.status, ", ".join(device.tags) or "none")
         return device.as_dict()

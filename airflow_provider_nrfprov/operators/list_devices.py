@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
-from airflow_provider_nrfprov.retries import set_default_retry_policy
+from airflow_provider_nrfprov.arguments import Argument, count, moment, path, text
+from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push
 
 if TYPE_CHECKING:
+    import os
     from datetime import datetime
     from typing import TextIO
 
@@ -31,7 +31,7 @@ COLUMNS = (
 _DEVICES_PER_LINE_OF_LOG = 10_000
 
 
-class NrfProvListDevicesOperator(BaseOperator):
+class NrfProvListDevicesOperator(NrfProvBaseOperator):
     """Lists the claimed devices: all, or those for which every condition holds.
 
     Without ``output_path`` the ids are the result, ready for ``.expand``. A team may have very many devices, so more than
@@ -40,23 +40,31 @@ class NrfProvListDevicesOperator(BaseOperator):
     The service's names of the conditions are inferred. Its answer is checked once more, so a service that knows
     none of them only takes longer. A condition that renders to nothing is refused: it would mean every device.
 
-    :param tag: devices that have this tag.
-    :param status: devices of this status, as the service writes it: ``READY``.
-    :param claimed_after: devices that were claimed at this time or later: a datetime, or ISO 8601 (UTC unless it names
+    :param tag: devices that have this tag; ``None`` for no such condition.
+    :param status: devices of this status, as the service writes it: ``READY``; ``None`` for no such condition.
+    :param claimed_after: ``None``, or devices that were claimed at this time or later: a datetime, or ISO 8601 (UTC unless it names
         a zone), like ``{{ data_interval_start }}``.
     :param output_path: file to write, local (then whole or not at all) or on an object store: CSV with the columns ``device_id``,
         ``status``, ``tags`` (parted by commas), ``claimed_at``, ``device_type``, ``imei``, ``firmware_id`` and
         ``ownership_status``. If its name ends in ``.txt``: one id a line, which the operators over many devices take
         as their ``device_file``.
-    :param limit: so many ids at most are given to XCom.
+    :param limit: how many ids are pushed to XCom at most.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: without ``output_path`` the list of ids; with it ``{"path", "count"}``; ``path`` is also pushed by key.
     :raises TooManyForXComError: if there are more than ``limit`` and no ``output_path``.
-    :raises ValueError: for a condition that renders to nothing or is no time.
+    :raises ArgumentError: for a condition that renders to nothing or is no time.
     :raises NrfProvError: if the service could not be asked.
     """
 
-    template_fields: Sequence[str] = ("tag", "status", "claimed_after", "output_path", "nrfprov_conn_id")
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "tag": Argument(text, optional=True),
+        "status": Argument(text, optional=True),
+        "claimed_after": Argument(moment, optional=True),
+        "output_path": Argument(path, optional=True),
+        "limit": Argument(count(1)),
+        **NrfProvBaseOperator.arguments,
+    }
+    template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(
         self,
@@ -64,47 +72,39 @@ class NrfProvListDevicesOperator(BaseOperator):
         tag: str | None = None,
         status: str | None = None,
         claimed_after: datetime | str | None = None,
-        output_path: str | None = None,
-        limit: int = 200,
-        nrfprov_conn_id: str = "nrfprov_default",
+        output_path: str | os.PathLike[str] | None = None,
+        limit: int | str = 200,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        set_default_retry_policy(self)
         self.tag = tag
         self.status = status
         self.claimed_after = claimed_after
         self.output_path = output_path
         self.limit = limit
-        self.nrfprov_conn_id = nrfprov_conn_id
+        self._check_constants()
 
     def execute(self, context: Context) -> list[str] | dict[str, Any]:
         """Read the list page by page."""
-        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-        from airflow_provider_nrfprov.rendered import condition, moment
-
-        output = condition("output_path", self.output_path)
-        devices = NrfProvHook(self.nrfprov_conn_id).list_claimed_devices(
-            tag=condition("tag", self.tag),
-            status=condition("status", self.status),
-            claimed_after=moment("claimed_after", self.claimed_after),
-        )
+        output, limit = self._value("output_path"), self._value("limit")
+        conditions = {name: self._value(name) for name in ("tag", "status", "claimed_after")}
+        devices = self.hook.list_claimed_devices(**conditions)
         if output is None:
-            return self._ids(devices)
+            return self._ids(devices, limit)
         written = self._write(devices, output)
         # By its own key, so that list.output["path"] works.
-        context["ti"].xcom_push(key="path", value=output)
+        push(self, context, path=output)
         return written
 
-    def _ids(self, devices: Iterable[ClaimedDevice]) -> list[str]:
+    def _ids(self, devices: Iterable[ClaimedDevice], limit: int) -> list[str]:
         from airflow_provider_nrfprov.exceptions import TooManyForXComError
 
-        ids = [device.id for device in islice(devices, self.limit + 1)]
-        if len(ids) > self.limit:
+        ids = [device.id for device in islice(devices, limit + 1)]
+        if len(ids) > limit:
             raise TooManyForXComError(
-                f"there are more than {self.limit} such devices: name a file for them with output_path=, or raise limit"
+                f"there are more than {limit} such devices: name a file for them with output_path=, or raise limit"
             )
-        self.log.info("%d claimed devices", len(ids))
+        self.log.info("claimed devices: %d", len(ids))
         return ids
 
     def _write(self, devices: Iterable[ClaimedDevice], output: str) -> dict[str, Any]:

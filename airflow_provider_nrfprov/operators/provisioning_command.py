@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
-from airflow_provider_nrfprov.retries import set_default_retry_policy
+from airflow_provider_nrfprov.arguments import Argument, secret_fields, text
+from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push, task_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_nrfprov.api.models import ProvisioningCommand
-    from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
 
-class NrfProvCreateCommandOperator(BaseOperator):
+class NrfProvCreateCommandOperator(NrfProvBaseOperator):
     """Gives a device a provisioning command (CreateDeviceProvisioningCommand); it carries it out when it connects.
 
     Sent twice it would be two commands. The description therefore ends in a mark of this run and task, like
@@ -27,18 +25,26 @@ class NrfProvCreateCommandOperator(BaseOperator):
 
     :param device_id: UUID of the claimed device.
     :param request: one key, the kind of command, to its fields: ``{"finished": {}}``,
-        ``{"certificateSigningRequest": {"secTag": 16842753, "attributes": "O=Factory", "keyUsage": "101010000"}}``. May hold Jinja
-        templates, which are rendered by the operator itself: it is no template field, so that no rendered-template
-        view shows a private key. The command to finish comes last: after it a device asks for no more.
+        ``{"certificateSigningRequest": {"secTag": 16842753, "attributes": "O=Factory", "keyUsage": "101010000"}}``. May hold
+        templates and the output of other tasks, which are rendered by the operator itself: it is no template field, so that no
+        rendered-template view shows a private key. What renders to nothing in it is an error. In a mapped task a private key
+        that stands in the DAG is refused. The command to finish comes last: after it a device asks for no more.
     :param description: shown in the portal before the mark.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"device_id", "command_id", "status"}``; ``command_id`` is also pushed by key.
+    :raises ArgumentError: for an argument, or a part of the request, that renders to nothing; nothing is sent then.
     :raises NotFoundError: if the device is not one of ours.
     :raises ServiceError: with the service's status and words; a device has at most 20 commands.
     :raises NrfProvError: if an answer was lost and the command is not among the device's; a retry looks again.
     """
 
-    template_fields: Sequence[str] = ("device_id", "description", "nrfprov_conn_id")
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "device_id": Argument(text),
+        "description": Argument(text, blank=True),
+        **NrfProvBaseOperator.arguments,
+    }
+    secret_arguments: ClassVar[Mapping[str, Argument[Any]]] = {"request": Argument(secret_fields)}
+    template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(
         self,
@@ -46,35 +52,32 @@ class NrfProvCreateCommandOperator(BaseOperator):
         device_id: str,
         request: Mapping[str, Any],
         description: str = "",
-        nrfprov_conn_id: str = "nrfprov_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        set_default_retry_policy(self)
         self.device_id = device_id
         self.request = request
         self.description = description
-        self.nrfprov_conn_id = nrfprov_conn_id
+        self._check_constants()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look whether the command was made before, and make it."""
-        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-
-        hook = NrfProvHook(self.nrfprov_conn_id)
+        device_id, description = self._value("device_id"), self._value("description")
+        request = self._secret_value("request", context)
         mark = self._mark(context)
-        command = self._made_before(hook, mark)
+        command = self._made_before(device_id, mark)
         if command is None:
-            command = self._create(hook, self.render_template(self.request, context), mark)
-            self.log.info("device %s has a new command %s (%s)", self.device_id, command.id, command.status)
+            command = self._create(device_id, request, description, mark)
+            self.log.info("device %s has a new command %s (%s)", device_id, command.id, command.status)
         else:
-            self.log.info(
-                "device %s has the command already: %s (%s)", self.device_id, command.id, command.status
-            )
+            self.log.info("device %s has the command already: %s (%s)", device_id, command.id, command.status)
         # By its own key, so that create.output["command_id"] works.
-        context["ti"].xcom_push(key="command_id", value=command.id)
-        return {"device_id": self.device_id, "command_id": command.id, "status": command.status}
+        push(self, context, command_id=command.id)
+        return {"device_id": device_id, "command_id": command.id, "status": command.status}
 
-    def _create(self, hook: NrfProvHook, request: Mapping[str, Any], mark: str) -> ProvisioningCommand:
+    def _create(
+        self, device_id: str, request: Mapping[str, Any], description: str, mark: str
+    ) -> ProvisioningCommand:
         from airflow_provider_nrfprov.api.errors import (
             UnavailableError,
             UnreachableError,
@@ -82,23 +85,23 @@ class NrfProvCreateCommandOperator(BaseOperator):
         )
 
         try:
-            return hook.create_command(self.device_id, request, f"{self.description} {mark}".strip())
+            return self.hook.create_command(device_id, request, f"{description} {mark}".strip())
         except (UnreachableError, UnreadableAnswerError, UnavailableError):
             # It may be made all the same.
-            made = self._made_before(hook, mark)
+            made = self._made_before(device_id, mark)
             if made is None:
                 raise
             return made
 
-    def _made_before(self, hook: NrfProvHook, mark: str) -> ProvisioningCommand | None:
+    def _made_before(self, device_id: str, mark: str) -> ProvisioningCommand | None:
         from airflow_provider_nrfprov.api.contract import COMMAND_FAILED
         from airflow_provider_nrfprov.api.errors import ForbiddenError, NotFoundError
 
         try:
-            commands = list(hook.list_commands(self.device_id))
+            commands = list(self.hook.list_commands(device_id))
         except (ForbiddenError, NotFoundError) as error:
             # The path is inferred. If it is the device that is not there, the command says so.
-            self.log.info("the commands of device %s cannot be listed: %s", self.device_id, error)
+            self.log.info("the commands of device %s cannot be listed: %s", device_id, error)
             return None
         ours = [
             each
@@ -108,6 +111,6 @@ class NrfProvCreateCommandOperator(BaseOperator):
         return ours[-1] if ours else None
 
     def _mark(self, context: Context) -> str:
-        map_index = getattr(context.get("ti"), "map_index", -1)
-        work = (self.dag_id, self.task_id, str(map_index), str(context.get("run_id", "")))
+        task = task_of(context, self)
+        work = [str(task[key]) for key in ("dag_id", "task_id", "map_index", "run_id")]
         return f"[airflow {hashlib.sha256(chr(10).join(work).encode()).hexdigest()[:12]}]"

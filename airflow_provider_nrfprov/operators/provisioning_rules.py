@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
-from airflow_provider_nrfprov.retries import set_default_retry_policy
+from airflow_provider_nrfprov.arguments import Argument, count, text
+from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class NrfProvEnsureOnboardingRuleOperator(BaseOperator):
+class NrfProvEnsureOnboardingRuleOperator(NrfProvBaseOperator):
     """Makes the provisioning rule for the tag ``nrf-cloud-onboarding``, unless there is one.
 
     As Nordic's ``nrfcloud-utils`` does it: the tag is created; any rule for it will do, whatever its commands are;
@@ -21,36 +20,38 @@ class NrfProvEnsureOnboardingRuleOperator(BaseOperator):
     gets its keys and certificates when it first connects, and is onboarded. To be run before the claim.
 
     :param sec_tag: security tag of the modem for keys and certificates; 16842753 is that of Nordic's tools.
-    :param certificates: PEM of the roots that a device is to trust; by default Amazon's and Nordic's CoAP root.
+    :param certificates: PEM of the roots that a device is to trust; ``None`` for Amazon's and Nordic's CoAP root.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"rule_id", "name", "created"}``.
     :raises ConflictError: if a rule for another tag has the name of this one.
     :raises ServiceError: with the service's status and words.
     """
 
-    template_fields: Sequence[str] = ("sec_tag", "certificates", "nrfprov_conn_id")
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "sec_tag": Argument(count(0)),
+        "certificates": Argument(text, optional=True),
+        **NrfProvBaseOperator.arguments,
+    }
+    template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(
         self,
         *,
         sec_tag: int | str = 16842753,
         certificates: str | None = None,
-        nrfprov_conn_id: str = "nrfprov_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        set_default_retry_policy(self)
         self.sec_tag = sec_tag
         self.certificates = certificates
-        self.nrfprov_conn_id = nrfprov_conn_id
+        self._check_constants()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look for the rule, and make it if there is none."""
         from airflow_provider_nrfprov.api.onboarding import ROOT_CERTIFICATES
-        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
-        rule, created = NrfProvHook(self.nrfprov_conn_id).ensure_onboarding_rule(
-            int(self.sec_tag), self.certificates or ROOT_CERTIFICATES
+        rule, created = self.hook.ensure_onboarding_rule(
+            self._value("sec_tag"), self._value("certificates") or ROOT_CERTIFICATES
         )
         self.log.info(
             "provisioning rule %r (%s) %s", rule.name, rule.status, "is made" if created else "was there"

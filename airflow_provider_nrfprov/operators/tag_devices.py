@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from airflow_provider_nrfprov.arguments import Argument, ArgumentError, choice, claim_tags, flag, text
 from airflow_provider_nrfprov.operators.many_devices import ManyDevicesOperator
 
 if TYPE_CHECKING:
@@ -17,22 +18,40 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
     A device that has the wanted tags already costs no request, so the task may be repeated. How a
     device's tags are set (method and path) is inferred; the connection's ``endpoints`` can change it.
 
-    Takes ``device_ids``, ``report``, ``device_file``, ``report_dir``, ``max_in_flight``, ``max_failed`` and ``nrfprov_conn_id``
-    as :class:`~airflow_provider_nrfprov.operators.many_devices.ManyDevicesOperator` says, and:
-
-    :param tags: at most 100 characters each.
+    :param device_ids: UUIDs of the devices: a list, or text with commas between them.
+    :param report: instead: path of a bulk claim's ``report.csv``, whose claimed and already claimed devices are
+        meant; ``report.output["report"]`` fits. So does the report of such an operator: done and unchanged.
+    :param device_file: instead: path of a text file with one UUID a line, as ``failed_devices.txt`` is.
+    :param tag: instead of naming devices: all claimed devices that have this tag when the task begins.
+    :param tags: the tags to add, to remove, or to put in the place of all others; at most 100 characters each. An empty list adds
+        and removes nothing. To take all tags away, write ``tags=[]`` and ``mode="replace"``: an empty list that comes from
+        a template or another task is refused there.
     :param mode: ``add``, ``remove`` or ``replace``.
     :param create_tags: create the tags first where they do not exist, as the service's guide says.
-    :param tag: instead of naming devices: all claimed devices that have this tag when the task begins.
+    :param report_dir: folder for ``report.csv`` (a line a device), ``failed_devices.txt`` and ``summary.json``, and for the
+        record that a retry goes on from; local or on an object store. Different for each run, task and map index; the
+        same for each try. ``None`` for no report.
+    :param max_in_flight: how many requests are in flight at most; a 429 slows all of them down together.
+    :param max_failed_devices: how many devices may fail before the task fails, after all were tried; ``None`` for any
+        number.
+    :param max_failed_ratio: which share of the devices may fail, from 0 to 1, if that is more; ``None`` for no share.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"changed", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
         ``report`` and ``failed_devices``, which are also pushed by key.
-    :raises ValueError: for a device id, tag or mode that cannot be one.
+    :raises ArgumentError: for a device id, tag or mode that cannot be one.
     :raises DevicesFailedError: if more devices failed than may, after all of them were tried; names ten.
         ``DevicesRefusedError`` if a retry would be refused again.
     :raises NrfProvError: what every device would meet (401, 403, no answer); the others are not tried.
     """
 
-    template_fields: Sequence[str] = (*ManyDevicesOperator.template_fields, "tag", "tags", "mode")
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        **ManyDevicesOperator.arguments,
+        "tag": Argument(text, optional=True),
+        "tags": Argument(claim_tags),
+        "mode": Argument(choice("add", "remove", "replace")),
+        "create_tags": Argument(flag),
+    }
+    template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"device_ids": "json", "tags": "json"}  # noqa: RUF012 - as Airflow declares it
     _verb = "tag"
     _participle = "tagged"
@@ -41,8 +60,8 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
         self,
         *,
         tags: Sequence[str] | str,
-        mode: str = "add",
-        create_tags: bool = True,
+        mode: Literal["add", "remove", "replace"] | str = "add",
+        create_tags: bool | str = True,
         tag: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -51,22 +70,30 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
         self.mode = mode
         self.create_tags = create_tags
         self.tag = tag
+        self._check_constants()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Tag the devices."""
-        from airflow_provider_nrfprov.api.tag_rules import check_tags
         from airflow_provider_nrfprov.fleet.actions import TagAction, TagMode
-        from airflow_provider_nrfprov.rendered import listed
 
-        tags, mode = check_tags(listed(self.tags)), TagMode(self.mode)
+        tags, mode, create_tags = (
+            self._value("tags"),
+            TagMode(self._value("mode")),
+            self._value("create_tags"),
+        )
+        if not tags and mode is TagMode.REPLACE and not self._is_written("tags"):
+            raise ArgumentError(
+                f"tags of task {self.task_id!r} renders to an empty list, which would take all tags of the devices away; "
+                "to do that, write tags=[]"
+            )
         selection = self._select()
         if not tags and mode is not TagMode.REPLACE:
             self.log.info("no tags to %s", mode.value)
             return {"changed": 0, "unchanged": len(selection), "failed": 0}
-        hook = self._hook()
-        if self.create_tags and selection and mode is not TagMode.REMOVE:
-            for tag in tags:
-                hook.ensure_tag(tag)
+        hook = self._connected_hook()
+        if create_tags and selection and mode is not TagMode.REMOVE:
+            for name in tags:
+                hook.ensure_tag(name)
         action = TagAction(hook, tags, mode, selection.known)
         counts = self._run(action, selection, context, mode.value, *tags)
         return {"changed": counts.pop("done"), **counts}

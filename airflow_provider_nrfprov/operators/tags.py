@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
-from airflow_provider_nrfprov.retries import set_default_retry_policy
+from airflow_provider_nrfprov.arguments import Argument, flag, tag, tags, text
+from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class NrfProvEnsureTagsOperator(BaseOperator):
+class NrfProvEnsureTagsOperator(NrfProvBaseOperator):
     """Creates tags where they do not exist yet (CreateTag). A tag that is there is left as it is.
 
     :param tags: at most 100 characters each, which is checked before anything is sent.
     :param description: of those that are created.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"created", "existing"}``, lists of tags.
-    :raises ValueError: if a tag is empty or too long.
+    :raises ArgumentError: if a tag is empty or too long.
     :raises ServiceError: with the service's status and words.
     """
 
-    template_fields: Sequence[str] = ("tags", "description", "nrfprov_conn_id")
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "tags": Argument(tags),
+        "description": Argument(text, blank=True),
+        **NrfProvBaseOperator.arguments,
+    }
+    template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
 
     def __init__(
@@ -32,44 +36,43 @@ class NrfProvEnsureTagsOperator(BaseOperator):
         *,
         tags: Sequence[str] | str,
         description: str = "",
-        nrfprov_conn_id: str = "nrfprov_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        set_default_retry_policy(self)
         self.tags = tags
         self.description = description
-        self.nrfprov_conn_id = nrfprov_conn_id
+        self._check_constants()
 
     def execute(self, context: Context) -> dict[str, list[str]]:
         """Create what is not there."""
-        from airflow_provider_nrfprov.api.operations import checked_tag
-        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-        from airflow_provider_nrfprov.rendered import listed
-
-        tags = [checked_tag(tag) for tag in dict.fromkeys(listed(self.tags))]
-        hook = NrfProvHook(self.nrfprov_conn_id)
+        tags, description = self._value("tags"), self._value("description")
         ends: dict[str, list[str]] = {"created": [], "existing": []}
-        for tag in tags:
-            ends["created" if hook.ensure_tag(tag, self.description) else "existing"].append(tag)
+        for name in tags:
+            ends["created" if self.hook.ensure_tag(name, description) else "existing"].append(name)
         self.log.info("created %s; there already: %s", ends["created"] or "none", ends["existing"] or "none")
         return ends
 
 
-class NrfProvRenameTagOperator(BaseOperator):
+class NrfProvRenameTagOperator(NrfProvBaseOperator):
     """Renames a tag on every device that has it (UpdateTag). May be repeated: a renamed tag is done.
 
     :param tag: the tag as it is called now.
     :param new_tag: at most 100 characters, which is checked before anything is sent.
-    :param description: a new one; by default the tag keeps its own.
+    :param description: a new one; ``None`` for the tag to keep its own.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"tag", "devices"}``: its name now, and how many devices this run renamed it on.
     :raises TagRefusedError: if there is no such tag, or another one has the new name.
-    :raises ValueError: if the new name is empty or too long.
+    :raises ArgumentError: if the new name is empty or too long.
     :raises ServiceError: with the service's status and words.
     """
 
-    template_fields: Sequence[str] = ("tag", "new_tag", "description", "nrfprov_conn_id")
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "tag": Argument(text),
+        "new_tag": Argument(tag),
+        "description": Argument(text, optional=True, blank=True),
+        **NrfProvBaseOperator.arguments,
+    }
+    template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(
         self,
@@ -77,31 +80,29 @@ class NrfProvRenameTagOperator(BaseOperator):
         tag: str,
         new_tag: str,
         description: str | None = None,
-        nrfprov_conn_id: str = "nrfprov_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        set_default_retry_policy(self)
         self.tag = tag
         self.new_tag = new_tag
         self.description = description
-        self.nrfprov_conn_id = nrfprov_conn_id
+        self._check_constants()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Rename the tag."""
         from airflow_provider_nrfprov.api.errors import TagError
         from airflow_provider_nrfprov.exceptions import TagRefusedError
-        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
+        tag, new_tag, description = (self._value(name) for name in ("tag", "new_tag", "description"))
         try:
-            devices = NrfProvHook(self.nrfprov_conn_id).rename_tag(self.tag, self.new_tag, self.description)
+            devices = self.hook.rename_tag(tag, new_tag, description)
         except TagError as error:
             raise TagRefusedError(str(error)) from None
-        self.log.info("the tag %r is called %r now, on %d device(s)", self.tag, self.new_tag, devices)
-        return {"tag": self.new_tag, "devices": devices}
+        self.log.info("the tag %r is called %r now; devices that have it: %d", tag, new_tag, devices)
+        return {"tag": new_tag, "devices": devices}
 
 
-class NrfProvDeleteTagOperator(BaseOperator):
+class NrfProvDeleteTagOperator(NrfProvBaseOperator):
     """Deletes a tag (DeleteTags), unless devices carry it. May be repeated: a tag that is not there is done.
 
     :param tag: its name.
@@ -112,7 +113,12 @@ class NrfProvDeleteTagOperator(BaseOperator):
     :raises ServiceError: with the service's status and words.
     """
 
-    template_fields: Sequence[str] = ("tag", "from_devices", "nrfprov_conn_id")
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "tag": Argument(text),
+        "from_devices": Argument(flag),
+        **NrfProvBaseOperator.arguments,
+    }
+    template_fields: Sequence[str] = tuple(arguments)
     ui_color = "#f7dcd7"
 
     def __init__(
@@ -120,27 +126,22 @@ class NrfProvDeleteTagOperator(BaseOperator):
         *,
         tag: str,
         from_devices: bool | str = False,
-        nrfprov_conn_id: str = "nrfprov_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        set_default_retry_policy(self)
         self.tag = tag
         self.from_devices = from_devices
-        self.nrfprov_conn_id = nrfprov_conn_id
+        self._check_constants()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the tag."""
         from airflow_provider_nrfprov.api.errors import TagError
         from airflow_provider_nrfprov.exceptions import TagRefusedError
-        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-        from airflow_provider_nrfprov.rendered import flag
 
+        tag, from_devices = self._value("tag"), self._value("from_devices")
         try:
-            devices = NrfProvHook(self.nrfprov_conn_id).delete_tag(
-                self.tag, from_devices=flag(self.from_devices)
-            )
+            devices = self.hook.delete_tag(tag, from_devices=from_devices)
         except TagError as error:
             raise TagRefusedError(f"{error}; set from_devices to take it from them") from None
-        self.log.info("the tag %r is gone; %d device(s) carried it", self.tag, devices)
-        return {"tag": self.tag, "devices": devices}
+        self.log.info("the tag %r is gone; devices that carried it: %d", tag, devices)
+        return {"tag": tag, "devices": devices}

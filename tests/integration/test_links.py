@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_nrfprov.api.errors import ConfigurationError
 from airflow_provider_nrfprov.get_provider_info import get_provider_info
 from airflow_provider_nrfprov.hooks.connection import portal_page_of
-from airflow_provider_nrfprov.links.nrf_cloud import NrfCloudLink
+from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.links.report import console_url
 from airflow_provider_nrfprov.operators.block_devices import NrfProvBlockDevicesOperator
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
@@ -53,12 +53,12 @@ def test_a_portal_url_that_is_none_is_no_link(connect, url):
     with pytest.raises(ConfigurationError, match="portal_url"):
         portal_page(connect, "emulator", portal_url=url)
     operator = NrfProvBulkClaimOperator(task_id="claim", claim_file="x")
-    assert NrfCloudLink().get_link(operator, ti_key=None) == ""
+    assert NrfProvPortalLink().get_link(operator, ti_key=None) == ""
 
 
 def test_a_connection_that_is_missing_is_no_link():
     operator = NrfProvBulkClaimOperator(task_id="claim", claim_file="x", nrfprov_conn_id="nowhere")
-    assert NrfCloudLink().get_link(operator, ti_key=None) == ""
+    assert NrfProvPortalLink().get_link(operator, ti_key=None) == ""
 
 
 @pytest.mark.parametrize(

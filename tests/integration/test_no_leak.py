@@ -307,7 +307,7 @@ def test_every_other_task_that_fails_writes_no_secret(a_run, capfd, contract):
         single("claims_one", 1, tags=["line=1"])
         single("as_text_in_the_dag", 2, claim_token=singles[2])
         single("of_team_b", 0)
-        single("dry_run_of_team_b", 0, dry_run=True)
+        single("dry_run_of_team_b", 0, check_only=True)
         single("with_the_wrong_key", 3, **wrong_key)
         single("half_a_token", 4, claim_token=singles[4].split(".")[0])
         single("two_tokens", 5, claim_token=singles[5] + singles[6])

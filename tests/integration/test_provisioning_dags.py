@@ -98,7 +98,7 @@ def test_a_dry_run_can_be_mapped(load_dag, connect, emulator, tokens, monkeypatc
     monkeypatch.setenv("AIRFLOW_VAR_CLAIM_TOKEN", tokens[0])
     with new_dag() as dag:
         NrfProvClaimDeviceOperator.partial(
-            task_id="ask", dry_run=True, claim_token="{{ var.value.claim_token }}"
+            task_id="ask", check_only=True, claim_token="{{ var.value.claim_token }}"
         ).expand(tags=[["a"], ["b"]])
     assert {end.state for end in run(dag).values()} == {"success"}
     assert emulator.service.request_counts() == {"ClaimDeviceOwnershipDryRun": 2}

@@ -134,13 +134,13 @@ def test_writes_to_an_object_store(connect, emulator):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"tag": ""}, "tag renders to nothing"),
-        ({"tag": "None"}, "tag renders to nothing"),
-        ({"status": " "}, "status renders to nothing"),
-        ({"claimed_after": "None"}, "claimed_after renders to nothing"),
-        ({"claimed_after": "yesterday"}, "no time in ISO 8601"),
-        ({"claimed_after": "PT1H"}, "no time in ISO 8601"),
-        ({"output_path": ""}, "output_path renders to nothing"),
+        ({"tag": ""}, "tag of task .* is empty"),
+        ({"tag": "None"}, "tag of task .* is empty"),
+        ({"status": " "}, "status of task .* is empty"),
+        ({"claimed_after": "None"}, "claimed_after of task .* is empty"),
+        ({"claimed_after": "yesterday"}, "it is a time"),
+        ({"claimed_after": "PT1H"}, "it is a time"),
+        ({"output_path": ""}, "output_path of task .* is empty"),
         ({"output_path": "folder/"}, "names a folder"),
     ],
 )

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import io
+import pickle
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_nrfprov.api.errors import (
     ConfigurationError,
@@ -13,13 +17,20 @@ from airflow_provider_nrfprov.api.errors import (
     UnauthorizedError,
     UnreachableError,
 )
+from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.claiming.claim_file import ClaimFileError
 from airflow_provider_nrfprov.claiming.token import MalformedTokenError
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
-from airflow_provider_nrfprov.retries import decide
+from airflow_provider_nrfprov.operators.tags import NrfProvEnsureTagsOperator
+from airflow_provider_nrfprov.retries import NrfProvRetryPolicy
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
+from tests.unit.airflow.every_argument import operators_and_sensors, required
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has retry policies since 3.3")
+
+
+def decide(exception: BaseException) -> Any:
+    return NrfProvRetryPolicy().evaluate(exception, 1, 3)
 
 
 def answered(kind: type[ServiceError], status: int, retry_after: str | None = None) -> ServiceError:
@@ -35,7 +46,8 @@ def answered(kind: type[ServiceError], status: int, retry_after: str | None = No
         answered(GoneError, 410),
         answered(ServiceError, 422),
         ConfigurationError("no key"),
-        ClaimFileError("no file"),
+        ClaimFileError("no text"),
+        ArgumentError("tags renders to nothing"),
         MalformedTokenError("cut short"),
     ],
 )
@@ -50,6 +62,9 @@ def test_what_cannot_succeed_fails_at_once(exception):
         answered(RateLimitedError, 429),
         UnreachableError("x", maybe_sent=True),
         OSError(),
+        FileNotFoundError("shift.csv"),
+        io.UnsupportedOperation("an OSError that is a ValueError, too"),
+        ValueError("of somebody else's"),
     ],
 )
 def test_what_may_pass_is_left_to_the_tasks_own_retries(exception):
@@ -66,6 +81,41 @@ def test_no_task_waits_longer_than_an_hour_whatever_the_service_asks(asked):
 def test_after_a_429_the_task_waits_as_long_as_the_service_asked():
     decision = decide(answered(RateLimitedError, 429, "90"))
     assert (decision.action.value, decision.retry_delay) == ("retry", timedelta(seconds=90))
+
+
+@pytest.mark.parametrize("header", ["99999999999", "1e300", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_no_wait_is_longer_than_an_hour_whatever_the_service_asks(header):
+    decision = decide(answered(RateLimitedError, 429, header))
+    assert (decision.action.value, decision.retry_delay) == ("retry", timedelta(hours=1))
+
+
+def test_the_policy_can_be_pickled_and_serialized():
+    policy = NrfProvRetryPolicy()
+    assert pickle.loads(pickle.dumps(policy)) == policy
+    assert NrfProvRetryPolicy.deserialize(policy.serialize()) == policy
+
+
+def every_class() -> list[type]:
+    return [*operators_and_sensors().values()]
+
+
+@pytest.mark.parametrize("kind", every_class(), ids=lambda kind: kind.__name__)
+def test_every_operator_and_sensor_has_it_and_none_switches_it_off(kind):
+    def policy(**arguments: Any) -> Any:
+        return kind(task_id="a", **required(kind), **arguments).retry_policy
+
+    assert isinstance(policy(), NrfProvRetryPolicy)
+    assert policy(retry_policy=None) is None
+    with DAG("quiet", schedule=None, default_args={"retry_policy": None}):
+        assert policy() is None
+
+
+def test_a_mapped_task_has_it_too():
+    with DAG("mapped", schedule=None):
+        mapped = NrfProvEnsureTagsOperator.partial(task_id="a").expand(tags=[["a"]])
+        without = NrfProvEnsureTagsOperator.partial(task_id="b", retry_policy=None).expand(tags=[["a"]])
+    assert isinstance(mapped.retry_policy, NrfProvRetryPolicy)
+    assert without.retry_policy is None
 
 
 def test_a_policy_of_the_users_own_wins():

@@ -314,7 +314,7 @@ def test_told_to_end_it_finishes_what_is_in_flight_and_tries_nothing_else(watche
     assert 30 < counts(end)["done"] <= 38
     assert counts(end)["done"] == statuses(emulator)["BLOCKED"]
     assert sum(counts(end).values()) == 100
-    assert json.loads((tmp_path / "summary.json").read_text())["ended_early"] == "told to end"
+    assert json.loads((tmp_path / "summary.json").read_text())["ended_early"] == "asked to stop"
 
 
 def test_unclaims_several_at_a_time_and_what_is_not_ours_is_as_wanted(watched, tmp_path):

@@ -1,0 +1,332 @@
+"""The kinds of value that users give to operators, sensors, triggers and task groups, each read in one place.
+
+A value stands in the DAG, or it comes out of a template or another task's output: as what it is, or, where the DAG does
+not render native objects, as the text of it. What comes out empty is an error and never the default: nothing that was
+rendered is permission. The default is meant by leaving the argument out.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import os
+import re
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import pendulum
+
+T = TypeVar("T")
+
+LEAST_INTERVAL = 0.1
+"""Seconds between two rounds of asking, at least."""
+_SHOWN_CHARACTERS = 100
+_TRUE = {"true", "1", "yes"}
+_FALSE = {"false", "0", "no"}
+_TEMPLATE_MARKS = ("{{", "{%", "{#")
+_TIMEDELTA = re.compile(r"(?:(\d+) days?, )?(\d+):(\d{2}):(\d{2}(?:\.\d+)?)")
+"""What a template makes of a ``timedelta``."""
+
+
+class ArgumentError(ValueError):
+    """An argument that cannot be what it is for; the message names argument and task. Trying again cannot mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument(Generic[T]):
+    """How an argument is read.
+
+    ``read`` takes what is there, and raises a ``ValueError`` that goes on where the argument's name stood:
+    ``is 'x'; it is …``. ``optional`` and ``blank`` allow the DAG's author to write ``None``, or an empty text, which is returned as it is.
+    """
+
+    read: Callable[[Any], T]
+    optional: bool = False
+    blank: bool = False
+
+    def __call__(self, value: Any, *, written: bool) -> Any:
+        """Read a value.
+
+        :param written: whether the DAG's author wrote it as it is; else it came from a template or a task.
+        :raises ValueError: if it is empty, or not of this kind.
+        """
+        if written and ((self.optional and value is None) or (self.blank and value == "")):
+            return value
+        check_present(value, "is empty" if written else "renders to nothing")
+        return self.read(value)
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether a value says nothing: ``None``, its text, a blank text, or the output of mapped tasks none of which ran."""
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return value.strip() in {"", "None"}
+    # What mapped tasks gave is a sequence of Airflow's own; a list that a task gave is meant, even if it is empty.
+    return isinstance(value, Sequence) and not isinstance(value, (list, tuple)) and not len(value)
+
+
+def check_present(value: Any, otherwise: str = "renders to nothing") -> None:
+    """Raise a ``ValueError`` if a value says nothing."""
+    if is_nothing(value):
+        raise ValueError(f"{otherwise} ({value!r}); leave it out for its default")
+
+
+def is_constant(value: Any) -> bool:
+    """Whether a value stands in the DAG as it is: no template, and no output of another task in it."""
+    if isinstance(value, str):
+        return not any(mark in value for mark in _TEMPLATE_MARKS)
+    if isinstance(value, Mapping):
+        return all(is_constant(item) for item in value.values())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all(is_constant(item) for item in value)
+    return isinstance(value, os.PathLike) or not (hasattr(value, "resolve") or callable(value))
+
+
+def text(value: Any) -> str:
+    """Read a text: blanks at its ends are dropped. Digits may have become a whole number, where templates are native."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    # A float is not what was written: of 1.10 a native template makes 1.1.
+    raise ValueError(f"is {_shown(value)}; it is a text, in quotes where templates render native objects")
+
+
+def choice(*allowed: str) -> Callable[[Any], str]:
+    """Give the reader of a text that is one of a few."""
+
+    def read(value: Any) -> str:
+        chosen = str(getattr(value, "value", value)).strip()
+        if chosen not in allowed:
+            *others, last = allowed
+            raise ValueError(f"is {_shown(value)}; it can be {', '.join(others)} or {last}")
+        return chosen
+
+    return read
+
+
+def path(value: Any) -> str:
+    """Read the path or URL of a file or folder: text, ``Path`` or ``ObjectStoragePath``."""
+    if isinstance(value, PurePath) and not hasattr(value, "storage_options"):
+        return str(value)
+    if hasattr(value, "storage_options"):
+        # Not as a file:// URL, in which %20 would be a blank.
+        return str(value.path) if value.protocol in {"", "file", "local"} else str(value)
+    try:
+        return text(value)
+    except ValueError:
+        raise ValueError(f"is {_shown(value)}; it is one path or URL") from None
+
+
+def texts(value: Any) -> list[str]:
+    """Read a list of texts: ids, or tags.
+
+    A list is taken as it is, lists inside it one after another, which is what mapped tasks give. A text is that of a list,
+    ``['a', 'b']``, or items parted by commas, ``a, b``.
+    """
+    if isinstance(value, str):
+        return _items_of_text(value.strip())
+    if isinstance(value, Mapping) or not isinstance(value, Collection):
+        return [text(value)]
+    return list(_items(value))
+
+
+def tag(value: Any) -> str:
+    """Read a tag that devices are to get."""
+    from airflow_provider_nrfprov.api.contract import MAX_TAG_CHARACTERS
+
+    name = text(value)
+    if len(name) > MAX_TAG_CHARACTERS:
+        # Not whole: somebody may have pasted a claim token.
+        raise ValueError(
+            f"holds a tag of {len(name)} characters, at most {MAX_TAG_CHARACTERS} are allowed: {name[:20]!r}…"
+        )
+    if not name.isprintable():
+        raise ValueError(f"holds a tag with a character that cannot be printed: {name!r}")
+    return name
+
+
+def tags(value: Any) -> list[str]:
+    """Read a list of tags as :func:`texts`; each once."""
+    return list(dict.fromkeys(tag(each) for each in texts(value)))
+
+
+def claim_tags(value: Any) -> list[str]:
+    """Read a list of tags that devices get as they are claimed, where commas part them."""
+    found = tags(value)
+    for each in found:
+        if "," in each:
+            raise ValueError(f"holds a tag with a comma, which parts tags in a claim: {each!r}")
+    return found
+
+
+def device_ids(value: Any) -> list[str]:
+    """Read a list of device UUIDs as :func:`texts`."""
+    found = texts(value)
+    for each in found:
+        try:
+            uuid.UUID(each)
+        except ValueError:
+            raise ValueError(
+                f"holds {_shown(each)}, which is no device UUID, like 4961c873-408c-45ce-b1ba-7c0d99d88179"
+            ) from None
+    return found
+
+
+def ids(value: Any) -> list[str]:
+    """Read a list of ids as :func:`texts`, or from a file with one a line, which a text with a slash names."""
+    if isinstance(value, str) and "/" not in value:
+        return texts(value)
+    if isinstance(value, (str, PurePath)) or hasattr(value, "storage_options"):
+        return _lines(path(value))
+    found: list[str] = []
+    for item in texts(value):
+        # Each of several mapped tasks names a file if it has many ids.
+        found += _lines(item) if "/" in item else [item]
+    return found
+
+
+def count(least: int = 0) -> Callable[[Any], int]:
+    """Give the reader of a whole number from ``least`` on."""
+
+    def read(value: Any) -> int:
+        number = _number(value)
+        if number is None or number < least or not number.is_integer():
+            raise ValueError(f"is {_shown(value)}; it is a whole number from {least}")
+        return int(number)
+
+    return read
+
+
+def ratio(value: Any) -> float:
+    """Read a share of the whole, from 0 to 1."""
+    number = _number(value)
+    if number is None or not 0 <= number <= 1:
+        raise ValueError(f"is {_shown(value)}; it is a share from 0 to 1")
+    return number
+
+
+def duration(least: float = 0.0) -> Callable[[Any], float]:
+    """Give the reader of a duration: a ``timedelta``, or seconds from ``least`` on; gives seconds."""
+
+    def read(value: Any) -> float:
+        seconds = value.total_seconds() if isinstance(value, timedelta) else _number(value)
+        if seconds is None and isinstance(value, str) and (parts := _TIMEDELTA.fullmatch(value.strip())):
+            days, hours, minutes, rest = parts.groups()
+            seconds = ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + float(rest)
+        if seconds is None or seconds < least:
+            raise ValueError(f"is {_shown(value)}; it is a timedelta, or a number of seconds from {least:g}")
+        return seconds
+
+    return read
+
+
+def flag(value: Any) -> bool:
+    """Read a yes or no."""
+    said = str(value).strip().lower()
+    if said not in _TRUE | _FALSE:
+        raise ValueError(f"is {_shown(value)}; it is true or false")
+    return said in _TRUE
+
+
+def moment(value: Any) -> pendulum.DateTime:
+    """Read a time: a ``datetime``, or ISO 8601; UTC if it names no zone."""
+    import pendulum
+
+    if isinstance(value, datetime):
+        return pendulum.instance(value, tz="UTC")
+    try:
+        parsed = pendulum.parse(value.isoformat() if isinstance(value, date) else text(value), tz="UTC")
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, pendulum.DateTime):
+        raise ValueError(f"is {_shown(value)}; it is a time, a datetime or ISO 8601")
+    return parsed
+
+
+def secret_text(value: Any) -> str:
+    """Read a text that no message quotes."""
+    if not isinstance(value, str):
+        raise ValueError(f"is of type {type(value).__name__}; it is a text")
+    return value.strip()
+
+
+def secret_fields(value: Any) -> dict[str, Any]:
+    """Read a dictionary that no message quotes, or the text of one."""
+    if isinstance(value, str):
+        try:
+            value = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError):
+            value = None
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError("is no dictionary with a kind of command and its fields")
+    return dict(value)
+
+
+def check_leaves(written: Any, rendered: Any, place: str = "") -> None:
+    """Raise a ``ValueError`` that names the place if a part of a structure was rendered and came out empty.
+
+    :param written: the structure as the DAG's author wrote it.
+    :param rendered: the same, rendered.
+    """
+    if is_constant(written):
+        return
+    if isinstance(written, Mapping) and isinstance(rendered, Mapping):
+        pairs: Any = ((key, item, rendered.get(key)) for key, item in written.items())
+    elif isinstance(written, (list, tuple)) and isinstance(rendered, (list, tuple)):
+        pairs = ((index, *both) for index, both in enumerate(zip(written, rendered, strict=False)))
+    elif is_nothing(rendered):
+        raise ValueError(f"{place} renders to nothing".strip())
+    else:
+        return
+    for key, item, part in pairs:
+        check_leaves(item, part, f"{place}[{key!r}]")
+
+
+def _items(values: Collection[Any]) -> Iterator[str]:
+    for value in values:
+        if not isinstance(value, str) and isinstance(value, Collection):
+            yield from _items(value)
+            continue
+        check_present(value, "has an item that renders to nothing")
+        yield text(value)
+
+
+def _items_of_text(value: str) -> list[str]:
+    if not value.startswith(("[", "(")):
+        return list(_items(value.split(",")))
+    try:
+        items = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        raise ValueError(f"is no list: {_shown(value)}") from None
+    return list(_items(items if isinstance(items, (list, tuple)) else [items]))
+
+
+def _lines(name: str) -> list[str]:
+    from airflow_provider_nrfprov.paths import to_path
+    from airflow_provider_nrfprov.storage import lines
+
+    with to_path(name).open("r") as stream:
+        return [line.strip() for line in lines(stream) if line.strip()]
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _shown(value: Any) -> str:
+    from airflow_provider_nrfprov.api.redaction import redact
+
+    return redact(repr(value))[:_SHOWN_CHARACTERS]

@@ -250,23 +250,23 @@ def moment(value: Any) -> pendulum.DateTime:
     return parsed
 
 
-def secret_text(value: Any) -> str:
-    """Read a text that no message quotes."""
-    if not isinstance(value, str):
-        raise ValueError(f"is of type {type(value).__name__}; it is a text")
-    return value.strip()
-
-
-def secret_fields(value: Any) -> dict[str, Any]:
-    """Read a dictionary that no message quotes, or the text of one."""
+def fields(value: Any) -> dict[str, Any]:
+    """Read a dictionary that is not empty, or the text of one. No message quotes it."""
     if isinstance(value, str):
         try:
             value = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError):
             value = None
     if not isinstance(value, Mapping) or not value:
-        raise ValueError("is no dictionary with a kind of command and its fields")
+        raise ValueError("is no dictionary with anything in it")
     return dict(value)
+
+
+def secret_text(value: Any) -> str:
+    """Read a text that no message quotes."""
+    if not isinstance(value, str):
+        raise ValueError(f"is of type {type(value).__name__}; it is a text")
+    return value.strip()
 
 
 def check_leaves(written: Any, rendered: Any, place: str = "") -> None:

@@ -5,25 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS
+
 
 def describe(context: Mapping[str, Any], outlets: Iterable[Any], facts: Mapping[str, Any]) -> None:
-    """Put facts into the ``extra`` of the event of each asset (on Airflow 2: dataset) among a task's outlets.
+    """Put facts into the ``extra`` of the event of each asset (on Airflow 2: dataset) among a task's outlets, or a reference to one.
 
     Airflow keeps the extra in its database and shows it: numbers, paths and a bounded number of ids only. An alias has
     no event of its own and is left alone.
     """
     from airflow.providers.common.compat.sdk import Asset
 
+    kinds: tuple[type, ...] = (Asset,)
+    if AIRFLOW_V_3_0_PLUS:
+        from airflow.sdk.definitions.asset import AssetRef
+
+        kinds = (Asset, AssetRef)
     events = context.get("outlet_events")
     if events is None:
         return
     for outlet in outlets:
-        if isinstance(outlet, Asset):
+        if isinstance(outlet, kinds):
             events[outlet].extra.update(facts)
 
 
 def claim_files(context: Mapping[str, Any]) -> list[str]:
-    """Give the paths of the claim files that the events name which started a DAG run, each once, in their order.
+    """Return the paths of the claim files that the events name which started a DAG run, each once, in their order.
 
     An event names one as ``claim_file`` in its extra, as those do that a person or another DAG makes, or in the payload
     that :class:`~airflow_provider_nrfprov.triggers.claim_file_arrival.NrfProvClaimFileTrigger` put there. Several

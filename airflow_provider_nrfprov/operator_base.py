@@ -29,34 +29,23 @@ SECRET_MARKS = ("2dn3", "PRIVATE KEY-----")
 """What a claim token begins with, and what a private key in PEM has in its first line."""
 
 
-class NrfProvBaseOperator(BaseOperator):
+class ArgumentReadingOperator(BaseOperator):
     """The base of all operators and sensors of this provider. Not for use in DAGs.
 
     Each argument is in ``arguments``, and so a template field of its own name, or in ``secret_arguments``: those are no template
     fields, so that no view shows them, and are rendered by the operator itself. Every argument may be a template, or another
     task's output, which then is upstream.
 
-    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param retry_policy: which failures are worth another try (Airflow 3.3 and later); ``None`` for Airflow's own rule.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {"nrfprov_conn_id": Argument(text)}
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {}
     secret_arguments: ClassVar[Mapping[str, Argument[Any]]] = {}
-    template_fields: Sequence[str] = tuple(arguments)
-    # A client holds locks, and Airflow copies operators.
-    shallow_copy_attrs: Sequence[str] = ("hook",)
 
-    def __init__(
-        self,
-        *,
-        nrfprov_conn_id: str = "nrfprov_default",
-        retry_policy: Any = DEFAULT_RETRY_POLICY,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, retry_policy: Any = DEFAULT_RETRY_POLICY, **kwargs: Any) -> None:
         if AIRFLOW_V_3_3_PLUS:
             kwargs["retry_policy"] = retry_policy
         super().__init__(**kwargs)
-        self.nrfprov_conn_id = nrfprov_conn_id
         self._written: frozenset[str] = frozenset()
 
     @classmethod
@@ -64,13 +53,6 @@ class NrfProvBaseOperator(BaseOperator):
         """Begin a mapped task: as Airflow's own, but constants are checked, and secret arguments have their upstream."""
         cls._check_mapped(kwargs)
         return _Partial(super().partial(**kwargs), cls)
-
-    @cached_property
-    def hook(self) -> NrfProvHook:
-        """The hook that the task uses."""
-        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-
-        return NrfProvHook(self._value("nrfprov_conn_id"))
 
     def _check_constants(self) -> None:
         """Check what is known when the operator is made; to be called at the end of each ``__init__`` that is a last one.
@@ -164,6 +146,29 @@ class NrfProvBaseOperator(BaseOperator):
                     raise ArgumentError(f"{name} of a mapped {cls.__name__} {error}") from None
 
 
+class NrfProvBaseOperator(ArgumentReadingOperator):
+    """The base of those that use a connection. Not for use in DAGs.
+
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
+    """
+
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {"nrfprov_conn_id": Argument(text)}
+    template_fields: Sequence[str] = tuple(arguments)
+    # A client holds locks, and Airflow copies operators.
+    shallow_copy_attrs: Sequence[str] = ("hook",)
+
+    def __init__(self, *, nrfprov_conn_id: str = "nrfprov_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.nrfprov_conn_id = nrfprov_conn_id
+
+    @cached_property
+    def hook(self) -> NrfProvHook:
+        """The hook that the task uses."""
+        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+
+        return NrfProvHook(self._value("nrfprov_conn_id"))
+
+
 def push(operator: Any, context: Mapping[str, Any], **values: Any) -> None:
     """Push XComs, each by its key, so that ``claim.output["report"]`` works; none if the task is to push none."""
     if operator.do_xcom_push:
@@ -185,7 +190,7 @@ def task_of(context: Mapping[str, Any], operator: Any) -> dict[str, Any]:
 class _Partial:
     """Airflow's partial operator, and what it leaves out."""
 
-    def __init__(self, partial: Any, operator_class: type[NrfProvBaseOperator]) -> None:
+    def __init__(self, partial: Any, operator_class: type[ArgumentReadingOperator]) -> None:
         self._partial = partial
         self._operator_class = operator_class
 

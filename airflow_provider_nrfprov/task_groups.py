@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import TaskGroup, task
+from airflow.providers.common.compat.sdk import TaskGroup
 
+from airflow_provider_nrfprov.arguments import ArgumentError, is_constant
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
+from airflow_provider_nrfprov.operators.judge_claim import NrfProvJudgeClaimOperator
 from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOperator
 
 if TYPE_CHECKING:
+    import os
+
     from airflow.providers.common.compat.sdk import XComArg
 
 
-class ClaimAndTag(TaskGroup):
-    """The group that :func:`claim_and_tag` gives."""
+class NrfProvClaimAndTagGroup(TaskGroup):
+    """The group that :func:`claim_and_tag` returns."""
 
     @property
     def summary(self) -> XComArg:
@@ -34,17 +39,17 @@ class ClaimAndTag(TaskGroup):
 
 def claim_and_tag(
     *,
-    claim_file: Any,
-    tags: Any = (),
+    claim_file: str | os.PathLike[str] | Any,
+    tags: Sequence[str] | str | Any = (),
     group_id: str = "claim_and_tag",
-    mode: str = "add",
+    mode: Literal["add", "replace"] | str = "add",
     max_failed_rows: int | str | None = 0,
     max_failed_ratio: float | str | None = None,
     nrfprov_conn_id: str = "nrfprov_default",
-    claim_arguments: dict[str, Any] | None = None,
+    claim_arguments: Mapping[str, Any] | None = None,
     **group_arguments: Any,
-) -> ClaimAndTag:
-    """Give a group of tasks: ``claim`` a file, ``tag_devices`` that are ours now, ``judge_outcome``.
+) -> NrfProvClaimAndTagGroup:
+    """Return a group of tasks: ``claim`` a file, ``tag_devices`` that are ours now, ``judge_outcome``.
 
     Devices that are claimed get the tags with the claim; those that were ours before get them from ``tag_devices``. The
     group fails, if it has to, at its end only: what was claimed is tagged and reported then.
@@ -52,14 +57,20 @@ def claim_and_tag(
     :param claim_file: path or URL, or what gives one: a template, another task's output, a mapped argument.
     :param tags: of every device, besides the row's own; a list, or a template or output that gives one.
     :param mode: ``add`` or ``replace``, of devices that were ours before.
-    :param max_failed_rows: so many rows may fail or be unknown; ``None`` for any number.
-    :param max_failed_ratio: such a share of the rows may, from 0 to 1, if that is more.
+    :param max_failed_rows: how many rows may fail or be unknown; ``None`` for any number.
+    :param max_failed_ratio: which share of the rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param claim_arguments: others of :class:`NrfProvBulkClaimOperator`, as ``{"deferrable": True}``. In a mapped group
         let a ``report_dir`` be another for each file; the default is.
     :param group_arguments: others of Airflow's ``TaskGroup``.
+    :raises ArgumentError: if ``mode`` is ``replace`` and there are no tags.
     :return: the group, with the outputs ``summary`` and ``report``.
     """
-    group = ClaimAndTag(group_id=group_id, **group_arguments)
+    if mode == "replace" and is_constant(tags) and not tags:
+        raise ArgumentError(
+            f"tags of {group_id!r} is empty: with mode='replace' it would take all tags of devices away that were ours"
+        )
+    group = NrfProvClaimAndTagGroup(group_id=group_id, **group_arguments)
     with group:
         claim: Any = NrfProvBulkClaimOperator(
             task_id="claim",
@@ -77,24 +88,11 @@ def claim_and_tag(
             mode=mode,
             nrfprov_conn_id=nrfprov_conn_id,
         )
-        judged = _judge(claim.output, max_failed_rows, max_failed_ratio)
-        claim >> tag_devices >> judged
-    return group
-
-
-@task(task_id="judge_outcome", retries=0)
-def _judge(
-    summary: dict[str, Any], max_failed_rows: int | str | None, max_failed_ratio: float | str | None
-) -> dict[str, Any]:
-    """Fail if more rows failed, or are unknown, than may."""
-    from airflow_provider_nrfprov.exceptions import RowsFailedError
-    from airflow_provider_nrfprov.tolerance import Tolerance
-
-    bad = summary["failed"] + summary["unknown"]
-    allowed = Tolerance.of(max_failed_rows, max_failed_ratio).allowed(summary["rows"])
-    if bad > allowed:
-        raise RowsFailedError(
-            f"{bad} row(s) failed or are unknown, {allowed} allowed; {summary['report']} says which, "
-            f"{summary['failed_rows']} can be run again"
+        judge_outcome = NrfProvJudgeClaimOperator(
+            task_id="judge_outcome",
+            summary=claim.output,
+            max_failed_rows=max_failed_rows,
+            max_failed_ratio=max_failed_ratio,
         )
-    return summary
+        claim >> tag_devices >> judge_outcome
+    return group

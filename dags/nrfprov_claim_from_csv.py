@@ -1,23 +1,18 @@
 """Claim the devices of a file: check it, claim, wait in the triggerer, report, tag, judge.
 
 Trigger it from the UI (there is a form) or through the API. Nothing here needs a connection or a
-network to be parsed. With ``wait_for_completion=True`` the operator does claim, wait and report in one
-task; the steps stand apart here so that each can be seen, retried and built upon.
+network to be parsed. ``claim`` sends, waits and reports; ``tag_devices`` tags what was yours before; ``judge_outcome`` fails the
+run, if it has to, once everything else is done, and shows ten rows with the reasons.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, Param, task
+from airflow.providers.common.compat.sdk import DAG, Param
 
-from airflow_provider_nrfprov.operators.bulk_claim import (
-    NrfProvBulkClaimOperator,
-    NrfProvBulkClaimReportOperator,
-)
-from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOperator
-from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
+from airflow_provider_nrfprov.operators.check_claim_file import NrfProvCheckClaimFileOperator
+from airflow_provider_nrfprov.task_groups import claim_and_tag
 
 with DAG(
     dag_id="nrfprov_claim_from_csv",
@@ -63,67 +58,23 @@ with DAG(
         ),
     },
 ) as dag:
-
-    @task
-    def check_claim_file(claim_file: str) -> dict[str, int]:
-        """Read the file before anything is sent, and log what is wrong with its rows."""
-        import logging
-
-        from airflow_provider_nrfprov.claiming.claim_file import read_rows
-        from airflow_provider_nrfprov.claiming.preflight import inspect
-        from airflow_provider_nrfprov.paths import to_path
-
-        log = logging.getLogger(__name__)
-        with to_path(claim_file).open("rb") as stream:
-            found = inspect(read_rows(stream, claim_file))
-        log.log(logging.WARNING if found.reasons else logging.INFO, "%s: %s", claim_file, found)
-        if found.rejected == found.rows:
-            raise ValueError(f"{claim_file}: none of its {found.rows} rows can be sent")
-        return {"rows": found.rows, "rejected": found.rejected}
-
-    claim = NrfProvBulkClaimOperator(
-        task_id="claim",
+    check_claim_file = NrfProvCheckClaimFileOperator(
+        task_id="check_claim_file",
         claim_file="{{ params.claim_file }}",
-        report_dir="{{ params.report_dir }}",
-        tags="{{ params.tags }}",
-        wait_for_completion=False,
     )
 
-    wait_for_claims = NrfProvBulkOpsSensor(
-        task_id="wait_for_claims",
-        bulk_ops_request_ids=claim.output["bulk_ops_request_ids"],
-        # One refused row makes an operation FAILED; the report says which.
-        allow_failed=True,
-        deferrable=True,
-        timeout=6 * 60 * 60,
+    claimed = claim_and_tag(
+        claim_file="{{ params.claim_file }}",
+        tags="{{ params.tags or [] }}",
+        max_failed_rows="{{ params.max_failed_rows }}",
+        claim_arguments={
+            # What comes out of a template empty is an error, so the default of the form is written down.
+            "report_dir": "{{ params.report_dir or params.claim_file ~ '-reports/' ~ (run_id | replace(':', '_') | replace('+', '_')) }}",
+            "deferrable": True,
+            "wait_timeout": timedelta(hours=6),
+        },
+        # The tasks are called claim, tag_devices and judge_outcome.
+        prefix_group_id=False,
     )
 
-    report = NrfProvBulkClaimReportOperator(
-        task_id="report",
-        report_dir=claim.output["report_dir"],
-        # Devices that were claimed are tagged first; judge_outcome fails the run.
-        max_failed_rows=None,
-    )
-
-    # New devices got the tags as they were claimed; this gives them to those that were ours before.
-    tag_devices = NrfProvTagDevicesOperator(
-        task_id="tag_devices",
-        report=report.output["report"],
-        tags="{{ params.tags }}",
-        mode="add",
-    )
-
-    @task(retries=0)
-    def judge_outcome(summary: dict[str, Any], max_failed_rows: int) -> str:
-        """Fail the run if more rows failed, or are unknown, than was allowed."""
-        bad = summary["failed"] + summary["unknown"]
-        if bad > int(max_failed_rows):
-            raise ValueError(
-                f"{bad} row(s) failed or are unknown; {summary['report']} says which, "
-                f"{summary['failed_rows']} can be run again"
-            )
-        return f"{summary['claimed'] + summary['already_claimed']} of {summary['rows']} rows are ours"
-
-    checked = check_claim_file("{{ params.claim_file }}")
-    judged = judge_outcome(report.output, "{{ params.max_failed_rows }}")
-    checked >> claim >> wait_for_claims >> report >> tag_devices >> judged
+    check_claim_file >> claimed

@@ -85,7 +85,7 @@ with DAG(
 
     NrfProvBulkClaimOperator.partial(
         task_id="claim",
-        tags="{{ params.tags }}",
+        tags="{{ params.tags or [] }}",
         deferrable=True,
         outlets=[claimed_devices],
         map_index_template="{{ task.claim_file }}",

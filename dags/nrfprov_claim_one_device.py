@@ -31,10 +31,10 @@ with DAG(
             title="Tags",
             description="Provisioning tags of the device, one a line.",
         ),
-        "dry_run": Param(
+        "check_only": Param(
             False,
             type="boolean",
-            title="Dry run",
+            title="Check only",
             description="Only ask whether the device could be claimed, and why not.",
         ),
     },
@@ -42,6 +42,6 @@ with DAG(
     NrfProvClaimDeviceOperator(
         task_id="claim_device",
         claim_token="{{ params.claim_token }}",
-        tags="{{ params.tags }}",
-        dry_run="{{ params.dry_run }}",
+        tags="{{ params.tags or [] }}",
+        check_only="{{ params.check_only }}",
     )

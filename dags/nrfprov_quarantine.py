@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.common.compat.sdk import DAG, Param, task
+from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_nrfprov.operators.block_devices import NrfProvBlockDevicesOperator
 from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOperator
@@ -56,22 +56,10 @@ with DAG(
         ),
     },
 ) as dag:
-
-    @task
-    def count_lot(tag: str, max_devices: str) -> int:
-        """Fail before anything is blocked if the tag is not that of a lot."""
-        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-
-        devices = sum(1 for _ in NrfProvHook().list_claimed_devices(tag=tag))
-        if not 1 <= devices <= int(max_devices):
-            raise ValueError(
-                f"{devices} claimed devices have the tag {tag!r}; a lot has 1 to {max_devices}. Nothing is blocked"
-            )
-        return devices
-
     block = NrfProvBlockDevicesOperator(
         task_id="block",
         tag="{{ params.tag }}",
+        max_devices="{{ params.max_devices }}",
         # A run's id holds colons and a plus sign, which not every file system takes.
         report_dir="{{ params.report_dir }}/{{ run_id | replace(':', '_') | replace('+', '_') }}",
     )
@@ -79,8 +67,8 @@ with DAG(
     mark = NrfProvTagDevicesOperator(
         task_id="mark",
         report=block.output["report"],
-        tags="{{ params.mark or '' }}",
+        tags="{{ [params.mark] if params.mark else [] }}",
         mode="add",
     )
 
-    count_lot("{{ params.tag }}", "{{ params.max_devices }}") >> block >> mark
+    block >> mark

@@ -72,22 +72,22 @@ with DAG(
 
     list_devices = NrfProvListDevicesOperator(
         task_id="list_devices",
-        tag="{{ params.tag }}",
         output_path=f"{report_dir}/claimed_devices.csv",
     )
 
     @task
-    def compare(expected_file: str, id_column: str, claimed_file: str, report_dir: str) -> dict[str, Any]:
+    def compare(
+        expected_file: str, id_column: str, tag: str | None, claimed_file: str, report_dir: str
+    ) -> dict[str, Any]:
         """Write ``differences.csv``; give its path, and how many differences of each kind there are."""
         import csv
         import logging
         import uuid
 
-        from airflow_provider_nrfprov.paths import to_path
-        from airflow_provider_nrfprov.storage import Folder
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         def rows(path: str) -> list[dict[str, Any]]:
-            with to_path(path).open("r", encoding="utf-8-sig", newline="") as stream:
+            with ObjectStoragePath(path).open("r", encoding="utf-8-sig", newline="") as stream:
                 text = stream.read()
             header = text.partition("\n")[0]
             delimiter = ";" if header.count(";") > header.count(",") else ","
@@ -108,11 +108,11 @@ with DAG(
                 expected.add(str(uuid.UUID(text)))
             except ValueError:
                 differences.append((text, "not_a_device_id"))
-        claimed = {row["device_id"] for row in rows(claimed_file)}
+        claimed = {row["device_id"] for row in rows(claimed_file) if not tag or tag in row["tags"].split(",")}
         differences += [(device_id, "not_claimed") for device_id in sorted(expected - claimed)]
         differences += [(device_id, "not_expected") for device_id in sorted(claimed - expected)]
-        folder = Folder(to_path(report_dir))
-        with folder.writing("differences.csv") as stream:
+        differences_file = ObjectStoragePath(report_dir) / "differences.csv"
+        with differences_file.open("w", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(("device_id", "difference"))
             writer.writerows(differences)
@@ -125,7 +125,7 @@ with DAG(
             "expected": len(expected),
             "claimed": len(claimed),
             **counts,
-            "path": folder.path_of("differences.csv"),
+            "path": str(differences_file),
         }
 
     @task(retries=0)
@@ -143,6 +143,10 @@ with DAG(
         return found
 
     comparison = compare(
-        "{{ params.expected_file }}", "{{ params.id_column }}", list_devices.output["path"], report_dir
+        "{{ params.expected_file }}",
+        "{{ params.id_column }}",
+        "{{ params.tag }}",
+        list_devices.output["path"],
+        report_dir,
     )
     judge(comparison, "{{ params.fail_on_difference }}")

@@ -11,16 +11,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, Param, task
+from airflow.providers.common.compat.sdk import DAG, AirflowOptionalProviderFeatureException, Param, task
 
 from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
-from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_PLUS
 
-why_not = None if AIRFLOW_V_3_1_PLUS else "a person can be asked in a DAG run since Airflow 3.1"
-
-if AIRFLOW_V_3_1_PLUS:
+try:
     from airflow.providers.standard.operators.hitl import ApprovalOperator
+except (ImportError, AirflowOptionalProviderFeatureException):
+    why_not = "a person can be asked in a DAG run since Airflow 3.1"
+else:
+    why_not = None
 
+if why_not is None:
     with DAG(
         dag_id="nrfprov_unclaim_with_approval",
         description="Unclaim devices in nRF Cloud, once a person has approved it",
@@ -65,20 +67,21 @@ if AIRFLOW_V_3_1_PLUS:
         @task
         def settle_list(device_file: str, max_devices: str, report_dir: str) -> dict[str, Any]:
             """Write the list that is approved: what is unclaimed is this one, whatever becomes of the file meanwhile."""
-            from airflow_provider_nrfprov.operators.device_selection import select_devices
-            from airflow_provider_nrfprov.paths import to_path
-            from airflow_provider_nrfprov.storage import Folder
+            from uuid import UUID
 
-            devices = list(select_devices(device_file=device_file))
+            from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+            with ObjectStoragePath(device_file).open("r", encoding="utf-8-sig") as stream:
+                lines = [line.strip() for line in stream.read().splitlines()]
+            devices = list(dict.fromkeys(str(UUID(line)) for line in lines if line))
             if not 1 <= len(devices) <= int(max_devices):
                 raise ValueError(f"{len(devices)} devices are listed; it has to be 1 to {max_devices}")
-            folder = Folder(to_path(report_dir))
-            folder.write("to_unclaim.txt", "\n".join(devices) + "\n")
-            return {
-                "path": folder.path_of("to_unclaim.txt"),
-                "count": len(devices),
-                "first": ", ".join(devices[:5]),
-            }
+            folder = ObjectStoragePath(report_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            approved = folder / "to_unclaim.txt"
+            with approved.open("w") as stream:
+                stream.write("\n".join(devices) + "\n")
+            return {"path": str(approved), "count": len(devices), "first": ", ".join(devices[:5])}
 
         listed: Any = settle_list("{{ params.device_file }}", "{{ params.max_devices }}", report_dir)
 

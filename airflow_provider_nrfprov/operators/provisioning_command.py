@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, secret_fields, text
+from airflow_provider_nrfprov.arguments import Argument, fields, text
 from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push, task_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class NrfProvCreateCommandOperator(NrfProvBaseOperator):
         "description": Argument(text, blank=True),
         **NrfProvBaseOperator.arguments,
     }
-    secret_arguments: ClassVar[Mapping[str, Argument[Any]]] = {"request": Argument(secret_fields)}
+    secret_arguments: ClassVar[Mapping[str, Argument[Any]]] = {"request": Argument(fields)}
     template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
-from airflow_provider_nrfprov.plugins.report_file import NoReportError, blocks, path_from_xcom, read
+from airflow_provider_nrfprov.plugins.report_file import NoReportError, blocks, read, report_of
 from airflow_provider_nrfprov.plugins.report_html import page, paragraph, report_page
 
 _HEADERS = {
@@ -24,30 +24,30 @@ _HEADERS = {
 
 
 def build_app() -> FastAPI:
-    """Give the application: ``/report`` is the page, ``/report.csv`` the file.
+    """Return the application: ``/report/DAG`` is the page, ``/report/DAG/report.csv`` the file.
 
-    Both take ``dag_id``, ``run_id``, ``task_id`` and ``map_index`` (-1 for a task that is not mapped).
+    Both take ``run_id``, ``task_id`` and ``map_index`` (-1 for a task that is not mapped) as their query.
     """
     app = FastAPI(title="nRF Cloud Provisioning reports", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(NoReportError, _no_report)
     allowed = [Depends(requires_access_dag("GET", DagAccessEntity.XCOM))]
-    app.get("/report", dependencies=allowed, response_class=HTMLResponse)(_show)
-    app.get("/report.csv", dependencies=allowed)(_download)
+    app.get("/report/{dag_id}", dependencies=allowed, response_class=HTMLResponse)(_show)
+    app.get("/report/{dag_id}/report.csv", dependencies=allowed)(_download)
     return app
 
 
 # Not async: both read files and the database, and FastAPI gives such a function a thread of its own.
 def _show(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Response:
-    view = read(path_from_xcom(dag_id, run_id, task_id, map_index))
-    query = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
+    view = read(report_of(dag_id, run_id, task_id, map_index))
+    query = {"run_id": run_id, "task_id": task_id, "map_index": map_index}
     mapped = f" [{map_index}]" if map_index >= 0 else ""
     title = f"Report of {task_id}{mapped} in {dag_id}, {run_id}"
-    html = report_page(view, title=title, download=f"report.csv?{urlencode(query)}")
+    html = report_page(view, title=title, download=f"{quote(dag_id, safe='')}/report.csv?{urlencode(query)}")
     return HTMLResponse(html, headers=_HEADERS)
 
 
 def _download(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Response:
-    pieces: Iterator[str] = blocks(path_from_xcom(dag_id, run_id, task_id, map_index))
+    pieces: Iterator[str] = blocks(report_of(dag_id, run_id, task_id, map_index))
     # The first piece now: once an answer has begun, it cannot become a 404 any more.
     whole = chain([next(pieces)], pieces)
     headers = {**_HEADERS, "Content-Disposition": 'attachment; filename="report.csv"'}

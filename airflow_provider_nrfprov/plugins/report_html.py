@@ -28,7 +28,7 @@ def paragraph(text: str) -> str:
 
 
 def report_page(view: ReportView, *, title: str, download: str) -> str:
-    """Give the page of a report: counts, where it lies, and the rows that did not end well.
+    """Give the page of a report: counts, where it lies, and the rows to look at.
 
     :param download: address of the CSV.
     """
@@ -41,11 +41,11 @@ def report_page(view: ReportView, *, title: str, download: str) -> str:
     if view.not_well:
         shown = "" if len(view.rows) == view.not_well else f", the first {len(view.rows):,} of them"
         parts += [
-            f"<h2>{view.not_well:,} did not end well{shown}</h2>",
+            f"<h2>{view.not_well:,} to look at{shown}</h2>",
             _table(view.columns, view.rows),
         ]
     else:
-        parts.append(paragraph("Every row ended well."))
+        parts.append(paragraph("There is none to look at: every row or device ended as it should."))
     return page(title, *parts)
 
 

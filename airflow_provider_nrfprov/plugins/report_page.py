@@ -1,9 +1,10 @@
-"""A page of Airflow's web server that shows the report of a task (Airflow 3.1 and later).
+"""A page of Airflow's web server that shows the report of a task (Airflow 3.1.7 and later).
 
 What it serves: the ``report.csv`` that the task itself named in its XCom ``report``, and nothing else. The name has to
-be that, and the first line that of a report, so that no other file that the server can read comes out, and
-``failed_rows.csv``, which holds claim tokens, never does. Who may read a task's XComs may read its report: Airflow's own
-rule decides, with the browser's session or a token.
+be that, the first line that of a report, and the ``summary.json`` beside it has to say that it is this task's report: so no other
+file that the server can read comes out, no other DAG's report, whoever may write an XCom, and ``failed_rows.csv``, which holds
+claim tokens, never does. Who may read the XComs of a DAG may read its reports: Airflow's own rule decides by the DAG in the path,
+with the browser's session or a token. Before 3.1.7 that rule did not ask about the DAG, so there is no page.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ try:
     from airflow.sdk.plugins_manager import AirflowPlugin
 except ImportError:  # before Airflow 3.2
     from airflow.plugins_manager import AirflowPlugin  # type: ignore[assignment]
+
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_7_PLUS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -37,7 +40,11 @@ class NrfProvReportPagePlugin(AirflowPlugin):
     """Adds the page to Airflow's web server. Airflow 2 loads it and makes nothing of it."""
 
     name = "nrfprov_report_page"
-    fastapi_apps = [{"app": _OnDemand(), "url_prefix": URL_PREFIX, "name": "nRF Cloud Provisioning reports"}]  # noqa: RUF012 - as Airflow declares it
+    fastapi_apps = (
+        [{"app": _OnDemand(), "url_prefix": URL_PREFIX, "name": "nRF Cloud Provisioning reports"}]
+        if AIRFLOW_V_3_1_7_PLUS
+        else []
+    )
 
 
 @cache

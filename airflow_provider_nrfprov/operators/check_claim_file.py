@@ -1,0 +1,91 @@
+"""The operator that looks at a claim file before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
+
+from airflow_provider_nrfprov.arguments import Argument, count, path, ratio
+from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
+
+if TYPE_CHECKING:
+    import os
+
+    from airflow.providers.common.compat.sdk import Context
+
+
+class NrfProvCheckClaimFileOperator(NrfProvBaseOperator):
+    """Reads a claim file and says which of its rows cannot be sent. Nothing is claimed.
+
+    Every row is decoded offline; ten that cannot be sent are in the log, each with its line and what is wrong. The task fails
+    if no row can be sent, or more of them than allowed cannot.
+
+    :param claim_file: path or URL of the file: local to the worker, or on an object store
+        (``s3://conn_id@bucket/key``).
+    :param max_rejected_rows: how many rows may be such that they cannot be sent; ``None`` for any number but all.
+    :param max_rejected_ratio: which share of the rows may be so, from 0 to 1, if that is more; ``None`` for no share.
+    :param dry_run_rows: how many rows, drawn at random, the service is asked about whether they could be claimed; what it
+        refuses is in the log. 0 asks nothing and needs no connection.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``, used with ``dry_run_rows`` only.
+    :return: ``{"rows", "rejected", "asked", "refused"}``, numbers of rows.
+    :raises ClaimFileError: if the file is empty or no text.
+    :raises RowsRejectedError: if more rows cannot be sent than may (not retried).
+    :raises NrfProvError: if the service could not be asked.
+    """
+
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "claim_file": Argument(path),
+        "max_rejected_rows": Argument(count(), optional=True),
+        "max_rejected_ratio": Argument(ratio, optional=True),
+        "dry_run_rows": Argument(count()),
+        **NrfProvBaseOperator.arguments,
+    }
+    template_fields: Sequence[str] = tuple(arguments)
+    ui_color = "#d7f0f7"
+
+    def __init__(
+        self,
+        *,
+        claim_file: str | os.PathLike[str],
+        max_rejected_rows: int | str | None = None,
+        max_rejected_ratio: float | str | None = None,
+        dry_run_rows: int | str = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.claim_file = claim_file
+        self.max_rejected_rows = max_rejected_rows
+        self.max_rejected_ratio = max_rejected_ratio
+        self.dry_run_rows = dry_run_rows
+        self._check_constants()
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Read the file, and ask about a sample of its rows."""
+        from airflow_provider_nrfprov.claiming.claim_file import read_rows
+        from airflow_provider_nrfprov.claiming.preflight import inspect, refusals
+        from airflow_provider_nrfprov.exceptions import RowsRejectedError
+        from airflow_provider_nrfprov.paths import to_path
+        from airflow_provider_nrfprov.tolerance import Tolerance
+
+        claim_file, sample_size = self._value("claim_file"), self._value("dry_run_rows")
+        tolerance = Tolerance(self._value("max_rejected_rows"), self._value("max_rejected_ratio") or 0.0)
+        with to_path(claim_file).open("rb") as stream:
+            found = inspect(read_rows(cast("BinaryIO", stream), claim_file), sample_size)
+        self.log.info("%s: %d of %d rows cannot be sent", claim_file, found.rejected, found.rows)
+        for example in found.examples:
+            self.log.warning("%s", example)
+        refused = refusals(found.sample, self.hook) if found.sample else []
+        for words in refused[:10]:
+            self.log.warning("would be refused: %s", words)
+        allowed = min(tolerance.allowed(found.rows), found.rows - 1)
+        if found.rejected > allowed:
+            raise RowsRejectedError(
+                f"{claim_file}: {found.rejected} of {found.rows} rows cannot be sent, {allowed} allowed\n"
+                + "\n".join(found.examples)
+            )
+        return {
+            "rows": found.rows,
+            "rejected": found.rejected,
+            "asked": len(found.sample),
+            "refused": len(refused),
+        }

@@ -1,0 +1,115 @@
+"""The operator that judges a claim once everything else is done."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_nrfprov.arguments import Argument, ArgumentError, count, fields, ratio
+from airflow_provider_nrfprov.links.report import OWNER, NrfProvReportLink
+from airflow_provider_nrfprov.operator_base import ArgumentReadingOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+_SHOWN_ROWS = 10
+_NUMBERS = ("rows", "failed", "unknown")
+
+
+class NrfProvJudgeClaimOperator(ArgumentReadingOperator):
+    """Fails if more rows of a claim failed, or are unknown, than may: for a claim that was let go on to be tagged first.
+
+    What is wrong is in the error: ten rows, each with its line, its device and the service's message. The task has a link to
+    the claim's report. It asks the service nothing.
+
+    :param summary: what the claim has returned, ``claim.output``.
+    :param max_failed_rows: how many rows may fail or be unknown; ``None`` for any number.
+    :param max_failed_ratio: which share of the rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :return: the summary as it was given.
+    :raises RowsFailedError: if more did (not retried).
+    """
+
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "summary": Argument(fields),
+        "max_failed_rows": Argument(count(), optional=True),
+        "max_failed_ratio": Argument(ratio, optional=True),
+    }
+    template_fields: Sequence[str] = tuple(arguments)
+    template_fields_renderers = {"summary": "json"}  # noqa: RUF012 - as Airflow declares it
+    operator_extra_links = (NrfProvReportLink(),)
+    ui_color = "#d7f0f7"
+    written_report: str | None = None
+    """Path of the claim's report; the link to it asks."""
+    report_owner: Mapping[str, Any] | None = None
+    """Which task wrote it."""
+
+    def __init__(
+        self,
+        *,
+        summary: Mapping[str, Any] | str,
+        max_failed_rows: int | str | None = 0,
+        max_failed_ratio: float | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.summary = summary
+        self.max_failed_rows = max_failed_rows
+        self.max_failed_ratio = max_failed_ratio
+        self._check_constants()
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Judge."""
+        from airflow_provider_nrfprov.exceptions import RowsFailedError
+        from airflow_provider_nrfprov.tolerance import Tolerance
+
+        summary: dict[str, Any] = self._value("summary")
+        if any(not isinstance(summary.get(name), int) for name in _NUMBERS):
+            raise ArgumentError(f"summary of task {self.task_id!r} is not what a bulk claim returns")
+        self.written_report = summary.get("report")
+        self.report_owner = self._owner()
+        tolerance = Tolerance(self._value("max_failed_rows"), self._value("max_failed_ratio") or 0.0)
+        bad, allowed = summary["failed"] + summary["unknown"], tolerance.allowed(summary["rows"])
+        if bad > allowed:
+            rows = "row" if bad == 1 else "rows"
+            raise RowsFailedError(
+                f"{bad} {rows} failed or are unknown, {allowed} allowed. Report: {summary.get('report')}; rows to run again: "
+                f"{summary.get('failed_rows')}\n" + "\n".join(self._examples())
+            )
+        return summary
+
+    def _owner(self) -> dict[str, Any] | None:
+        import json
+
+        from airflow_provider_nrfprov.claiming.report import SUMMARY
+        from airflow_provider_nrfprov.paths import folder_and_name, to_path
+
+        try:
+            folder, _ = folder_and_name(str(self.written_report))
+            with (to_path(folder) / SUMMARY).open("r", encoding="utf-8") as stream:
+                found = json.load(stream)
+            return {name: found[name] for name in OWNER}
+        except Exception as error:  # noqa: BLE001 - every object store fails in its own way; it is only about a link
+            self.log.info("which task wrote %s is not known: %s", self.written_report, error)
+            return None
+
+    def _examples(self) -> list[str]:
+        try:
+            return list(islice(_rows_to_explain(self.written_report), _SHOWN_ROWS))
+        except Exception as error:  # noqa: BLE001 - every object store fails in its own way, and the verdict stands without
+            self.log.warning("the report %s cannot be read: %s", self.written_report, error)
+            return []
+
+
+def _rows_to_explain(report: str | None) -> Iterator[str]:
+    from airflow_provider_nrfprov.claiming.report import Outcome
+    from airflow_provider_nrfprov.paths import to_path
+    from airflow_provider_nrfprov.storage import lines
+
+    if report is None:
+        return
+    with to_path(report).open("r", encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(lines(stream)):
+            if row["outcome"] in {Outcome.FAILED.value, Outcome.UNKNOWN.value}:
+                yield f"line {row['line']} ({row['device_id']}): {row['outcome']}: {row['message']}"

@@ -68,7 +68,7 @@ class ArgumentReadingOperator(BaseOperator):
                 setattr(self, name, value)
             if is_constant(value):
                 written.add(name)
-                self._read(name, argument, value, written=True)
+                self._checked(name, argument, value, written=True)
         self._written = frozenset(written)
         if not self._is_mapped_instance():
             for name in self.secret_arguments:
@@ -79,7 +79,7 @@ class ArgumentReadingOperator(BaseOperator):
 
         :raises ArgumentError: naming the argument and the task, if it is empty or of another kind.
         """
-        return self._read(name, self.arguments[name], getattr(self, name), written=self._is_written(name))
+        return self._checked(name, self.arguments[name], getattr(self, name), written=self._is_written(name))
 
     def _secret_value(self, name: str, context: Context) -> Any:
         """Render and read a secret argument.
@@ -90,7 +90,7 @@ class ArgumentReadingOperator(BaseOperator):
         value = self.render_template(template, context)
         with self._naming(name):
             check_leaves(template, value)
-        return self._read(name, self.secret_arguments[name], value, written=self._is_written(name))
+        return self._checked(name, self.secret_arguments[name], value, written=self._is_written(name))
 
     def _is_written(self, name: str) -> bool:
         """Whether the DAG's author wrote an argument as it is, or left it out."""
@@ -110,7 +110,7 @@ class ArgumentReadingOperator(BaseOperator):
             return None
         return self.dag.task_dict.get(self.task_id)
 
-    def _read(self, name: str, argument: Argument[Any], value: Any, *, written: bool) -> Any:
+    def _checked(self, name: str, argument: Argument[Any], value: Any, *, written: bool) -> Any:
         with self._naming(name):
             return argument(value, written=written)
 

@@ -71,7 +71,7 @@ with DAG(
             # What comes out of a template empty is an error, so the default of the form is written down.
             "report_dir": "{{ params.report_dir or params.claim_file ~ '-reports/' ~ (run_id | replace(':', '_') | replace('+', '_')) }}",
             "deferrable": True,
-            "wait_timeout": timedelta(hours=6),
+            "timeout": timedelta(hours=6),
         },
         # The tasks are called claim, tag_devices and judge_outcome.
         prefix_group_id=False,

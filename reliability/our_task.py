@@ -22,7 +22,7 @@ def our_operator(errand: Errand) -> Any:
             task_id="claim",
             claim_file=errand.claim_file,
             report_dir=str(_report(errand)),
-            poll_interval=0.05,
+            poll_interval=0.1,
             nrfprov_conn_id=OUR_CONNECTION,
             retries=RETRIES,
         )

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
+from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_nrfprov.arguments import (
+    LEAST_INTERVAL,
+    Argument,
+    choice,
+    claim_tags,
+    count,
+    duration,
+    flag,
+    path,
+    ratio,
+    text,
+)
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.links.report import NrfProvReportLink
-from airflow_provider_nrfprov.retries import set_default_retry_policy
+from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push
 
 if TYPE_CHECKING:
+    import os
+    from datetime import timedelta
+
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
@@ -27,11 +42,10 @@ if TYPE_CHECKING:
 OPERATION_IDS_FILE = "bulk_ops_request_ids.txt"
 
 
-class _ClaimReporting(BaseOperator):
+class _ClaimReporting(NrfProvBaseOperator):
     """What both operators do at the end: settle every row, write the report, judge."""
 
     operator_extra_links = (NrfProvPortalLink(), NrfProvReportLink())
-    nrfprov_conn_id: str
     max_failed_rows: int | str | None
     max_failed_ratio: float | str | None
     written_report: str | None = None
@@ -45,8 +59,11 @@ class _ClaimReporting(BaseOperator):
         from airflow_provider_nrfprov.lineage import claim_lineage
 
         if self._read is None:
-            claim_file = getattr(self, "claim_file", None)
-            return claim_lineage(claim_file, None, None) if claim_file else None
+            return (
+                claim_lineage(self._value("claim_file"), None, None)
+                if "claim_file" in self.arguments
+                else None
+            )
         claim_file, rows = self._read
         return claim_lineage(claim_file, self.written_report, rows)
 
@@ -71,11 +88,6 @@ class _ClaimReporting(BaseOperator):
             self._job = None
             job.close()
 
-    def _hook(self) -> NrfProvHook:
-        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-
-        return NrfProvHook(self.nrfprov_conn_id)
-
     def _report(self, job: ClaimJob, context: Context) -> Summary:
         """Write the report of a job, from its ledger and the service's answers."""
         from airflow_provider_nrfprov.asset_events import describe
@@ -84,7 +96,7 @@ class _ClaimReporting(BaseOperator):
         summary = job.report(_owner(context))
         self.log.info("%s; report: %s", summary, summary.report)
         # Before it is judged: a claim that fails has counts, too.
-        _push(context, report=summary.report, summary=summary.as_dict())
+        push(self, context, report=summary.report, summary=summary.as_dict())
         claim_file = job.details.claim_file
         facts = {
             "claim_file": claim_file,
@@ -105,8 +117,9 @@ class _ClaimReporting(BaseOperator):
         allowed = self._tolerance().allowed(summary.rows)
         if summary.not_claimed > allowed:
             kind = RowsUnknownError if summary.counts[Outcome.UNKNOWN] else RowsFailedError
+            rows = "row failed or is" if summary.not_claimed == 1 else "rows failed or are"
             raise kind(
-                f"{summary.not_claimed} row(s) failed or are unknown, {allowed} allowed ({summary}). "
+                f"{summary.not_claimed} {rows} unknown, {allowed} allowed ({summary}). "
                 f"Report: {summary.report}; rows to run again: {summary.failed_rows}\n"
                 + "\n".join(summary.examples)
             )
@@ -115,7 +128,7 @@ class _ClaimReporting(BaseOperator):
     def _tolerance(self) -> Tolerance:
         from airflow_provider_nrfprov.tolerance import Tolerance
 
-        return Tolerance.of(self.max_failed_rows, self.max_failed_ratio)
+        return Tolerance(self._value("max_failed_rows"), self._value("max_failed_ratio") or 0.0)
 
 
 class NrfProvBulkClaimOperator(_ClaimReporting):
@@ -136,29 +149,30 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
 
     :param claim_file: path or URL of the file: local to the worker, or on an object store
         (``s3://conn_id@bucket/key``).
-    :param report_dir: folder for report and ledger, local or on an object store; by default
+    :param report_dir: folder for report and ledger, local or on an object store; ``None`` for
         ``NAME-reports/RUN_ID`` beside the claim file. Workers, retries and later tasks have to see the same.
     :param tags: given to each device besides the row's own tags, as it is claimed.
     :param wait_for_completion: wait for the bulk operations and write the report.
     :param deferrable: wait in the triggerer and give the worker slot up.
-    :param poll_interval: seconds between two rounds of asking. Below 10, a deferred task may be failed by
+    :param poll_interval: seconds between two rounds of asking, or a ``timedelta``; 0.1 s at least. Below 10, a deferred task may be failed by
         Airflow 3.3's own scheduler (docs/reliability.md has the count).
-    :param wait_timeout: seconds until the wait is given up; the operations go on in nRF Cloud.
-    :param max_failed_rows: so many rows may fail or be unknown before the task fails, after the report is
+    :param timeout: seconds, or a ``timedelta``, until the wait is given up; the operations go on in nRF Cloud.
+    :param max_failed_rows: how many rows may fail or be unknown before the task fails, after the report is
         written; ``None`` for any number. Rejected rows do not count.
-    :param max_failed_ratio: such a share of the file's rows may, from 0 to 1, if that is more.
+    :param max_failed_ratio: which share of the file's rows may, from 0 to 1, if that is more; ``None`` for no share.
     :param on_invalid_rows: ``claim_rest`` claims the rows that can be sent and rejects the others;
         ``fail`` sends nothing if any row is bad, and fails with the report written.
-    :param dry_run_rows: before the first chunk of a new job, ask the service about so many rows of the file,
-        drawn at random, whether they could be claimed. If more of them are refused than may fail, nothing is
+    :param dry_run_rows: how many rows of the file, drawn at random, the service is asked about before the first chunk of a new
+        job, whether they could be claimed. If more of them are refused than may fail, nothing is
         sent.
-    :param rows_per_request: so many rows are claimed by one request; 1,000 is the most (inferred).
-    :param max_in_flight: so many requests are under way at the same time; the service's limits are unknown.
+    :param rows_per_request: how many rows one request claims; 1,000 is the most (inferred).
+    :param max_in_flight: how many requests are under way at the same time; the service's limits are unknown.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: counts by outcome, ``rows``, and the paths ``report`` and ``failed_rows``: under 2 KB. Without
         waiting: ``claim_file``, ``report_dir`` and the number of ``bulk_operations``. Also pushed, by key:
         ``bulk_ops_request_ids`` (past 40 of them the path of their list), ``report_dir`` and ``report``. The events of
         the task's ``outlets`` have all of these, and ``claim_file``, in their ``extra``.
+    :raises ArgumentError: for an argument that renders to nothing or cannot be one; nothing is sent then.
     :raises ClaimFileError: if the file is not there, empty or no text.
     :raises RowsFailedError: if too many rows failed, or were refused in the dry run (not retried).
     :raises RowsRejectedError: if rows cannot be sent and ``on_invalid_rows`` is ``fail`` (not retried).
@@ -166,39 +180,45 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     :raises NrfProvError: if the service could not be asked; a report of what was done is left all the same.
     """
 
-    template_fields: Sequence[str] = (
-        "claim_file",
-        "report_dir",
-        "tags",
-        "max_failed_rows",
-        "max_failed_ratio",
-        "on_invalid_rows",
-        "nrfprov_conn_id",
-    )
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "claim_file": Argument(path),
+        "report_dir": Argument(path, optional=True),
+        "tags": Argument(claim_tags),
+        "wait_for_completion": Argument(flag),
+        "deferrable": Argument(flag),
+        "poll_interval": Argument(duration(LEAST_INTERVAL)),
+        "timeout": Argument(duration()),
+        "max_failed_rows": Argument(count(), optional=True),
+        "max_failed_ratio": Argument(ratio, optional=True),
+        "on_invalid_rows": Argument(choice("claim_rest", "fail")),
+        "dry_run_rows": Argument(count()),
+        "rows_per_request": Argument(count(1)),
+        "max_in_flight": Argument(count(1)),
+        **NrfProvBaseOperator.arguments,
+    }
+    template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
     ui_color = "#d7f0f7"
 
     def __init__(
         self,
         *,
-        claim_file: str,
-        report_dir: str | None = None,
+        claim_file: str | os.PathLike[str],
+        report_dir: str | os.PathLike[str] | None = None,
         tags: Sequence[str] | str = (),
-        wait_for_completion: bool = True,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float = 10,
-        wait_timeout: float = 24 * 60 * 60,
+        wait_for_completion: bool | str = True,
+        deferrable: bool | str = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | timedelta | str = 10,
+        timeout: float | timedelta | str = 24 * 60 * 60,
         max_failed_rows: int | str | None = 0,
         max_failed_ratio: float | str | None = None,
-        on_invalid_rows: str = "claim_rest",
-        dry_run_rows: int = 0,
-        rows_per_request: int = 1000,
-        max_in_flight: int = 1,
-        nrfprov_conn_id: str = "nrfprov_default",
+        on_invalid_rows: Literal["claim_rest", "fail"] | str = "claim_rest",
+        dry_run_rows: int | str = 0,
+        rows_per_request: int | str = 1000,
+        max_in_flight: int | str = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        set_default_retry_policy(self)
         self.max_failed_ratio = max_failed_ratio
         self.on_invalid_rows = on_invalid_rows
         self.dry_run_rows = dry_run_rows
@@ -210,39 +230,39 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poll_interval = poll_interval
-        self.wait_timeout = wait_timeout
+        self.timeout = timeout
         self.max_failed_rows = max_failed_rows
-        self.nrfprov_conn_id = nrfprov_conn_id
+        self._check_constants()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send what is not ours yet; then wait, defer, or leave the waiting to others."""
         from airflow_provider_nrfprov.claiming.job import ClaimJob
         from airflow_provider_nrfprov.paths import to_path
-        from airflow_provider_nrfprov.rendered import listed
         from airflow_provider_nrfprov.storage import Folder
         from airflow_provider_nrfprov.task_state import second_place
 
-        self._check_arguments()
-        hook = self._hook()
+        # All of them before anything is sent.
+        value = {name: self._value(name) for name in self.arguments}
+        hook = self.hook
         # A connection that cannot work ends the task before anything is on record as sent.
         hook.get_conn()
         job = ClaimJob.plan(
-            to_path(self.claim_file),
+            to_path(value["claim_file"]),
             Folder(to_path(self._report_dir(context))),
             hook,
             owner=_owner(context),
-            tags=listed(self.tags),
-            rows_per_request=self.rows_per_request,
+            tags=value["tags"],
+            rows_per_request=value["rows_per_request"],
             second_place=second_place(context),
         )
-        _push(context, report_dir=str(job.folder), job=job.job_id)
+        push(self, context, report_dir=str(job.folder), job=job.job_id)
         with self._working_on(job):
             if job.is_new:
                 self._look_first(job, hook, context)
             operations = self._send(job, context)
             ids = _in_xcom(operations, job.folder)
-            _push(context, bulk_ops_request_ids=ids)
-            if not self.wait_for_completion:
+            push(self, context, bulk_ops_request_ids=ids)
+            if not value["wait_for_completion"]:
                 return self._sent(job, operations, ids, context)
             if operations:
                 self._wait(job, hook, operations, context)
@@ -273,7 +293,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         folder = Folder(to_path(report_dir or self._report_dir(context)))
         claim = ClaimJob.reopen(
             folder,
-            self._hook(),
+            self.hook,
             job_id=job,
             owner=_owner(context),
             turn=turn,
@@ -303,22 +323,16 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         describe(context, self.outlets, {**receipt, "bulk_ops_request_ids": ids})
         return receipt
 
-    def _check_arguments(self) -> None:
-        self._tolerance()
-        if self.on_invalid_rows not in ("claim_rest", "fail"):
-            raise ValueError(f"on_invalid_rows is {self.on_invalid_rows!r}; it can be claim_rest or fail")
-        if self.max_in_flight < 1:
-            raise ValueError(f"max_in_flight is {self.max_in_flight}; it is at least 1")
-
     def _look_first(self, job: ClaimJob, hook: NrfProvHook, context: Context) -> None:
         """Stop before anything is sent if the file's rows, or the service's word on some of them, say so."""
         from airflow_provider_nrfprov.claiming.preflight import refusals
         from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError
 
-        if self.on_invalid_rows != "fail" and not self.dry_run_rows:
+        on_invalid_rows, sample_size = self._value("on_invalid_rows"), self._value("dry_run_rows")
+        if on_invalid_rows != "fail" and not sample_size:
             return
-        found = job.inspect(sample_size=self.dry_run_rows)
-        if self.on_invalid_rows == "fail" and found.rejected:
+        found = job.inspect(sample_size=sample_size)
+        if on_invalid_rows == "fail" and found.rejected:
             report = self._report(job, context).report
             job.forget_copy()
             raise RowsRejectedError(
@@ -340,15 +354,16 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     def _report_dir(self, context: Context) -> str:
         from airflow_provider_nrfprov.paths import default_report_dir
 
-        if self.report_dir:
-            return self.report_dir
-        return default_report_dir(self.claim_file, str(context.get("run_id", "manual")))
+        report_dir: str | None = self._value("report_dir")
+        if report_dir is not None:
+            return report_dir
+        return default_report_dir(self._value("claim_file"), str(context.get("run_id", "manual")))
 
     def _send(self, job: ClaimJob, context: Context) -> list[str]:
         from airflow_provider_nrfprov.api.errors import NrfProvError
 
         try:
-            return job.send(max_in_flight=self.max_in_flight)
+            return job.send(max_in_flight=self._value("max_in_flight"))
         except NrfProvError:
             # What was done until now is on record even if no retry follows.
             self._report(job, context)
@@ -361,12 +376,13 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
 
         watch = BulkOpsWatch(operations)
         # By a clock that nobody sets.
-        end, end_time = time.monotonic() + self._seconds_to_wait(), time.time() + self._seconds_to_wait()
+        seconds, poll_interval = self._seconds_to_wait(), self._value("poll_interval")
+        end, end_time = time.monotonic() + seconds, time.time() + seconds
         try:
             self._ask(watch, hook)
-            if self.deferrable and not watch.is_done:
+            if self._value("deferrable") and not watch.is_done:
                 trigger, backstop = deferral(
-                    self.nrfprov_conn_id, watch.waiting, self.poll_interval, end_time
+                    self._value("nrfprov_conn_id"), watch.waiting, poll_interval, end_time
                 )
                 self.defer(
                     trigger=trigger,
@@ -375,17 +391,18 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
                     kwargs={"report_dir": str(job.folder), "job": job.job_id, "turn": job.turn},
                 )
             while not watch.is_done and time.monotonic() < end:
-                job.wait(min(self.poll_interval, end - time.monotonic()))
+                job.wait(min(poll_interval, end - time.monotonic()))
                 self._ask(watch, hook)
         except NrfProvError:
             self._report(job, context)
             raise
 
     def _seconds_to_wait(self) -> float:
+        timeout: float = self._value("timeout")
         if self.execution_timeout is None:
-            return self.wait_timeout
+            return timeout
         # Airflow does not enforce it while a task is deferred.
-        return min(self.wait_timeout, self.execution_timeout.total_seconds())
+        return min(timeout, self.execution_timeout.total_seconds())
 
     def _ask(self, watch: BulkOpsWatch, hook: NrfProvHook) -> None:
         watch.poll(hook.fetch_bulk_ops_request)
@@ -402,9 +419,9 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
 
     :param report_dir: the folder that the bulk claim reported to: ``claim.output["report_dir"]``.
     :param job: id of the job, ``claim.output["job"]``; has to be given if several jobs report to the folder.
-    :param max_failed_rows: so many rows may fail or be unknown before the task fails, after the report is
+    :param max_failed_rows: how many rows may fail or be unknown before the task fails, after the report is
         written; ``None`` for any number. Rejected rows do not count.
-    :param max_failed_ratio: such a share of the file's rows may, from 0 to 1, if that is more.
+    :param max_failed_ratio: which share of the file's rows may, from 0 to 1, if that is more; ``None`` for no share.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: as of :class:`NrfProvBulkClaimOperator` with ``wait_for_completion``; ``report`` is also pushed
         by key.
@@ -414,32 +431,31 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
     :raises RowsUnknownError: if too many failed or are unknown (a retry asks again).
     """
 
-    template_fields: Sequence[str] = (
-        "report_dir",
-        "job",
-        "max_failed_rows",
-        "max_failed_ratio",
-        "nrfprov_conn_id",
-    )
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "report_dir": Argument(path),
+        "job": Argument(text, optional=True),
+        "max_failed_rows": Argument(count(), optional=True),
+        "max_failed_ratio": Argument(ratio, optional=True),
+        **NrfProvBaseOperator.arguments,
+    }
+    template_fields: Sequence[str] = tuple(arguments)
     ui_color = "#d7f0f7"
 
     def __init__(
         self,
         *,
-        report_dir: str,
+        report_dir: str | os.PathLike[str],
         job: str | None = None,
         max_failed_rows: int | str | None = 0,
         max_failed_ratio: float | str | None = None,
-        nrfprov_conn_id: str = "nrfprov_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        set_default_retry_policy(self)
         self.max_failed_ratio = max_failed_ratio
         self.report_dir = report_dir
         self.job = job
         self.max_failed_rows = max_failed_rows
-        self.nrfprov_conn_id = nrfprov_conn_id
+        self._check_constants()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Settle every row and write the report."""
@@ -448,8 +464,9 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
         from airflow_provider_nrfprov.storage import Folder
         from airflow_provider_nrfprov.task_state import second_place
 
-        folder = Folder(to_path(self.report_dir))
-        job = ClaimJob.reopen(folder, self._hook(), job_id=self.job, second_place=second_place(context))
+        value = {name: self._value(name) for name in self.arguments}
+        folder = Folder(to_path(value["report_dir"]))
+        job = ClaimJob.reopen(folder, self.hook, job_id=value["job"], second_place=second_place(context))
         with self._working_on(job):
             return self._judge(self._report(job, context))
 
@@ -467,12 +484,6 @@ def _owner(context: Context) -> Owner:
         map_index=-1 if map_index is None else int(map_index),
         try_number=int(getattr(ti, "try_number", 1) or 1),
     )
-
-
-def _push(context: Context, **values: Any) -> None:
-    # One key each, so that claim.output["report"] works; nothing but ids and paths.
-    for key, value in values.items():
-        context["ti"].xcom_push(key=key, value=value)
 
 
 def _in_xcom(operations: list[str], folder: Any) -> list[str] | str:

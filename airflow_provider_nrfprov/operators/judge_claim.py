@@ -72,9 +72,9 @@ class NrfProvJudgeClaimOperator(ArgumentReadingOperator):
         tolerance = Tolerance(self._value("max_failed_rows"), self._value("max_failed_ratio") or 0.0)
         bad, allowed = summary["failed"] + summary["unknown"], tolerance.allowed(summary["rows"])
         if bad > allowed:
-            rows = "row" if bad == 1 else "rows"
+            rows = "row failed or is" if bad == 1 else "rows failed or are"
             raise RowsFailedError(
-                f"{bad} {rows} failed or are unknown, {allowed} allowed. Report: {summary.get('report')}; rows to run again: "
+                f"{bad} {rows} unknown, {allowed} allowed. Report: {summary.get('report')}; rows to run again: "
                 f"{summary.get('failed_rows')}\n" + "\n".join(self._examples())
             )
         return summary

@@ -16,7 +16,7 @@ from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.links.report import console_url
 from airflow_provider_nrfprov.operators.block_devices import NrfProvBlockDevicesOperator
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
-from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_PLUS
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_7_PLUS
 from tests.integration.dag_runs import new_dag, run
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -144,20 +144,19 @@ def test_a_task_that_failed_links_to_its_report_and_one_without_a_report_does_no
             report_dir=str(tmp_path / "out"),
             on_invalid_rows="fail",
         )
-        NrfProvBlockDevicesOperator(task_id="block", device_ids="")
+        NrfProvBlockDevicesOperator(task_id="block", device_ids="{{ '' }}")
     ends = run(dag)
     assert {end.state for end in ends.values()} == {"failed"}
     run_id = only_run(dag)
     expected = {"nRF Cloud": "https://portal.example.org/", "Report": None}
     assert links(dag, "block", run_id) == expected
     of_claim = links(dag, "claim", run_id)
-    if not AIRFLOW_V_3_1_PLUS:
+    if not AIRFLOW_V_3_1_7_PLUS:
         assert of_claim == expected  # a local file has no page there
         return
     parts = urlsplit(of_claim["Report"])
-    assert parts.path == "/nrfprov/report"
+    assert parts.path == f"/nrfprov/report/{dag.dag_id}"
     assert parse_qs(parts.query) == {
-        "dag_id": [dag.dag_id],
         "run_id": [run_id],
         "task_id": ["claim"],
         "map_index": ["-1"],

@@ -239,8 +239,8 @@ def test_bulk_claims_under_every_fault_write_no_secret(a_run, capfd, contract, m
                 claim_file=str(file),
                 report_dir=str(a_run.home / "reports" / name),
                 deferrable=mode == "deferrable",
-                poll_interval=0.05,
-                wait_timeout=0.3,
+                poll_interval=0.1,
+                timeout=0.3,
                 on_execute_callback=[a_run.before(plan)],
             )
     ends = run(dag)
@@ -295,7 +295,7 @@ def test_every_other_task_that_fails_writes_no_secret(a_run, capfd, contract):
             task_id=name,
             claim_file=str(a_run.home / f"{name}.csv"),
             report_dir=str(a_run.home / "reports" / name),
-            poll_interval=0.05,
+            poll_interval=0.1,
             on_execute_callback=[a_run.before(lambda faults: None)],
             **arguments,
         )
@@ -332,7 +332,7 @@ def test_every_other_task_that_fails_writes_no_secret(a_run, capfd, contract):
         wait = NrfProvBulkOpsSensor(
             task_id="wait",
             bulk_ops_request_ids=claimed.output["bulk_ops_request_ids"],
-            poke_interval=0.05,
+            poke_interval=0.1,
             deferrable=True,
             # Else it may have ended before the first poll.
             on_execute_callback=[
@@ -397,7 +397,7 @@ def test_a_service_that_repeats_what_it_was_sent_makes_nobody_write_a_secret(
                 task_id=f"file_{status}",
                 claim_file=str(a_run.home / "echo.csv"),
                 report_dir=str(a_run.home / "reports" / str(status)),
-                poll_interval=0.05,
+                poll_interval=0.1,
                 **connection,
             )
             NrfProvClaimDeviceOperator(

@@ -489,7 +489,7 @@ def falsely_failed(world: World) -> None:
 ALL_CLAIMED = {"claimed": 5}
 ONE_REFUSED = {"claimed": 4, "failed": 1}
 NOT_KNOWN = {"unknown": 5}
-SHORT_WAIT = {"wait_timeout": 0.3}
+SHORT_WAIT = {"timeout": 0.3}
 
 # Of the polls, the last one is the report's, which asks once more about each operation.
 CLAIM_CASES = [

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
 from airflow_provider_nrfprov.plugins import report_page
-from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_PLUS
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_7_PLUS
 from tests.integration.dag_runs import new_dag, run
 from tests.integration.test_links import links, only_run
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 needs_a_session = pytest.mark.skipif(
-    not AIRFLOW_V_3_1_PLUS, reason="before Airflow 3.1 the pages of plugins do not know the browser's session"
+    not AIRFLOW_V_3_1_7_PLUS,
+    reason="before Airflow 3.1.7 it is not asked who may see the DAG of a plugin's page",
 )
 COOKIE = "_token"
 
@@ -77,7 +79,7 @@ def test_whoever_may_read_xcoms_sees_the_counts_and_can_download_the_rows(browse
     assert "<td>rejected</td><td>1</td>" in answer.text
     assert "1 to look at" in answer.text
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
-    download = browser("viewer").get(claimed.replace("/report?", "/report.csv?"))
+    download = browser("viewer").get(claimed.replace("?", "/report.csv?"))
     assert download.text == (tmp_path / "out" / "report.csv").read_text()
     assert len(list(csv.DictReader(download.text.splitlines()))) == 6
     assert not any(token in answer.text + download.text for token in tokens)
@@ -86,7 +88,7 @@ def test_whoever_may_read_xcoms_sees_the_counts_and_can_download_the_rows(browse
 @pytest.mark.slow
 @needs_a_session
 def test_nobody_else_sees_it(browser, claimed):
-    for address in (claimed, claimed.replace("/report?", "/report.csv?")):
+    for address in (claimed, claimed.replace("?", "/report.csv?")):
         assert browser(None).get(address).status_code == 403
         stranger = browser(None)
         stranger.cookies.clear()
@@ -97,7 +99,7 @@ def test_nobody_else_sees_it(browser, claimed):
 
 @pytest.fixture
 def named_by_a_task(browser):
-    """Give what the page answers if a task had named this file in its XCom."""
+    """Give what the page answers if a task had named this file in its XCom, and the summary beside it said that it is its own."""
     from airflow.providers.common.compat.sdk import BaseOperator
 
     class Naming(BaseOperator):
@@ -108,12 +110,17 @@ def named_by_a_task(browser):
         def execute(self, context):
             context["ti"].xcom_push(key="report", value=self.report)
 
-    def ask(report: object) -> list:
+    def ask(report: object, **said: object) -> list:
         with new_dag() as dag:
             Naming(task_id="name", report=report)
         assert run(dag)["name"].state == "success"
-        query = f"dag_id={dag.dag_id}&run_id={only_run(dag).replace('+', '%2B')}&task_id=name"
-        return [browser("admin").get(f"/nrfprov/{page}?{query}") for page in ("report", "report.csv")]
+        run_id = only_run(dag)
+        owner = {"dag_id": dag.dag_id, "run_id": run_id, "task_id": "name", "map_index": -1}
+        if isinstance(report, str) and report and Path(report).parent.is_dir():
+            Path(report).with_name("summary.json").write_text(json.dumps({**owner, **said}))
+        address = f"/nrfprov/report/{dag.dag_id}"
+        query = f"run_id={run_id.replace('+', '%2B')}&task_id=name"
+        return [browser("admin").get(f"{address}{page}?{query}") for page in ("", "/report.csv")]
 
     return ask
 
@@ -136,6 +143,61 @@ def test_a_file_that_is_no_report_is_not_shown_whatever_a_task_names(named_by_a_
     for answer in named_by_a_task(str(tmp_path / name)):
         assert answer.status_code == 404
         assert "SECRET" not in answer.text
+
+
+@pytest.mark.slow
+@needs_a_session
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"dag_id": "another"},
+        {"run_id": "another"},
+        {"task_id": "another"},
+        {"map_index": 1},
+        {"dag_id": None},
+    ],
+    ids=str,
+)
+def test_a_report_of_another_task_is_not_shown_whoever_names_it_in_an_xcom(named_by_a_task, tmp_path, said):
+    (tmp_path / "report.csv").write_text("device_id,outcome,status,message\nSECRET\n")
+    for answer in named_by_a_task(str(tmp_path / "report.csv"), **said):
+        assert answer.status_code == 404
+        assert "SECRET" not in answer.text
+    for answer in named_by_a_task(str(tmp_path / "report.csv")):
+        assert answer.status_code == 200
+
+
+@pytest.mark.slow
+@needs_a_session
+def test_a_pipe_is_not_waited_for_and_a_huge_file_is_not_read(named_by_a_task, tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "report.csv")
+    for answer in named_by_a_task(str(tmp_path / "report.csv")):
+        assert answer.status_code == 404
+    (tmp_path / "report.csv").unlink()
+    (tmp_path / "report.csv").write_text("device_id,outcome,status,message\n" + "x" * 100)
+    monkeypatch.setattr("airflow_provider_nrfprov.plugins.report_file._MOST_BYTES", 100)
+    for answer in named_by_a_task(str(tmp_path / "report.csv")):
+        assert (answer.status_code, "more than the 100" in answer.text) == (404, True)
+
+
+@needs_a_session
+def test_every_route_has_the_dag_in_its_path_and_asks_who_may_see_it():
+    from airflow_provider_nrfprov.plugins.report_app import build_app
+
+    routes = [route for route in build_app().routes if hasattr(route, "dependant")]
+    assert len(routes) == 2
+    for route in routes:
+        assert "{dag_id}" in route.path
+        assert "requires_access_dag" in str([each.call for each in route.dependant.dependencies])
+
+
+@pytest.mark.slow
+@needs_a_session
+def test_the_dag_in_the_path_decides_whatever_the_query_says(browser, claimed):
+    foreign = claimed.split("?")[0].rpartition("/")[0] + "/another_dag?" + claimed.split("?")[1]
+    own = claimed.split("?")[0].rpartition("/")[2]
+    for address in (foreign, f"{foreign}&dag_id={own}", foreign.replace("another_dag", "~")):
+        assert browser("admin").get(address).status_code == 404
 
 
 @pytest.mark.slow

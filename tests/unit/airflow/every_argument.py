@@ -53,6 +53,7 @@ GOOD: dict[str, Any] = {
     "command_id": "01M8",
     "claim_token": "{{ params.claim_token }}",
     "request": {"finished": {}},
+    "summary": {"rows": 5, "failed": 0, "unknown": 0, "report": None, "failed_rows": None},
     "bulk_ops_request_id": "01M8",
     "bulk_ops_request_ids": ["01M8"],
 }

@@ -227,7 +227,12 @@ def test_more_failed_rows_than_allowed_fail_the_task_after_the_report_is_written
     with pytest.raises(RowsFailedError) as caught:
         finish(bulk(claim_file, report_dir=str(tmp_path / "out")), context)
     assert isinstance(caught.value, AirflowFailException)  # a retry would be refused again
-    for words in ("1 row(s)", "line 3", decode(tokens[2]).device_id, str(tmp_path / "out" / "report.csv")):
+    for words in (
+        "1 row failed",
+        "line 3",
+        decode(tokens[2]).device_id,
+        str(tmp_path / "out" / "report.csv"),
+    ):
         assert words in str(caught.value)
     with (tmp_path / "out" / "report.csv").open() as stream:
         assert Counter(row["outcome"] for row in csv.DictReader(stream)) == {"claimed": 4, "failed": 1}
@@ -246,7 +251,7 @@ def test_operations_that_do_not_end_in_time_leave_unknown_rows_and_a_task_that_m
         connect(emulator.url)
         for deferrable in (False, True):
             with pytest.raises(RowsUnknownError, match="5 unknown"):
-                finish(bulk(claim_file, wait_timeout=0.2, deferrable=deferrable), context)
+                finish(bulk(claim_file, timeout=0.2, deferrable=deferrable), context)
         assert len(emulator.service.bulk_operations()) == 1
 
 

@@ -91,6 +91,8 @@ def is_constant(value: Any) -> bool:
 def text(value: Any) -> str:
     """Read a text: blanks at its ends are dropped. Digits may have become a whole number, where templates are native."""
     if isinstance(value, str):
+        if _list_in(value.strip()) is not None:
+            raise ValueError(f"is a list: {_shown(value)}; it is one text")
         return value.strip()
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -241,8 +243,10 @@ def moment(value: Any) -> pendulum.DateTime:
 
     if isinstance(value, datetime):
         return pendulum.instance(value, tz="UTC")
+    said = value.isoformat() if isinstance(value, date) else text(value)
     try:
-        parsed = pendulum.parse(value.isoformat() if isinstance(value, date) else text(value), tz="UTC")
+        # Of a time without a date it would make one of today.
+        parsed = pendulum.parse(said, tz="UTC") if said[:4].isdigit() else None
     except ValueError:
         parsed = None
     if not isinstance(parsed, pendulum.DateTime):
@@ -301,11 +305,21 @@ def _items(values: Collection[Any]) -> Iterator[str]:
 def _items_of_text(value: str) -> list[str]:
     if not value.startswith(("[", "(")):
         return list(_items(value.split(",")))
+    items = _list_in(value)
+    if items is None:
+        raise ValueError(f"is no list: {_shown(value)}")
+    return list(_items(items))
+
+
+def _list_in(value: str) -> list[Any] | tuple[Any, ...] | None:
+    """Return the list that a text is that of, ``None`` if it is another text."""
+    if not value.startswith(("[", "(")):
+        return None
     try:
         items = ast.literal_eval(value)
     except (ValueError, SyntaxError):
-        raise ValueError(f"is no list: {_shown(value)}") from None
-    return list(_items(items if isinstance(items, (list, tuple)) else [items]))
+        return None
+    return items if isinstance(items, (list, tuple)) else None
 
 
 def _lines(name: str) -> list[str]:

@@ -15,6 +15,7 @@ from airflow_provider_nrfprov.arguments import (
     ArgumentError,
     check_leaves,
     is_constant,
+    path,
     text,
 )
 from airflow_provider_nrfprov.retries import DEFAULT_RETRY_POLICY
@@ -62,9 +63,9 @@ class ArgumentReadingOperator(BaseOperator):
         written = set()
         for name, argument in {**self.arguments, **self.secret_arguments}.items():
             value = getattr(self, name)
-            if isinstance(value, os.PathLike):
-                # Before 3.0 Airflow takes pathlib's resolve() for that of an XComArg.
-                value = str(value) if not hasattr(value, "storage_options") else value
+            if argument.read is path and isinstance(value, os.PathLike):
+                # Airflow 2 takes pathlib's resolve() for that of an XComArg.
+                value = path(value)
                 setattr(self, name, value)
             if is_constant(value):
                 written.add(name)
@@ -80,6 +81,13 @@ class ArgumentReadingOperator(BaseOperator):
         :raises ArgumentError: naming the argument and the task, if it is empty or of another kind.
         """
         return self._checked(name, self.arguments[name], getattr(self, name), written=self._is_written(name))
+
+    def _values(self) -> dict[str, Any]:
+        """Return the values of all arguments but the secret ones: before anything is done, all of them are found good.
+
+        :raises ArgumentError: as :meth:`_value`.
+        """
+        return {name: self._value(name) for name in self.arguments}
 
     def _secret_value(self, name: str, context: Context) -> Any:
         """Render and read a secret argument.

@@ -242,7 +242,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         from airflow_provider_nrfprov.task_state import second_place
 
         # All of them before anything is sent.
-        value = {name: self._value(name) for name in self.arguments}
+        value = self._values()
         hook = self.hook
         # A connection that cannot work ends the task before anything is on record as sent.
         hook.get_conn()
@@ -464,7 +464,7 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
         from airflow_provider_nrfprov.storage import Folder
         from airflow_provider_nrfprov.task_state import second_place
 
-        value = {name: self._value(name) for name in self.arguments}
+        value = self._values()
         folder = Folder(to_path(value["report_dir"]))
         job = ClaimJob.reopen(folder, self.hook, job_id=value["job"], second_place=second_place(context))
         with self._working_on(job):

@@ -67,8 +67,9 @@ class NrfProvCheckClaimFileOperator(NrfProvBaseOperator):
         from airflow_provider_nrfprov.paths import to_path
         from airflow_provider_nrfprov.tolerance import Tolerance
 
-        claim_file, sample_size = self._value("claim_file"), self._value("dry_run_rows")
-        tolerance = Tolerance(self._value("max_rejected_rows"), self._value("max_rejected_ratio") or 0.0)
+        value = self._values()
+        claim_file, sample_size = value["claim_file"], value["dry_run_rows"]
+        tolerance = Tolerance(value["max_rejected_rows"], value["max_rejected_ratio"] or 0.0)
         with to_path(claim_file).open("rb") as stream:
             found = inspect(read_rows(cast("BinaryIO", stream), claim_file), sample_size)
         self.log.info("%s: %d of %d rows cannot be sent", claim_file, found.rejected, found.rows)

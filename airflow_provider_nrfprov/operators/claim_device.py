@@ -61,11 +61,11 @@ class NrfProvClaimDeviceOperator(NrfProvBaseOperator):
         """Claim the device, or ask whether it could be."""
         from airflow_provider_nrfprov.claiming.claim_one import claim_once
 
-        tags, check_only = self._value("tags"), self._value("check_only")
+        value = self._values()
         claim_token = self._secret_value("claim_token", context)
-        if check_only:
+        if value["check_only"]:
             return self._ask(claim_token)
-        device = claim_once(self.hook, claim_token, tags)
+        device = claim_once(self.hook, claim_token, value["tags"])
         self.log.info("claimed device %s (%s, IMEI %s)", device.id, device.device_type, device.imei)
         return device.as_dict()
 

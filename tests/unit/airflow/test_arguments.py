@@ -1,0 +1,362 @@
+"""Every argument of every operator and sensor, given everything that people give: the right meaning, or an error that
+names it, before anything is asked of the service.
+
+``KINDS`` has an answer for each argument: one that has none fails here. ``ANSWERS`` says what each kind makes of each value, as what it is
+and as the text that a template makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath
+
+from airflow_provider_nrfprov.arguments import ArgumentError
+from airflow_provider_nrfprov.exceptions import UnclaimRefusedError
+from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+from airflow_provider_nrfprov.operators.tags import NrfProvEnsureTagsOperator
+from tests.unit.airflow.every_argument import operators_and_sensors, required, signature
+
+ONE, OTHER = "4961c873-408c-45ce-b1ba-7c0d99d88179", "00000000-0000-4000-8000-000000000001"
+ERROR = "an error"
+LOCAL = "/factory/shift 1"
+
+VALUES: dict[str, Any] = {
+    "None": None,
+    "text of None": "None",
+    "empty": "",
+    "blank": " ",
+    "zero": 0,
+    "seven": 7,
+    "nested": [[ONE], [OTHER]],
+    "Path": Path(LOCAL),
+    "ObjectStoragePath": ObjectStoragePath(f"file://{LOCAL}"),
+    "timedelta": timedelta(hours=1),
+}
+NOTHING = dict.fromkeys(["None", "text of None", "empty", "blank"], (ERROR, ERROR))
+REFUSED = dict.fromkeys(VALUES, (ERROR, ERROR))
+_PATH = {"Path": (LOCAL, LOCAL), "ObjectStoragePath": (LOCAL, f"file://{LOCAL}")}
+_PATH_AS_TEXT = {"Path": (ERROR, LOCAL), "ObjectStoragePath": (ERROR, f"file://{LOCAL}")}
+_AS_LIST = {key: (ERROR, [text]) for key, (_, text) in _PATH_AS_TEXT.items()}
+
+ANSWERS: dict[str, dict[str, tuple[Any, Any]]] = {
+    "text": {
+        **REFUSED, **_PATH_AS_TEXT,
+        "zero": ("0", "0"), "seven": ("7", "7"), "timedelta": (ERROR, "1:00:00"),
+    },
+    "path": {
+        **REFUSED, **_PATH,
+        "zero": ("0", "0"), "seven": ("7", "7"), "timedelta": (ERROR, "1:00:00"),
+    },
+    "tags": {
+        **REFUSED, **_AS_LIST,
+        "zero": (["0"], ["0"]), "seven": (["7"], ["7"]), "nested": ([ONE, OTHER], [ONE, OTHER]),
+        "timedelta": (ERROR, ["1:00:00"]),
+    },
+    "device ids": {**REFUSED, "nested": ([ONE, OTHER], [ONE, OTHER])},
+    "count": {**REFUSED, "zero": (0, 0), "seven": (7, 7)},
+    "count from 1": {**REFUSED, "seven": (7, 7)},
+    "ratio": {**REFUSED, "zero": (0.0, 0.0)},
+    "duration": {**REFUSED, "zero": (0.0, 0.0), "seven": (7.0, 7.0), "timedelta": (3600.0, 3600.0)},
+    "interval": {**REFUSED, "seven": (7.0, 7.0), "timedelta": (3600.0, 3600.0)},
+    "flag": {**REFUSED, "zero": (False, False)},
+    "choice": REFUSED,
+    "moment": REFUSED,
+    "fields": REFUSED,
+    # What is no token is found out when it is decoded, still before anything is sent.
+    "secret text": {
+        **REFUSED, **_PATH_AS_TEXT, "zero": (ERROR, "0"), "seven": (ERROR, "7"),
+        "nested": (ERROR, str(VALUES["nested"])), "timedelta": (ERROR, "1:00:00"),
+    },
+}  # fmt: skip
+
+KINDS: dict[str, str] = {
+    "bulk_ops_request_id": "text",
+    "certificates": "text",
+    "check_only": "flag",
+    "claim_file": "path",
+    "claim_token": "secret text",
+    "claimed_after": "moment",
+    "create_tags": "flag",
+    "deferrable": "flag",
+    "description": "text",
+    "device_file": "path",
+    "device_id": "text",
+    "device_ids": "device ids",
+    "dry_run_rows": "count",
+    "from_devices": "flag",
+    "job": "text",
+    "limit": "count from 1",
+    "max_devices": "count from 1",
+    "max_failed_devices": "count",
+    "max_failed_ratio": "ratio",
+    "max_failed_rows": "count",
+    "max_in_flight": "count from 1",
+    "max_rejected_ratio": "ratio",
+    "max_rejected_rows": "count",
+    "mode": "choice",
+    "new_tag": "text",
+    "nrfprov_conn_id": "text",
+    "on_invalid_rows": "choice",
+    "output_path": "path",
+    "poll_interval": "interval",
+    "report": "path",
+    "report_dir": "path",
+    "request": "fields",
+    "requested_after": "moment",
+    "requested_before": "moment",
+    "rows_per_request": "count from 1",
+    "sec_tag": "count",
+    "status": "text",
+    "summary": "fields",
+    "tag": "text",
+    "tags": "tags",
+    "timeout": "duration",
+    "wait_for_completion": "flag",
+}
+OF_ONE_CLASS = {("NrfProvListBulkOpsOperator", "status"): "choice"}
+NOT_OF_A_TEMPLATE = {"retry_policy"}
+"""An object, of Airflow's own kind."""
+NONE_MEANS_SOMETHING = {
+    "certificates", "claimed_after", "device_file", "device_ids", "job", "max_failed_devices", "max_failed_ratio",
+    "max_failed_rows", "max_rejected_ratio", "max_rejected_rows", "output_path", "report", "report_dir",
+    "requested_after", "requested_before", "status", "tag",
+}  # fmt: skip
+"""Where its author writes it, and only where the default is ``None`` or the docstring says what it means."""
+
+NONE_OF_ONE_CLASS = {
+    ("NrfProvBlockDevicesOperator", "max_devices"),
+    ("NrfProvUnblockDevicesOperator", "max_devices"),
+    ("NrfProvRenameTagOperator", "description"),
+}
+
+CLASSES = operators_and_sensors()
+CELLS = [(name, argument) for name, kind in CLASSES.items() for argument in signature(kind)]
+ARGUMENTS = [(name, argument) for name, argument in CELLS if argument not in NOT_OF_A_TEMPLATE]
+every_argument = pytest.mark.parametrize(("name", "argument"), ARGUMENTS)
+
+
+class Lazy(Sequence):
+    """What Airflow gives for the output of mapped tasks: a sequence of its own class."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self._items = items
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._items[index]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+class AskedError(Exception):
+    """The service would have been asked."""
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_asked(monkeypatch):
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise AskedError
+
+    monkeypatch.setattr(NrfProvHook, "get_conn", refuse)
+
+
+def kind_of(name: str, argument: str) -> str:
+    return OF_ONE_CLASS.get((name, argument)) or KINDS[argument]
+
+
+def context_of(pulled: Any = None, **params: Any) -> dict[str, Any]:
+    ti = SimpleNamespace(
+        xcom_pull=lambda **_: pulled, xcom_push=lambda key, value: None, map_index=-1, dag_id="d", task_id="t"
+    )
+    return {"ti": ti, "task_instance": ti, "run_id": "run", "params": params}
+
+
+def read(operator: Any, argument: str, context: dict[str, Any]) -> Any:
+    if argument in operator.secret_arguments:
+        return operator._secret_value(argument, context)
+    return operator._value(argument)
+
+
+def outcome(make: Callable[[], tuple[Any, dict[str, Any]]], argument: str) -> Any:
+    """Give what the argument is read as, or that it is an error: one that names it, and before anybody is asked."""
+    try:
+        operator, context = make()
+    except ArgumentError as error:
+        return named(error, argument)
+    operator.render_template_fields(context)
+    try:
+        return read(operator, argument, context)
+    except ArgumentError as error:
+        # The whole task ends so, too, and does not ask first.
+        with pytest.raises((ArgumentError, UnclaimRefusedError)):
+            operator.execute(context)
+        return named(error, argument)
+
+
+def named(error: ArgumentError, argument: str) -> str:
+    return (
+        ERROR
+        if str(error).startswith(f"{argument} ")
+        else f"an error that does not begin with the name: {error}"
+    )
+
+
+def ways(name: str, argument: str, value: Any) -> Iterator[tuple[str, Any, Callable[[], Any]]]:
+    """Yield the ways in which a value comes to an argument: their names, what arrives, and what makes the task and its context."""
+    kind = CLASSES[name]
+    others = {key: good for key, good in required(kind).items() if key != argument}
+
+    def task(given: Any, *, native: bool = False, **context: Any) -> Callable[[], Any]:
+        def make() -> Any:
+            with DAG("arguments", schedule=None, render_template_as_native_obj=native):
+                return kind(task_id="t", **others, **{argument: given}), context_of(**context)
+
+        return make
+
+    def of_another(pulled: Any, *, mapped: bool = False) -> Callable[[], Any]:
+        def make() -> Any:
+            with DAG("arguments", schedule=None):
+                upstream = NrfProvEnsureTagsOperator(task_id="upstream", tags=["x"])
+                output = Mapped(upstream, pulled) if mapped else upstream.output
+                return kind(task_id="t", **others, **{argument: output}), context_of(pulled)
+
+        return make
+
+    def expanded() -> Any:
+        with DAG("arguments", schedule=None):
+            upstream = NrfProvEnsureTagsOperator(task_id="upstream", tags=["x"])
+            mapped = kind.partial(task_id="t", **others).expand(**{argument: upstream.output})
+        return mapped.unmap({argument: value}), context_of()
+
+    yield "written", value, task(value)
+    yield "rendered", str(value), task("{{ params.value }}", value=value)
+    yield "rendered native", value, task("{{ params.value }}", native=True, value=value)
+    yield "of a task", value, of_another(value)
+    yield "of mapped tasks", Lazy([value]), of_another(Lazy([value]), mapped=True)
+    yield "expanded", value, expanded
+
+
+class Mapped:
+    """The output of mapped tasks, as far as rendering asks: Airflow's own would ask its database."""
+
+    def __init__(self, operator: Any, pulled: Any) -> None:
+        self._operator = operator
+        self._pulled = pulled
+
+    def iter_references(self) -> Iterator[tuple[Any, str]]:
+        yield self._operator, "return_value"
+
+    def resolve(self, context: Any, **_: Any) -> Any:
+        return self._pulled
+
+
+def expected(name: str, argument: str, label: str, way: str) -> Any:
+    raw, as_text = ANSWERS[kind_of(name, argument)][label]
+    if way == "written" and label == "None" and none_is_allowed(name, argument):
+        return None
+    if way == "written" and label == "empty" and argument == "description":
+        return ""
+    if way == "rendered":
+        return as_text
+    if way == "of mapped tasks":
+        # Only a list is many; what a task gave that is itself none is an item that is none.
+        kind = kind_of(name, argument)
+        return raw if kind in {"tags", "device ids"} else ERROR
+    # What cannot be written as text comes as what it is.
+    return raw
+
+
+def none_is_allowed(name: str, argument: str) -> bool:
+    return (argument in NONE_MEANS_SOMETHING and argument not in required(CLASSES[name])) or (
+        name,
+        argument,
+    ) in NONE_OF_ONE_CLASS
+
+
+def test_every_argument_has_an_answer_and_every_answer_an_argument():
+    arguments = {argument for _, argument in CELLS} - NOT_OF_A_TEMPLATE
+    assert arguments == set(KINDS), arguments ^ set(KINDS)
+    assert all(set(answers) == set(VALUES) for answers in ANSWERS.values())
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_argument_is_a_template_field_of_its_own_name_or_a_secret(name):
+    kind = CLASSES[name]
+    arguments = set(signature(kind)) - NOT_OF_A_TEMPLATE
+    assert set(kind.template_fields) == set(kind.arguments)
+    assert set(kind.arguments) | set(kind.secret_arguments) == arguments
+    assert not set(kind.arguments) & set(kind.secret_arguments)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_no_argument_has_the_name_of_something_else_of_an_operator(name):
+    from airflow.providers.common.compat.sdk import BaseOperator
+
+    taken = {each for each in dir(BaseOperator) if not each.startswith("_")}
+    assert not (set(signature(CLASSES[name])) - NOT_OF_A_TEMPLATE) & taken
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_docstring_of_a_class_has_every_argument(name):
+    kind = CLASSES[name]
+    for argument in set(signature(kind)) - NOT_OF_A_TEMPLATE:
+        assert f":param {argument}:" in kind.__doc__, argument
+
+
+@every_argument
+def test_a_value_has_its_meaning_or_is_an_error_before_anybody_is_asked(name, argument):
+    wrong = {}
+    for label, value in VALUES.items():
+        for way, _, make in ways(name, argument, value):
+            if way in {"of mapped tasks"} and label == "nested":
+                continue  # lists of lists of lists are no more than these
+            found, right = outcome(make, argument), expected(name, argument, label, way)
+            if (found, type(found)) != (right, type(right)):
+                wrong[label, way] = (found, right)
+    assert not wrong
+
+
+@every_argument
+def test_the_output_of_tasks_that_were_skipped_is_an_error(name, argument):
+    for pulled in (None, Lazy([])):
+        kind = CLASSES[name]
+        others = {key: good for key, good in required(kind).items() if key != argument}
+        with DAG("arguments", schedule=None):
+            upstream = NrfProvEnsureTagsOperator(task_id="upstream", tags=["x"])
+            output = upstream.output if pulled is None else Mapped(upstream, pulled)
+            operator = kind(task_id="t", **others, **{argument: output})
+        assert (
+            outcome(lambda operator=operator, pulled=pulled: (operator, context_of(pulled)), argument)
+            is ERROR
+        )
+
+
+@every_argument
+@pytest.mark.parametrize("mapped", [False, True])
+def test_the_task_whose_output_an_argument_is_runs_before(name, argument, mapped):
+    kind = CLASSES[name]
+    others = {key: good for key, good in required(kind).items() if key != argument}
+    with DAG("arguments", schedule=None):
+        upstream = NrfProvEnsureTagsOperator(task_id="upstream", tags=["x"])
+        given = {
+            argument: {"kind": [{"content": upstream.output}]} if argument == "request" else upstream.output
+        }
+        if mapped:
+            something = next(key for key in signature(kind) if key not in {argument, *NOT_OF_A_TEMPLATE})
+            others.pop(something, None)
+            first = NrfProvEnsureTagsOperator(task_id="first", tags=["x"])
+            task = kind.partial(task_id="t", **others, **given).expand(**{something: first.output})
+            assert task.upstream_task_ids == {"upstream", "first"}
+        else:
+            assert kind(task_id="t", **others, **given).upstream_task_ids == {"upstream"}
+
+
+def test_the_matrix_is_not_empty_by_mistake():
+    assert len(CLASSES) >= 20
+    assert len(ARGUMENTS) >= 100

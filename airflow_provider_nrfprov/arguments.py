@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LEAST_INTERVAL = 0.1
-"""Seconds between two rounds of asking, at least."""
 _SHOWN_CHARACTERS = 100
 _TRUE = {"true", "1", "yes"}
 _FALSE = {"false", "0", "no"}
@@ -182,16 +180,13 @@ def device_ids(value: Any) -> list[str]:
 
 
 def ids(value: Any) -> list[str]:
-    """Read a list of ids as :func:`texts`, or from a file with one a line, which a text with a slash names."""
-    if isinstance(value, str) and "/" not in value:
-        return texts(value)
-    if isinstance(value, (str, PurePath)) or hasattr(value, "storage_options"):
-        return _lines(path(value))
-    found: list[str] = []
-    for item in texts(value):
-        # Each of several mapped tasks names a file if it has many ids.
-        found += _lines(item) if "/" in item else [item]
-    return found
+    """Read a list of ids as :func:`texts`, or the path of a file of them: what has a slash is a path.
+
+    Of several mapped tasks each may name a file. The files are left to who needs the ids.
+    """
+    if isinstance(value, PurePath) or hasattr(value, "storage_options"):
+        return [path(value)]
+    return texts(value)
 
 
 def count(least: int = 0) -> Callable[[Any], int]:
@@ -214,19 +209,23 @@ def ratio(value: Any) -> float:
     return number
 
 
-def duration(least: float = 0.0) -> Callable[[Any], float]:
-    """Give the reader of a duration: a ``timedelta``, or seconds from ``least`` on; gives seconds."""
+def duration(value: Any) -> float:
+    """Read a duration, a ``timedelta`` or seconds from 0; return seconds."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else _number(value)
+    if seconds is None and isinstance(value, str) and (parts := _TIMEDELTA.fullmatch(value.strip())):
+        days, hours, minutes, rest = parts.groups()
+        seconds = ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + float(rest)
+    if seconds is None or seconds < 0:
+        raise ValueError(f"is {_shown(value)}; it is a timedelta, or a number of seconds")
+    return seconds
 
-    def read(value: Any) -> float:
-        seconds = value.total_seconds() if isinstance(value, timedelta) else _number(value)
-        if seconds is None and isinstance(value, str) and (parts := _TIMEDELTA.fullmatch(value.strip())):
-            days, hours, minutes, rest = parts.groups()
-            seconds = ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + float(rest)
-        if seconds is None or seconds < least:
-            raise ValueError(f"is {_shown(value)}; it is a timedelta, or a number of seconds from {least:g}")
-        return seconds
 
-    return read
+def interval(value: Any) -> float:
+    """Read the time between two polls, a duration above 0; return seconds. What is below 1 counts as 1 (``api.wait_policy``)."""
+    seconds = duration(value)
+    if seconds == 0:
+        raise ValueError("is 0; polls want a time between them: a timedelta, or seconds above 0")
+    return seconds
 
 
 def flag(value: Any) -> bool:
@@ -320,14 +319,6 @@ def _list_in(value: str) -> list[Any] | tuple[Any, ...] | None:
     except (ValueError, SyntaxError):
         return None
     return items if isinstance(items, (list, tuple)) else None
-
-
-def _lines(name: str) -> list[str]:
-    from airflow_provider_nrfprov.paths import to_path
-    from airflow_provider_nrfprov.storage import lines
-
-    with to_path(name).open("r") as stream:
-        return [line.strip() for line in lines(stream) if line.strip()]
 
 
 def _number(value: Any) -> float | None:

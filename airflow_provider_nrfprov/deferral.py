@@ -15,7 +15,6 @@ from airflow_provider_nrfprov.api.errors import NrfProvError, from_data
 from airflow_provider_nrfprov.api.wait_policy import at_least
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.paths import to_path
-from airflow_provider_nrfprov.rendered import listed
 from airflow_provider_nrfprov.storage import lines
 
 if TYPE_CHECKING:
@@ -28,16 +27,19 @@ IDS_IN_XCOM = 40
 _LONGEST_DEFERRAL = 10 * 365 * 86400.0
 
 
-def operation_ids(value: str | Iterable[str] | None) -> list[str]:
-    """Read ids of bulk operations as a user gives them.
+def operation_ids(values: Iterable[str]) -> list[str]:
+    """Return ids of bulk operations; each value is one, or the path of a file with one a line.
 
-    A list of ids, one id, the text of a list (what a rendered template gives), or the path of a file
-    with one id a line (what the bulk claim pushes if there are many).
+    :raises OSError: if a file cannot be read.
     """
-    if isinstance(value, str) and "/" in value:
-        with to_path(value.strip()).open("r") as stream:
-            return [line.strip() for line in lines(stream) if line.strip()]
-    return listed(value)
+    found: list[str] = []
+    for value in values:
+        if "/" not in value:
+            found.append(value)
+            continue
+        with to_path(value).open("r") as stream:
+            found += [line.strip() for line in lines(stream) if line.strip()]
+    return found
 
 
 def deferral(

@@ -19,13 +19,10 @@ if AIRFLOW_V_3_3_PLUS:
 else:
     RetryPolicy = object  # type: ignore[assignment, misc]
 
-LONGEST_DELAY = 60 * 60.0
-"""Seconds. However long the service asked to wait, a task is tried again after this."""
-
 
 @dataclass(frozen=True)
 class NrfProvRetryPolicy(RetryPolicy):
-    """Fail at once what cannot succeed, and after a 429 wait as long as the service asked, an hour at most.
+    """Fail at once what cannot succeed, and after a 429 wait as long as the service asked, an hour at most (``api.retry.retry_after``).
 
     The default ``retry_policy`` of every operator and sensor of this provider on Airflow 3.3 and later; ``retry_policy=None``
     switches it off. It decides by the class of the exception:
@@ -52,7 +49,6 @@ class NrfProvRetryPolicy(RetryPolicy):
         from airflow_provider_nrfprov.api.retry import retry_after
 
         if isinstance(exception, RateLimitedError) and (seconds := retry_after(exception)) is not None:
-            seconds = min(seconds, LONGEST_DELAY)
             return RetryDecision.retry(
                 timedelta(seconds=seconds), f"the service asked to wait; the next try is in {seconds:.0f} s"
             )
@@ -77,12 +73,6 @@ class NrfProvRetryPolicy(RetryPolicy):
 
 
 DEFAULT_RETRY_POLICY = NrfProvRetryPolicy() if AIRFLOW_V_3_3_PLUS else None
-
-
-def set_default_retry_policy(operator: Any) -> None:
-    """Give an operator our retry policy unless its user gave one."""
-    if AIRFLOW_V_3_3_PLUS and operator.retry_policy is None:
-        operator.retry_policy = DEFAULT_RETRY_POLICY
 
 
 def _users_mistakes() -> tuple[type[Exception], ...]:

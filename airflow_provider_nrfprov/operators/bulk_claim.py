@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_nrfprov.arguments import (
-    LEAST_INTERVAL,
     Argument,
     choice,
     claim_tags,
     count,
     duration,
     flag,
+    interval,
     path,
     ratio,
     text,
@@ -154,7 +154,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     :param tags: given to each device besides the row's own tags, as it is claimed.
     :param wait_for_completion: wait for the bulk operations and write the report.
     :param deferrable: wait in the triggerer and give the worker slot up.
-    :param poll_interval: seconds between two rounds of asking, or a ``timedelta``; 0.1 s at least. Below 10, a deferred task may be failed by
+    :param poll_interval: seconds between two rounds of asking, or a ``timedelta``. Below 10, a deferred task may be failed by
         Airflow 3.3's own scheduler (docs/reliability.md has the count).
     :param timeout: seconds, or a ``timedelta``, until the wait is given up; the operations go on in nRF Cloud.
     :param max_failed_rows: how many rows may fail or be unknown before the task fails, after the report is
@@ -186,8 +186,8 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         "tags": Argument(claim_tags),
         "wait_for_completion": Argument(flag),
         "deferrable": Argument(flag),
-        "poll_interval": Argument(duration(LEAST_INTERVAL)),
-        "timeout": Argument(duration()),
+        "poll_interval": Argument(interval),
+        "timeout": Argument(duration),
         "max_failed_rows": Argument(count(), optional=True),
         "max_failed_ratio": Argument(ratio, optional=True),
         "on_invalid_rows": Argument(choice("claim_rest", "fail")),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
+from airflow_provider_nrfprov.arguments import Argument, flag, ids
 from airflow_provider_nrfprov.deferral import check_failed, operation_ids
 from airflow_provider_nrfprov.sensors.deferring import DeferringSensor
 
 if TYPE_CHECKING:
+    import os
+    from datetime import timedelta
+
     from airflow_provider_nrfprov.api.models import BulkOpsRequest
     from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 
@@ -26,7 +30,8 @@ class NrfProvBulkOpsSensor(DeferringSensor):
     the task at once. An unknown status is waited for. With ``mode="reschedule"`` the task keeps its worker slot as long
     as polls fail; ``deferrable`` does not.
 
-    :param bulk_ops_request_ids: ids of operations (ULIDs): a list, one id, or a file of them.
+    :param bulk_ops_request_ids: ids of operations (ULIDs): a list, one id, or the path of a file with one a line. An
+        empty list is satisfied at once; what renders to nothing is an error.
         ``claim.output["bulk_ops_request_ids"]`` of a bulk claim fits.
     :param allow_failed: take FAILED for an end as good as SUCCEEDED. That is right where
         :class:`~airflow_provider_nrfprov.operators.bulk_claim.NrfProvBulkClaimReportOperator` follows, since an
@@ -38,28 +43,31 @@ class NrfProvBulkOpsSensor(DeferringSensor):
     :raises AirflowSensorTimeout: after ``timeout`` seconds (skips with ``soft_fail``).
     """
 
-    template_fields: Sequence[str] = ("bulk_ops_request_ids", "nrfprov_conn_id")
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "bulk_ops_request_ids": Argument(ids),
+        "allow_failed": Argument(flag),
+        **DeferringSensor.arguments,
+    }
+    template_fields: Sequence[str] = tuple(arguments)
     _seconds_before_deferral = 1.5
     template_fields_renderers = {"bulk_ops_request_ids": "json"}  # noqa: RUF012 - as Airflow declares it
 
     def __init__(
         self,
         *,
-        bulk_ops_request_ids: str | list[str],
-        allow_failed: bool = False,
-        nrfprov_conn_id: str = "nrfprov_default",
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poke_interval: float = 10,
+        bulk_ops_request_ids: str | Sequence[str] | os.PathLike[str],
+        allow_failed: bool | str = False,
+        deferrable: bool | str = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: float | timedelta = 10,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            nrfprov_conn_id=nrfprov_conn_id, deferrable=deferrable, poke_interval=poke_interval, **kwargs
-        )
+        super().__init__(deferrable=deferrable, poke_interval=poke_interval, **kwargs)
         self.bulk_ops_request_ids = bulk_ops_request_ids
         self.allow_failed = allow_failed
+        self._check_constants()
 
     def _new_watch(self) -> BulkOpsWatch:
-        watch = BulkOpsWatch(operation_ids(self.bulk_ops_request_ids))
+        watch = BulkOpsWatch(operation_ids(self._value("bulk_ops_request_ids")))
         if watch.is_done:
             self.log.info("no bulk operation to wait for: the service answered at once")
         return watch
@@ -71,13 +79,17 @@ class NrfProvBulkOpsSensor(DeferringSensor):
         from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 
         return NrfProvBulkOpsTrigger(
-            self.nrfprov_conn_id, waiting, self.poke_interval, end_time, silent_fail=self.silent_fail
+            self._value("nrfprov_conn_id"),
+            waiting,
+            self.poke_interval,
+            end_time,
+            silent_fail=self.silent_fail,
         )
 
     def _end(self, failed: Sequence[str]) -> None:
-        if not self.allow_failed:
+        if not self._value("allow_failed"):
             check_failed(failed)
         self.log.info("all bulk operations have ended, %d of them FAILED", len(failed))
 
     def _late(self, waiting: Sequence[str]) -> str:
-        return f"{len(waiting)} bulk operation(s) have not ended in time: {waiting[:10]}"
+        return f"bulk operations that have not ended in time: {len(waiting)}, {waiting[:10]}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -17,8 +17,9 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_nrfprov.arguments import Argument, ArgumentError, flag, interval
 from airflow_provider_nrfprov.deferral import backstop, read_event
-from airflow_provider_nrfprov.retries import set_default_retry_policy
+from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
 
 try:
     from airflow.sdk.exceptions import TaskDeferralTimeout
@@ -26,6 +27,8 @@ except ImportError:  # Airflow before 3.2
     from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_nrfprov.api.wait_policy import Awaited, Watch
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_nrfprov.triggers.polling import WaitingTrigger
 
 
-class DeferringSensor(BaseSensorOperator):
+class DeferringSensor(NrfProvBaseOperator, BaseSensorOperator):
     """Waits until what it watches has ended, on the worker or in the triggerer.
 
     The first poll is always made on the worker, so that what has ended already costs no deferral. A failed poll is
@@ -53,15 +56,20 @@ class DeferringSensor(BaseSensorOperator):
     :param poke_interval: seconds between two rounds of polls, 1 at least.
     """
 
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "deferrable": Argument(flag),
+        **NrfProvBaseOperator.arguments,
+    }
     _seconds_before_deferral = 0.0
     """For so long the worker polls in quick succession before it defers."""
 
-    def __init__(
-        self, *, nrfprov_conn_id: str, deferrable: bool, poke_interval: float, **kwargs: Any
-    ) -> None:
-        super().__init__(poke_interval=poke_interval, **kwargs)
-        set_default_retry_policy(self)
-        self.nrfprov_conn_id = nrfprov_conn_id
+    def __init__(self, *, deferrable: bool | str, poke_interval: float | timedelta, **kwargs: Any) -> None:
+        try:
+            # Airflow takes no template here.
+            seconds = Argument(interval)(poke_interval, written=True)
+        except ValueError as error:
+            raise ArgumentError(f"poke_interval of task {kwargs.get('task_id')!r} {error}") from None
+        super().__init__(poke_interval=seconds, **kwargs)
         self.deferrable = deferrable
         self._watch: Watch | None = None
         self._hook: NrfProvHook | None = None
@@ -93,7 +101,7 @@ class DeferringSensor(BaseSensorOperator):
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
         if self._hook is None:
-            self._hook = NrfProvHook(self.nrfprov_conn_id, NEVER)
+            self._hook = NrfProvHook(self._value("nrfprov_conn_id"), NEVER)
         return self._hook
 
     @property
@@ -106,9 +114,10 @@ class DeferringSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Poll once; then poke on, or defer if not everything has ended."""
         # Arguments that cannot be read fail the task whatever the sensor is told to tolerate.
+        deferrable = self._values()["deferrable"]
         self._watch = self._new_watch()
         try:
-            if not self.deferrable:
+            if not deferrable:
                 return super().execute(context)
             with self._ending_as_in_poke_mode():
                 done = self._first_polls(context)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_nrfprov.api.wait_policy import CommandWatch
+from airflow_provider_nrfprov.arguments import Argument, text
 from airflow_provider_nrfprov.exceptions import CommandFailedError
 from airflow_provider_nrfprov.sensors.deferring import DeferringSensor
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from airflow_provider_nrfprov.api.models import ProvisioningCommand
     from airflow_provider_nrfprov.triggers.provisioning_command import NrfProvCommandTrigger
 
@@ -40,39 +43,42 @@ class NrfProvCommandSensor(DeferringSensor):
     :raises AirflowSensorTimeout: after ``timeout`` seconds (skips with ``soft_fail``).
     """
 
-    template_fields: Sequence[str] = ("device_id", "command_id", "nrfprov_conn_id")
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        "device_id": Argument(text),
+        "command_id": Argument(text),
+        **DeferringSensor.arguments,
+    }
+    template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(
         self,
         *,
         device_id: str,
         command_id: str,
-        nrfprov_conn_id: str = "nrfprov_default",
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poke_interval: float = 30,
+        deferrable: bool | str = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: float | timedelta = 30,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            nrfprov_conn_id=nrfprov_conn_id, deferrable=deferrable, poke_interval=poke_interval, **kwargs
-        )
+        super().__init__(deferrable=deferrable, poke_interval=poke_interval, **kwargs)
         self.device_id = device_id
         self.command_id = command_id
         self._seen: ProvisioningCommand | None = None
+        self._check_constants()
 
     def _new_watch(self) -> CommandWatch:
-        return CommandWatch([self.command_id])
+        return CommandWatch([self._value("command_id")])
 
     def _fetch(self, id_: str) -> ProvisioningCommand:
-        self._seen = self.hook.fetch_command(self.device_id, id_)
+        self._seen = self.hook.fetch_command(self._value("device_id"), id_)
         return self._seen
 
     def _trigger(self, waiting: Sequence[str], end_time: float) -> NrfProvCommandTrigger:
         from airflow_provider_nrfprov.triggers.provisioning_command import NrfProvCommandTrigger
 
         return NrfProvCommandTrigger(
-            self.nrfprov_conn_id,
-            self.device_id,
-            self.command_id,
+            self._value("nrfprov_conn_id"),
+            self._value("device_id"),
+            self._value("command_id"),
             self.poke_interval,
             end_time,
             silent_fail=self.silent_fail,
@@ -81,18 +87,19 @@ class NrfProvCommandSensor(DeferringSensor):
     def _end(self, failed: Sequence[str]) -> dict[str, Any]:
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
+        device_id, command_id = self._value("device_id"), self._value("command_id")
         # After a deferral it is fetched once more: a trigger's event holds no answers of devices.
         command = self._seen
         if command is None or not command.is_finished:
-            command = NrfProvHook(self.nrfprov_conn_id).fetch_command(self.device_id, self.command_id)
+            command = NrfProvHook(self._value("nrfprov_conn_id")).fetch_command(device_id, command_id)
         if failed:
             raise CommandFailedError(
-                f"provisioning command {self.command_id} of device {self.device_id} ended {command.status}: "
+                f"provisioning command {command_id} of device {device_id} ended {command.status}: "
                 f"{str(command.response)[:_SHOWN_CHARACTERS]}"
             )
-        self.log.info("device %s has carried out command %s", self.device_id, self.command_id)
+        self.log.info("device %s has carried out command %s", device_id, command_id)
         return {
-            "device_id": self.device_id,
+            "device_id": device_id,
             "command_id": command.id,
             "status": command.status,
             "response": command.response,

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from fnmatch import fnmatch
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 try:
     from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 except ImportError:  # Airflow 2, which has no asset watchers
     from airflow.triggers.base import BaseTrigger as BaseEventTrigger  # type: ignore[assignment]
     from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_nrfprov.arguments import (
+    Argument,
+    ArgumentError,
+    interval,
+    path,
+    text,
+)
+
+if TYPE_CHECKING:
+    import os
+    from datetime import timedelta
+
+T = TypeVar("T")
 
 REMEMBERED = "nrfprov_claim_files"
 """Where in the asset's state it is kept for which files there was an event."""
@@ -38,14 +52,16 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
 
     :param folder: path, or URL as ``s3://conn_id@bucket/claims``.
     :param pattern: which names count, as of a shell.
-    :param poll_interval: seconds between two looks, 1 at least. A new file's event comes after one to two of them.
+    :param poll_interval: seconds between two looks, or a ``timedelta``, 1 s at least. A new file's event comes after one to two of them.
     """
 
-    def __init__(self, folder: str, pattern: str = "*.csv", poll_interval: float = 30) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], pattern: str = "*.csv", poll_interval: float | timedelta = 30
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.folder = folder
-        self.pattern = pattern
-        self.poll_interval = poll_interval
+        self.folder = _given("folder", path, folder)
+        self.pattern = _given("pattern", text, pattern)
+        self.poll_interval = _given("poll_interval", interval, poll_interval)
         self._is_readable = True
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -61,7 +77,7 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
         before: Mapping[str, _File] = {}
         while True:
             found = await self._look()
-            interval = max(_LEAST_INTERVAL, float(self.poll_interval))
+            interval = max(_LEAST_INTERVAL, self.poll_interval)
             if found is not None:
                 for file in _landed(before, found, fired):
                     self.log.info("claim file %s has landed: %d bytes", file.path, file.size)
@@ -118,6 +134,13 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
             await store.aset(REMEMBERED, " ".join(sorted(marks)))
         except Exception as error:  # noqa: BLE001 - a restarted triggerer fires once more then
             self.log.warning("for which files there was an event is only known until a restart: %s", error)
+
+
+def _given(name: str, read: Callable[[Any], T], value: Any) -> T:
+    try:
+        return Argument(read)(value, written=True)  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise ArgumentError(f"{name} of NrfProvClaimFileTrigger {error}") from None
 
 
 class _File:

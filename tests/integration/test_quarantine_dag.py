@@ -64,7 +64,7 @@ def test_a_tag_that_is_not_that_of_a_lot_blocks_nothing(
         each.retries = 0
     conf = {"tag": tag, "max_devices": max_devices, "report_dir": str(tmp_path), "mark": "quarantine"}
     state, tasks = run(dag, conf)
-    assert (state, tasks["count_lot"]) == ("failed", "failed")
+    assert (state, tasks["block"]) == ("failed", "failed")
     assert statuses(emulator) == {"READY": 3}
     assert not list(tmp_path.iterdir())
 

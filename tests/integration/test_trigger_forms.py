@@ -17,7 +17,7 @@ REFUSED = {
         "max_failed_rows": [-1, "some", 0.5],
     },
     "nrfprov_claim_on_arrival": {"claim_file": ["", 7], "tags": TAGS},
-    "nrfprov_claim_one_device": {"claim_token": ["", None], "tags": TAGS, "dry_run": ["yes", 1]},
+    "nrfprov_claim_one_device": {"claim_token": ["", None], "tags": TAGS, "check_only": ["yes", 1]},
     "nrfprov_quarantine": {
         "tag": ["", " ", "lot=7 ", "x" * 101, None],
         "max_devices": [0, "all"],

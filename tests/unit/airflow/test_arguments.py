@@ -7,6 +7,7 @@ and as the text that a template makes of it.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.exceptions import UnclaimRefusedError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.tags import NrfProvEnsureTagsOperator
-from tests.unit.airflow.every_argument import operators_and_sensors, required, signature
+from tests.unit.airflow.every_argument import operators_and_sensors, public, required, signature
 
 ONE, OTHER = "4961c873-408c-45ce-b1ba-7c0d99d88179", "00000000-0000-4000-8000-000000000001"
 ERROR = "an error"
@@ -58,6 +59,10 @@ ANSWERS: dict[str, dict[str, tuple[Any, Any]]] = {
         "zero": (["0"], ["0"]), "seven": (["7"], ["7"]), "nested": ([ONE, OTHER], [ONE, OTHER]),
         "timedelta": (ERROR, ["1:00:00"]),
     },
+    "ids": {
+        **REFUSED, "zero": (["0"], ["0"]), "seven": (["7"], ["7"]), "nested": ([ONE, OTHER], [ONE, OTHER]),
+        "Path": ([LOCAL], [LOCAL]), "ObjectStoragePath": ([LOCAL], [f"file://{LOCAL}"]), "timedelta": (ERROR, ["1:00:00"]),
+    },
     "device ids": {**REFUSED, "nested": ([ONE, OTHER], [ONE, OTHER])},
     "count": {**REFUSED, "zero": (0, 0), "seven": (7, 7)},
     "count from 1": {**REFUSED, "seven": (7, 7)},
@@ -76,12 +81,15 @@ ANSWERS: dict[str, dict[str, tuple[Any, Any]]] = {
 }  # fmt: skip
 
 KINDS: dict[str, str] = {
+    "allow_failed": "flag",
     "bulk_ops_request_id": "text",
+    "bulk_ops_request_ids": "ids",
     "certificates": "text",
     "check_only": "flag",
     "claim_file": "path",
     "claim_token": "secret text",
     "claimed_after": "moment",
+    "command_id": "text",
     "create_tags": "flag",
     "deferrable": "flag",
     "description": "text",
@@ -120,8 +128,9 @@ KINDS: dict[str, str] = {
     "wait_for_completion": "flag",
 }
 OF_ONE_CLASS = {("NrfProvListBulkOpsOperator", "status"): "choice"}
-NOT_OF_A_TEMPLATE = {"retry_policy"}
-"""An object, of Airflow's own kind."""
+NOT_OF_A_TEMPLATE = {"retry_policy", "poke_interval"}
+"""The first is an object of Airflow's own kind; of the second Airflow itself takes constants only."""
+LISTS = {"tags", "ids", "device ids"}
 NONE_MEANS_SOMETHING = {
     "certificates", "claimed_after", "device_file", "device_ids", "job", "max_failed_devices", "max_failed_ratio",
     "max_failed_rows", "max_rejected_ratio", "max_rejected_rows", "output_path", "report", "report_dir",
@@ -267,7 +276,8 @@ def expected(name: str, argument: str, label: str, way: str) -> Any:
     if way == "of mapped tasks":
         # Only a list is many; what a task gave that is itself none is an item that is none.
         kind = kind_of(name, argument)
-        return raw if kind in {"tags", "device ids"} else ERROR
+        in_a_list = kind in LISTS and not label.endswith("Path")
+        return raw if in_a_list else ERROR
     # What cannot be written as text comes as what it is.
     return raw
 
@@ -355,6 +365,49 @@ def test_the_task_whose_output_an_argument_is_runs_before(name, argument, mapped
             assert task.upstream_task_ids == {"upstream", "first"}
         else:
             assert kind(task_id="t", **others, **given).upstream_task_ids == {"upstream"}
+
+
+@pytest.mark.parametrize("name", [name for name, argument in CELLS if argument == "poke_interval"])
+@pytest.mark.parametrize("label", VALUES)
+def test_an_interval_of_a_sensor_is_a_constant(name, label):
+    def sensor(interval: Any) -> Any:
+        return CLASSES[name](task_id="t", **required(CLASSES[name]), poke_interval=interval)
+
+    raw, _ = ANSWERS["interval"][label]
+    if raw is not ERROR:
+        assert sensor(VALUES[label]).poke_interval == raw
+    for wrong in ([VALUES[label]] if raw is ERROR else []) + ["{{ params.interval }}"]:
+        with pytest.raises(ArgumentError, match=r"^poke_interval of task 't' "):
+            sensor(wrong)
+
+
+OF_TRIGGERS = {
+    "NrfProvClaimFileTrigger": {"folder": "path", "pattern": "text", "poll_interval": "interval"},
+    # Made by operators and sensors only, of what these have read.
+    "NrfProvBulkOpsTrigger": None,
+    "NrfProvCommandTrigger": None,
+}
+
+
+def test_every_trigger_has_an_answer_for_each_of_its_arguments():
+    triggers = public("triggers")
+    assert set(triggers) == set(OF_TRIGGERS)
+    for name, kinds in OF_TRIGGERS.items():
+        if kinds is not None:
+            assert set(inspect.signature(triggers[name].__init__).parameters) - {"self"} == set(kinds)
+
+
+@pytest.mark.parametrize("label", VALUES)
+@pytest.mark.parametrize("argument", ["folder", "pattern", "poll_interval"])
+def test_an_argument_of_the_trigger_for_files_has_its_meaning_or_is_an_error(argument, label):
+    name = "NrfProvClaimFileTrigger"
+    raw, _ = ANSWERS[OF_TRIGGERS[name][argument]][label]
+    arguments = {"folder": "/factory", argument: VALUES[label]}
+    if raw is ERROR:
+        with pytest.raises(ArgumentError, match=f"^{argument} of {name} "):
+            public("triggers")[name](**arguments)
+    else:
+        assert getattr(public("triggers")[name](**arguments), argument) == raw
 
 
 def test_the_matrix_is_not_empty_by_mistake():

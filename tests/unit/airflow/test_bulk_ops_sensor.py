@@ -137,7 +137,7 @@ def test_a_key_that_is_revoked_while_deferred_fails_the_task_with_the_services_w
         sensor([]).execute_complete({}, event)
 
 
-@pytest.mark.parametrize("ids", [[], "", "[]", None])
+@pytest.mark.parametrize("ids", [[], "[]"])
 @both_modes
 def test_nothing_to_wait_for_is_done_at_once_without_a_connection(ids, deferrable):
     run(sensor(ids, deferrable=deferrable, nrfprov_conn_id="nowhere"))

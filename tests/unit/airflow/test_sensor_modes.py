@@ -31,6 +31,7 @@ from airflow_provider_nrfprov.api.errors import (
     UnavailableError,
 )
 from airflow_provider_nrfprov.api.models import BulkOpsRequest
+from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
@@ -195,7 +196,7 @@ def test_an_argument_that_cannot_be_read_fails_the_task_in_every_mode_whatever_i
     for mode in MODES:
         for tolerance in TOLERANCES:
             end = end_of(mode, bulk_ops_request_ids="['half a list", **tolerance)
-            assert end == ("failed", ValueError), (mode, tolerance)
+            assert end == ("failed", ArgumentError), (mode, tolerance)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ def test_nobody_waits_in_haste(monkeypatch, attach):
     for mode in MODES:
         attach(service)
         before = service.polls
-        end_of(mode, poke_interval=0, timeout=0.5)
+        end_of(mode, poke_interval=0.001, timeout=0.5)
         assert service.polls - before <= 2 * 5, mode
 
 

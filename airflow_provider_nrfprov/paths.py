@@ -36,13 +36,16 @@ def to_path(where: str | os.PathLike[str]) -> PathLike:
     return cast("PathLike", ObjectStoragePath(where))
 
 
-def default_report_dir(claim_file: str, run_id: str) -> str:
-    """Give the folder beside a claim file in which the reports of a DAG run go if none is named."""
+def default_report_dir(claim_file: str, run_id: str, map_index: int = -1) -> str:
+    """Return the folder beside a claim file in which a task of a DAG run reports if none is named.
+
+    It is another for each file (its whole name counts: ``tokens.001`` is not ``tokens.002``), run and map index.
+    """
     parent, _, name = claim_file.rpartition("/")
     safe_run_id = "".join(
         character if character.isalnum() or character in "-_." else "_" for character in run_id
     )
-    folder = f"{name.rsplit('.', 1)[0]}-reports/{safe_run_id}"
+    folder = f"{name}-reports/{safe_run_id}" + (f"/{map_index}" if map_index >= 0 else "")
     return f"{parent}/{folder}" if parent else folder
 
 

@@ -45,6 +45,8 @@ def claim_and_tag(
     mode: Literal["add", "replace"] | str = "add",
     max_failed_rows: int | str | None = 0,
     max_failed_ratio: float | str | None = None,
+    max_rejected_rows: int | str | None = None,
+    max_rejected_ratio: float | str | None = None,
     nrfprov_conn_id: str = "nrfprov_default",
     claim_arguments: Mapping[str, Any] | None = None,
     **group_arguments: Any,
@@ -59,6 +61,8 @@ def claim_and_tag(
     :param mode: ``add`` or ``replace``, of devices that were ours before.
     :param max_failed_rows: how many rows may fail or be unknown; ``None`` for any number.
     :param max_failed_ratio: which share of the rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_rejected_rows: how many rows may be rejected; ``None`` for any number, as long as some row is claimed.
+    :param max_rejected_ratio: which share of the rows may, from 0 to 1, if that is more; ``None`` for no share.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param claim_arguments: others of :class:`NrfProvBulkClaimOperator`, as ``{"deferrable": True}``. In a mapped group
         let a ``report_dir`` be another for each file; the default is.
@@ -93,6 +97,8 @@ def claim_and_tag(
             summary=claim.output,
             max_failed_rows=max_failed_rows,
             max_failed_ratio=max_failed_ratio,
+            max_rejected_rows=max_rejected_rows,
+            max_rejected_ratio=max_rejected_ratio,
         )
         claim >> tag_devices >> judge_outcome
     return group

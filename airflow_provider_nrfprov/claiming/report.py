@@ -114,7 +114,13 @@ class Summary:
     def as_dict(self) -> dict[str, int | str | None]:
         """Return counts and paths: under 2 KB whatever the size of the file."""
         counts = {outcome.value: self.counts[outcome] for outcome in Outcome}
-        return {"rows": self.rows, **counts, "report": self.report, "failed_rows": self.failed_rows}
+        return {
+            "rows": self.rows,
+            **counts,
+            "repeated": self.repeated,
+            "report": self.report,
+            "failed_rows": self.failed_rows,
+        }
 
 
 def write_report(

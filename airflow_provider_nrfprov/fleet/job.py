@@ -19,6 +19,7 @@ from airflow_provider_nrfprov.fleet.engine import (
 )
 from airflow_provider_nrfprov.fleet.record import DeviceRecord
 from airflow_provider_nrfprov.fleet.report import DeviceReport
+from airflow_provider_nrfprov.job_folder import job_id_of, take_folder
 from airflow_provider_nrfprov.storage import Folder
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class DeviceJob:
 
     :param name: the action in a word, for log and report.
     :param device_ids: UUIDs, each once, lower case.
-    :param folder: where record and report go; ``None`` for neither.
+    :param folder: where record and report go; ``None`` for neither. If another task reports there, a folder inside it.
     :param work: texts that tell this work from any other in the folder.
     :param facts: put into ``summary.json`` besides the counts: whose report it is.
     """
@@ -63,6 +64,11 @@ class DeviceJob:
         self._name = name
         self._action = action
         self._device_ids = device_ids
+        if folder is not None and facts:
+            # Whose report it is: another task's, another run's or a claim's is never overwritten.
+            folder = take_folder(
+                folder, job_id_of({"action": name, **_whose(facts)}), {"action": name, **facts}
+            )
         self._folder = folder
         self._record = None if folder is None else DeviceRecord(folder, name, *work)
         self._facts = facts or {}
@@ -121,3 +127,8 @@ class DeviceJob:
         if self._stop.error is not None:
             return str(self._stop.error)
         return "asked to stop" if self._stop.wanted else None
+
+
+def _whose(facts: Mapping[str, object]) -> dict[str, object]:
+    """Return what tells the task that reports from every other; each of its tries is the same."""
+    return {name: value for name, value in facts.items() if name != "try_number"}

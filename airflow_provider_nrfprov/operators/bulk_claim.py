@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import conf
@@ -15,123 +14,28 @@ from airflow_provider_nrfprov.arguments import (
     claim_tags,
     count,
     duration,
+    fields,
     flag,
     interval,
     path,
     ratio,
     text,
 )
-from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
-from airflow_provider_nrfprov.links.report import NrfProvReportLink
 from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push
+from airflow_provider_nrfprov.operators.claim_reporting import ClaimReportingOperator, in_xcom, owner_of
 
 if TYPE_CHECKING:
     import os
     from datetime import timedelta
 
     from airflow.providers.common.compat.sdk import Context
-    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
     from airflow_provider_nrfprov.claiming.job import ClaimJob
-    from airflow_provider_nrfprov.claiming.plan import Owner
-    from airflow_provider_nrfprov.claiming.report import Summary
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-    from airflow_provider_nrfprov.tolerance import Tolerance
-
-OPERATION_IDS_FILE = "bulk_ops_request_ids.txt"
 
 
-class _ClaimReporting(NrfProvBaseOperator):
-    """What both operators do at the end: settle every row, write the report, judge."""
-
-    operator_extra_links = (NrfProvPortalLink(), NrfProvReportLink())
-    max_failed_rows: int | str | None
-    max_failed_ratio: float | str | None
-    written_report: str | None = None
-    """Path of the report, once it is written; the link to it asks."""
-    _read: tuple[str, int] | None = None
-    """The claim file and its number of rows, then."""
-    _job: ClaimJob | None = None
-
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
-        """Tell OpenLineage's provider, which alone calls this, what was read and written."""
-        from airflow_provider_nrfprov.lineage import claim_lineage
-
-        if self._read is None:
-            return (
-                claim_lineage(self._value("claim_file"), None, None)
-                if "claim_file" in self.arguments
-                else None
-            )
-        claim_file, rows = self._read
-        return claim_lineage(claim_file, self.written_report, rows)
-
-    def on_kill(self) -> None:
-        """Stop at once, and say what goes on: nothing is undone, a new try goes on from the ledger."""
-        # Airflow 3 calls this from a signal handler and lets execute run on.
-        if self._job is not None:
-            self._job.stop()
-            self.log.warning(
-                "killed; what was sent goes on in nRF Cloud, and a new try of this task goes on from the ledger in %s",
-                self._job.folder,
-            )
-
-    @contextmanager
-    def _working_on(self, job: ClaimJob) -> Iterator[None]:
-        """Let ``on_kill`` reach the job."""
-        self._job = job
-        try:
-            yield
-        finally:
-            # Airflow copies operators, and a lock cannot be copied.
-            self._job = None
-            job.close()
-
-    def _report(self, job: ClaimJob, context: Context) -> Summary:
-        """Write the report of a job, from its ledger and the service's answers."""
-        from airflow_provider_nrfprov.asset_events import describe
-
-        self.log.info("finding out what became of each row")
-        summary = job.report(_owner(context))
-        self.log.info("%s; report: %s", summary, summary.report)
-        # Before it is judged: a claim that fails has counts, too.
-        push(self, context, report=summary.report, summary=summary.as_dict())
-        claim_file = job.details.claim_file
-        facts = {
-            "claim_file": claim_file,
-            "report_dir": str(job.folder),
-            "job": job.job_id,
-            "bulk_ops_request_ids": _in_xcom(job.operations, job.folder),
-        }
-        self.written_report, self._read = summary.report, (claim_file, summary.rows)
-        # They become events only if the task succeeds.
-        describe(context, self.outlets, {**summary.as_dict(), **facts})
-        return summary
-
-    def _judge(self, summary: Summary) -> dict[str, Any]:
-        """Fail if more rows failed or are unknown than is allowed; else give the receipt for XCom."""
-        from airflow_provider_nrfprov.claiming.report import Outcome
-        from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsUnknownError
-
-        allowed = self._tolerance().allowed(summary.rows)
-        if summary.not_claimed > allowed:
-            kind = RowsUnknownError if summary.counts[Outcome.UNKNOWN] else RowsFailedError
-            rows = "row failed or is" if summary.not_claimed == 1 else "rows failed or are"
-            raise kind(
-                f"{summary.not_claimed} {rows} unknown, {allowed} allowed ({summary}). "
-                f"Report: {summary.report}; rows to run again: {summary.failed_rows}\n"
-                + "\n".join(summary.examples)
-            )
-        return summary.as_dict()
-
-    def _tolerance(self) -> Tolerance:
-        from airflow_provider_nrfprov.tolerance import Tolerance
-
-        return Tolerance(self._value("max_failed_rows"), self._value("max_failed_ratio") or 0.0)
-
-
-class NrfProvBulkClaimOperator(_ClaimReporting):
+class NrfProvBulkClaimOperator(ClaimReportingOperator):
     """Claims the devices of a claim file, in chunks of 1,000 rows, and accounts for every row.
 
     Takes the service's own form (``token`` or ``token,"tag1,tag2"``) and what Nordic's
@@ -152,14 +56,20 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     :param report_dir: folder for report and ledger, local or on an object store; ``None`` for
         ``NAME-reports/RUN_ID`` beside the claim file. Workers, retries and later tasks have to see the same.
     :param tags: given to each device besides the row's own tags, as it is claimed.
+    :param columns: what the file calls its columns, where it is no usual name: ``{"token": "Token ID"}`` (also ``tags``,
+        ``uuid``); ``None`` for the usual names.
     :param wait_for_completion: wait for the bulk operations and write the report.
     :param deferrable: wait in the triggerer and give the worker slot up.
     :param poll_interval: seconds between two rounds of asking, or a ``timedelta``. Below 10, a deferred task may be failed by
         Airflow 3.3's own scheduler (docs/reliability.md has the count).
     :param timeout: seconds, or a ``timedelta``, until the wait is given up; the operations go on in nRF Cloud.
     :param max_failed_rows: how many rows may fail or be unknown before the task fails, after the report is
-        written; ``None`` for any number. Rejected rows do not count.
+        written; ``None`` for any number.
     :param max_failed_ratio: which share of the file's rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_rejected_rows: how many rows may be rejected, each a device that ships unclaimed, before the task fails; ``None``
+        for any number, as long as some row is claimed. A file of which every row is rejected fails. Rows that repeat a device
+        do not count.
+    :param max_rejected_ratio: which share of the file's rows may, from 0 to 1, if that is more; ``None`` for no share.
     :param on_invalid_rows: ``claim_rest`` claims the rows that can be sent and rejects the others;
         ``fail`` sends nothing if any row is bad, and fails with the report written.
     :param dry_run_rows: how many rows of the file, drawn at random, the service is asked about before the first chunk of a new
@@ -184,12 +94,15 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         "claim_file": Argument(path),
         "report_dir": Argument(path, optional=True),
         "tags": Argument(claim_tags),
+        "columns": Argument(fields, optional=True),
         "wait_for_completion": Argument(flag),
         "deferrable": Argument(flag),
         "poll_interval": Argument(interval),
         "timeout": Argument(duration),
         "max_failed_rows": Argument(count(), optional=True),
         "max_failed_ratio": Argument(ratio, optional=True),
+        "max_rejected_rows": Argument(count(), optional=True),
+        "max_rejected_ratio": Argument(ratio, optional=True),
         "on_invalid_rows": Argument(choice("claim_rest", "fail")),
         "dry_run_rows": Argument(count()),
         "rows_per_request": Argument(count(1)),
@@ -206,12 +119,15 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         claim_file: str | os.PathLike[str],
         report_dir: str | os.PathLike[str] | None = None,
         tags: Sequence[str] | str = (),
+        columns: Mapping[str, str] | str | None = None,
         wait_for_completion: bool | str = True,
         deferrable: bool | str = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | timedelta | str = 10,
         timeout: float | timedelta | str = 24 * 60 * 60,
         max_failed_rows: int | str | None = 0,
         max_failed_ratio: float | str | None = None,
+        max_rejected_rows: int | str | None = None,
+        max_rejected_ratio: float | str | None = None,
         on_invalid_rows: Literal["claim_rest", "fail"] | str = "claim_rest",
         dry_run_rows: int | str = 0,
         rows_per_request: int | str = 1000,
@@ -220,6 +136,8 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
     ) -> None:
         super().__init__(**kwargs)
         self.max_failed_ratio = max_failed_ratio
+        self.max_rejected_rows = max_rejected_rows
+        self.max_rejected_ratio = max_rejected_ratio
         self.on_invalid_rows = on_invalid_rows
         self.dry_run_rows = dry_run_rows
         self.rows_per_request = rows_per_request
@@ -227,6 +145,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         self.claim_file = claim_file
         self.report_dir = report_dir
         self.tags = tags
+        self.columns = columns
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poll_interval = poll_interval
@@ -250,8 +169,9 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
             to_path(value["claim_file"]),
             Folder(to_path(self._report_dir(context))),
             hook,
-            owner=_owner(context),
+            owner=owner_of(context),
             tags=value["tags"],
+            columns=value["columns"],
             rows_per_request=value["rows_per_request"],
             second_place=second_place(context),
         )
@@ -260,7 +180,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
             if job.is_new:
                 self._look_first(job, hook, context)
             operations = self._send(job, context)
-            ids = _in_xcom(operations, job.folder)
+            ids = in_xcom(operations, job.folder)
             push(self, context, bulk_ops_request_ids=ids)
             if not value["wait_for_completion"]:
                 return self._sent(job, operations, ids, context)
@@ -295,7 +215,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
             folder,
             self.hook,
             job_id=job,
-            owner=_owner(context),
+            owner=owner_of(context),
             turn=turn,
             second_place=second_place(context),
         )
@@ -357,7 +277,8 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         report_dir: str | None = self._value("report_dir")
         if report_dir is not None:
             return report_dir
-        return default_report_dir(self._value("claim_file"), str(context.get("run_id", "manual")))
+        owner = owner_of(context)
+        return default_report_dir(self._value("claim_file"), owner.run_id or "manual", owner.map_index)
 
     def _send(self, job: ClaimJob, context: Context) -> list[str]:
         from airflow_provider_nrfprov.api.errors import NrfProvError
@@ -371,7 +292,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
 
     def _wait(self, job: ClaimJob, hook: NrfProvHook, operations: Sequence[str], context: Context) -> None:
         from airflow_provider_nrfprov.api.errors import NrfProvError
-        from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
+        from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch, at_least, poll_briefly
         from airflow_provider_nrfprov.deferral import deferral
 
         watch = BulkOpsWatch(operations)
@@ -380,6 +301,8 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
         end, end_time = time.monotonic() + seconds, time.time() + seconds
         try:
             self._ask(watch, hook)
+            # What ends within seconds needs no deferral, which takes Airflow longer and may cost the task.
+            poll_briefly(watch, hook.fetch_bulk_ops_request, sleep=job.wait)
             if self._value("deferrable") and not watch.is_done:
                 trigger, backstop = deferral(
                     self._value("nrfprov_conn_id"), watch.waiting, poll_interval, end_time
@@ -391,7 +314,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
                     kwargs={"report_dir": str(job.folder), "job": job.job_id, "turn": job.turn},
                 )
             while not watch.is_done and time.monotonic() < end:
-                job.wait(min(poll_interval, end - time.monotonic()))
+                job.wait(min(at_least(poll_interval), end - time.monotonic()))
                 self._ask(watch, hook)
         except NrfProvError:
             self._report(job, context)
@@ -410,7 +333,7 @@ class NrfProvBulkClaimOperator(_ClaimReporting):
             self.log.info("%s", note)
 
 
-class NrfProvBulkClaimReportOperator(_ClaimReporting):
+class NrfProvBulkClaimReportOperator(ClaimReportingOperator):
     """Writes the report of a bulk claim that was sent without waiting.
 
     Reads the ledger that :class:`NrfProvBulkClaimOperator` left, asks what became of each operation and
@@ -420,8 +343,12 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
     :param report_dir: the folder that the bulk claim reported to: ``claim.output["report_dir"]``.
     :param job: id of the job, ``claim.output["job"]``; has to be given if several jobs report to the folder.
     :param max_failed_rows: how many rows may fail or be unknown before the task fails, after the report is
-        written; ``None`` for any number. Rejected rows do not count.
+        written; ``None`` for any number.
     :param max_failed_ratio: which share of the file's rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_rejected_rows: how many rows may be rejected, each a device that ships unclaimed, before the task fails; ``None``
+        for any number, as long as some row is claimed. A file of which every row is rejected fails. Rows that repeat a device
+        do not count.
+    :param max_rejected_ratio: which share of the file's rows may, from 0 to 1, if that is more; ``None`` for no share.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: as of :class:`NrfProvBulkClaimOperator` with ``wait_for_completion``; ``report`` is also pushed
         by key.
@@ -436,6 +363,8 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
         "job": Argument(text, optional=True),
         "max_failed_rows": Argument(count(), optional=True),
         "max_failed_ratio": Argument(ratio, optional=True),
+        "max_rejected_rows": Argument(count(), optional=True),
+        "max_rejected_ratio": Argument(ratio, optional=True),
         **NrfProvBaseOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
@@ -448,10 +377,14 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
         job: str | None = None,
         max_failed_rows: int | str | None = 0,
         max_failed_ratio: float | str | None = None,
+        max_rejected_rows: int | str | None = None,
+        max_rejected_ratio: float | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.max_failed_ratio = max_failed_ratio
+        self.max_rejected_rows = max_rejected_rows
+        self.max_rejected_ratio = max_rejected_ratio
         self.report_dir = report_dir
         self.job = job
         self.max_failed_rows = max_failed_rows
@@ -469,28 +402,3 @@ class NrfProvBulkClaimReportOperator(_ClaimReporting):
         job = ClaimJob.reopen(folder, self.hook, job_id=value["job"], second_place=second_place(context))
         with self._working_on(job):
             return self._judge(self._report(job, context))
-
-
-def _owner(context: Context) -> Owner:
-    """Return the task that runs; what a context lacks, as of a bare call, is left out."""
-    from airflow_provider_nrfprov.claiming.plan import Owner
-
-    ti = context.get("ti")
-    map_index = getattr(ti, "map_index", None)
-    return Owner(
-        dag_id=str(getattr(ti, "dag_id", "")),
-        run_id=str(context.get("run_id") or getattr(ti, "run_id", "")),
-        task_id=str(getattr(ti, "task_id", "")),
-        map_index=-1 if map_index is None else int(map_index),
-        try_number=int(getattr(ti, "try_number", 1) or 1),
-    )
-
-
-def _in_xcom(operations: list[str], folder: Any) -> list[str] | str:
-    from airflow_provider_nrfprov.deferral import IDS_IN_XCOM
-
-    if len(operations) <= IDS_IN_XCOM:
-        return operations
-    folder.write(OPERATION_IDS_FILE, "\n".join(operations) + "\n")
-    path: str = folder.path_of(OPERATION_IDS_FILE)
-    return path

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 _SHOWN_ROWS = 10
-_NUMBERS = ("rows", "failed", "unknown")
+_NUMBERS = ("rows", "claimed", "already_claimed", "rejected", "failed", "unknown")
 
 
 class NrfProvJudgeClaimOperator(ArgumentReadingOperator):
@@ -27,14 +27,19 @@ class NrfProvJudgeClaimOperator(ArgumentReadingOperator):
     :param summary: what the claim has returned, ``claim.output``.
     :param max_failed_rows: how many rows may fail or be unknown; ``None`` for any number.
     :param max_failed_ratio: which share of the rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_rejected_rows: how many rows may be rejected; ``None`` for any number, as long as some row is claimed.
+    :param max_rejected_ratio: which share of the rows may, from 0 to 1, if that is more; ``None`` for no share.
     :return: the summary as it was given.
     :raises RowsFailedError: if more did (not retried).
+    :raises RowsRejectedError: if more were rejected (not retried).
     """
 
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         "summary": Argument(fields),
         "max_failed_rows": Argument(count(), optional=True),
         "max_failed_ratio": Argument(ratio, optional=True),
+        "max_rejected_rows": Argument(count(), optional=True),
+        "max_rejected_ratio": Argument(ratio, optional=True),
     }
     template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"summary": "json"}  # noqa: RUF012 - as Airflow declares it
@@ -51,18 +56,22 @@ class NrfProvJudgeClaimOperator(ArgumentReadingOperator):
         summary: Mapping[str, Any] | str,
         max_failed_rows: int | str | None = 0,
         max_failed_ratio: float | str | None = None,
+        max_rejected_rows: int | str | None = None,
+        max_rejected_ratio: float | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.summary = summary
         self.max_failed_rows = max_failed_rows
         self.max_failed_ratio = max_failed_ratio
+        self.max_rejected_rows = max_rejected_rows
+        self.max_rejected_ratio = max_rejected_ratio
         self._check_constants()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Judge."""
-        from airflow_provider_nrfprov.exceptions import RowsFailedError
-        from airflow_provider_nrfprov.tolerance import Tolerance
+        from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError
+        from airflow_provider_nrfprov.tolerance import RejectedTolerance, Tolerance
 
         summary: dict[str, Any] = self._value("summary")
         if any(not isinstance(summary.get(name), int) for name in _NUMBERS):
@@ -77,6 +86,14 @@ class NrfProvJudgeClaimOperator(ArgumentReadingOperator):
                 f"{bad} {rows} unknown, {allowed} allowed. Report: {summary.get('report')}; rows to run again: "
                 f"{summary.get('failed_rows')}\n" + "\n".join(self._examples())
             )
+        rejected = RejectedTolerance(self._value("max_rejected_rows"), self._value("max_rejected_ratio"))
+        too_many = rejected.problem(
+            rows=summary["rows"],
+            rejected=summary["rejected"] - summary.get("repeated", 0),
+            ours=summary["claimed"] + summary["already_claimed"],
+        )
+        if too_many and not bad:
+            raise RowsRejectedError(f"{too_many}. Report: {summary.get('report')}")
         return summary
 
     def _owner(self) -> dict[str, Any] | None:

@@ -98,7 +98,7 @@ def test_claims_a_file_and_leaves_a_receipt(tmp_path, connect, context, tokens, 
         connect(emulator.url)
         receipt = finish(bulk(claim_file, deferrable=deferrable, tags=["line=1"]), context)
         assert len(emulator.service.claimed_ids()) == 5
-    report = tmp_path / "shift-reports" / "manual__2026-11-23T06_00_00_00_00" / "report.csv"
+    report = tmp_path / "shift.csv-reports" / "manual__2026-11-23T06_00_00_00_00" / "report.csv"
     assert receipt == {
         "rows": 6, "claimed": 5, "already_claimed": 0, "rejected": 1, "failed": 0, "unknown": 0,
         "report": str(report), "failed_rows": None,

@@ -1,0 +1,145 @@
+"""What the operators that end in a claim's report share: they settle every row, write the report and judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
+from airflow_provider_nrfprov.links.report import NrfProvReportLink
+from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_provider_nrfprov.claiming.job import ClaimJob
+    from airflow_provider_nrfprov.claiming.plan import Owner
+    from airflow_provider_nrfprov.claiming.report import Summary
+    from airflow_provider_nrfprov.tolerance import RejectedTolerance, Tolerance
+
+OPERATION_IDS_FILE = "bulk_ops_request_ids.txt"
+
+
+class ClaimReportingOperator(NrfProvBaseOperator):
+    """What both operators do at the end: settle every row, write the report, judge."""
+
+    operator_extra_links = (NrfProvPortalLink(), NrfProvReportLink())
+    max_failed_rows: int | str | None
+    max_failed_ratio: float | str | None
+    max_rejected_rows: int | str | None
+    max_rejected_ratio: float | str | None
+    written_report: str | None = None
+    """Path of the report, once it is written; the link to it asks."""
+    _read: tuple[str, int] | None = None
+    """The claim file and its number of rows, then."""
+    _job: ClaimJob | None = None
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
+        """Tell OpenLineage's provider, which alone calls this, what was read and written."""
+        from airflow_provider_nrfprov.lineage import claim_lineage
+
+        if self._read is None:
+            return (
+                claim_lineage(self._value("claim_file"), None, None)
+                if "claim_file" in self.arguments
+                else None
+            )
+        claim_file, rows = self._read
+        return claim_lineage(claim_file, self.written_report, rows)
+
+    def on_kill(self) -> None:
+        """Stop at once, and say what goes on: nothing is undone, a new try goes on from the ledger."""
+        # Airflow 3 calls this from a signal handler and lets execute run on.
+        if self._job is not None:
+            self._job.stop()
+            self.log.warning(
+                "killed; what was sent goes on in nRF Cloud, and a new try of this task goes on from the ledger in %s",
+                self._job.folder,
+            )
+
+    @contextmanager
+    def _working_on(self, job: ClaimJob) -> Iterator[None]:
+        """Let ``on_kill`` reach the job."""
+        self._job = job
+        try:
+            yield
+        finally:
+            # Airflow copies operators, and a lock cannot be copied.
+            self._job = None
+            job.close()
+
+    def _report(self, job: ClaimJob, context: Context) -> Summary:
+        """Write the report of a job, from its ledger and the service's answers."""
+        from airflow_provider_nrfprov.asset_events import describe
+
+        self.log.info("finding out what became of each row")
+        summary = job.report(owner_of(context))
+        self.log.info("report: %s\n%s", summary.report, summary)
+        # Before it is judged: a claim that fails has counts, too.
+        push(self, context, report=summary.report, summary=summary.as_dict())
+        claim_file = job.details.claim_file
+        facts = {
+            "claim_file": claim_file,
+            "report_dir": str(job.folder),
+            "job": job.job_id,
+            "bulk_ops_request_ids": in_xcom(job.operations, job.folder),
+        }
+        self.written_report, self._read = summary.report, (claim_file, summary.rows)
+        # They become events only if the task succeeds.
+        describe(context, self.outlets, {**summary.as_dict(), **facts})
+        return summary
+
+    def _judge(self, summary: Summary) -> dict[str, Any]:
+        """Fail if more rows failed, are unknown or were rejected than is allowed; else return the receipt for XCom."""
+        from airflow_provider_nrfprov.claiming.report import Outcome
+        from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError, RowsUnknownError
+
+        allowed = self._tolerance().allowed(summary.rows)
+        where = f"Report: {summary.report}; rows to run again: {summary.failed_rows}\n{summary}"
+        if summary.not_claimed > allowed:
+            kind = RowsUnknownError if summary.counts[Outcome.UNKNOWN] else RowsFailedError
+            rows = "row failed or is" if summary.not_claimed == 1 else "rows failed or are"
+            raise kind(f"{summary.not_claimed} {rows} unknown, {allowed} allowed. {where}")
+        rejected = summary.counts[Outcome.REJECTED] - summary.repeated
+        too_many = self._rejected_tolerance().problem(rows=summary.rows, rejected=rejected, ours=summary.ours)
+        if too_many and not summary.not_claimed:
+            raise RowsRejectedError(f"{too_many}. {where}")
+        return summary.as_dict()
+
+    def _tolerance(self) -> Tolerance:
+        from airflow_provider_nrfprov.tolerance import Tolerance
+
+        return Tolerance(self._value("max_failed_rows"), self._value("max_failed_ratio") or 0.0)
+
+    def _rejected_tolerance(self) -> RejectedTolerance:
+        from airflow_provider_nrfprov.tolerance import RejectedTolerance
+
+        return RejectedTolerance(self._value("max_rejected_rows"), self._value("max_rejected_ratio"))
+
+
+def owner_of(context: Context) -> Owner:
+    """Return the task that runs; what a context lacks, as of a bare call, is left out."""
+    from airflow_provider_nrfprov.claiming.plan import Owner
+
+    ti = context.get("ti")
+    map_index = getattr(ti, "map_index", None)
+    return Owner(
+        dag_id=str(getattr(ti, "dag_id", "")),
+        run_id=str(context.get("run_id") or getattr(ti, "run_id", "")),
+        task_id=str(getattr(ti, "task_id", "")),
+        map_index=-1 if map_index is None else int(map_index),
+        try_number=int(getattr(ti, "try_number", 1) or 1),
+    )
+
+
+def in_xcom(operations: list[str], folder: Any) -> list[str] | str:
+    """Return the ids of operations as they go into an XCom: of many, the path of their list."""
+    from airflow_provider_nrfprov.deferral import IDS_IN_XCOM
+
+    if len(operations) <= IDS_IN_XCOM:
+        return operations
+    folder.write(OPERATION_IDS_FILE, "\n".join(operations) + "\n")
+    path: str = folder.path_of(OPERATION_IDS_FILE)
+    return path

@@ -97,7 +97,8 @@ class ClaimReportingOperator(NrfProvBaseOperator):
         from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError, RowsUnknownError
 
         allowed = self._tolerance().allowed(summary.rows)
-        where = f"Report: {summary.report}; rows to run again: {summary.failed_rows}\n{summary}"
+        said = "\n".join((str(summary), *summary.examples))
+        where = f"Report: {summary.report}; rows to run again: {summary.failed_rows}\n{said}"
         if summary.not_claimed > allowed:
             kind = RowsUnknownError if summary.counts[Outcome.UNKNOWN] else RowsFailedError
             rows = "row failed or is" if summary.not_claimed == 1 else "rows failed or are"

@@ -89,6 +89,7 @@ KINDS: dict[str, str] = {
     "claim_file": "path",
     "claim_token": "secret text",
     "claimed_after": "moment",
+    "columns": "fields",
     "command_id": "text",
     "create_tags": "flag",
     "deferrable": "flag",
@@ -132,7 +133,7 @@ NOT_OF_A_TEMPLATE = {"retry_policy", "poke_interval"}
 """The first is an object of Airflow's own kind; of the second Airflow itself takes constants only."""
 LISTS = {"tags", "ids", "device ids"}
 NONE_MEANS_SOMETHING = {
-    "certificates", "claimed_after", "device_file", "device_ids", "job", "max_failed_devices", "max_failed_ratio",
+    "certificates", "claimed_after", "columns", "device_file", "device_ids", "job", "max_failed_devices", "max_failed_ratio",
     "max_failed_rows", "max_rejected_ratio", "max_rejected_rows", "output_path", "report", "report_dir",
     "requested_after", "requested_before", "status", "tag",
 }  # fmt: skip

@@ -101,7 +101,7 @@ def test_claims_a_file_and_leaves_a_receipt(tmp_path, connect, context, tokens, 
     report = tmp_path / "shift.csv-reports" / "manual__2026-11-23T06_00_00_00_00" / "report.csv"
     assert receipt == {
         "rows": 6, "claimed": 5, "already_claimed": 0, "rejected": 1, "failed": 0, "unknown": 0,
-        "report": str(report), "failed_rows": None,
+        "repeated": 1, "report": str(report), "failed_rows": None,
     }  # fmt: skip
     assert context["ti"].pushed["report"] == str(report)
     assert len(context["ti"].pushed["bulk_ops_request_ids"]) == (0 if contract == "sync" else 1)
@@ -338,7 +338,10 @@ def test_a_file_of_bad_rows_only_claims_nothing_and_says_why_of_each(tmp_path, c
     connect(emulator.url)
     claim_file = tmp_path / "shift.csv"
     claim_file.write_text("one\ntwo\n")
-    assert finish(bulk(claim_file), context)["rejected"] == 2
+    with pytest.raises(RowsRejectedError, match="2 of 2 rows were rejected; none was sent") as caught:
+        finish(bulk(claim_file), context)
+    assert "lines 1, 2" in str(caught.value)
+    assert context["ti"].pushed["summary"]["rejected"] == 2
     assert not emulator.service.bulk_operations()
 
 

@@ -139,31 +139,30 @@ def texts(value: Any) -> list[str]:
 
 def tag(value: Any) -> str:
     """Read a tag that devices are to get."""
-    from airflow_provider_nrfprov.api.contract import MAX_TAG_CHARACTERS
+    from airflow_provider_nrfprov.api.tag_rules import tag_problem
 
-    name = text(value)
-    if len(name) > MAX_TAG_CHARACTERS:
-        # Not whole: somebody may have pasted a claim token.
-        raise ValueError(
-            f"holds a tag of {len(name)} characters, at most {MAX_TAG_CHARACTERS} are allowed: {name[:20]!r}…"
-        )
-    if not name.isprintable():
-        raise ValueError(f"holds a tag with a character that cannot be printed: {name!r}")
-    return name
+    return _tag(value, tag_problem)
 
 
 def tags(value: Any) -> list[str]:
     """Read a list of tags as :func:`texts`; each once."""
-    return list(dict.fromkeys(tag(each) for each in texts(value)))
+    from airflow_provider_nrfprov.api.tag_rules import tag_problem
+
+    return list(dict.fromkeys(_tag(each, tag_problem) for each in texts(value)))
 
 
 def claim_tags(value: Any) -> list[str]:
-    """Read a list of tags that devices get as they are claimed, where commas part them."""
-    found = tags(value)
-    for each in found:
-        if "," in each:
-            raise ValueError(f"holds a tag with a comma, which parts tags in a claim: {each!r}")
-    return found
+    """Read a list of tags for a bulk claim, where commas part them."""
+    from airflow_provider_nrfprov.api.tag_rules import csv_tag_problem
+
+    return list(dict.fromkeys(_tag(each, csv_tag_problem) for each in texts(value)))
+
+
+def _tag(value: Any, problem_of: Callable[[str], str]) -> str:
+    name = text(value)
+    if problem := problem_of(name):
+        raise ValueError(f"cannot be used: {problem}")
+    return name
 
 
 def device_ids(value: Any) -> list[str]:

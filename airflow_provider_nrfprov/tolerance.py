@@ -4,40 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_NONE = {None, "", "None"}
-
-
-def most(name: str, value: int | str | None) -> int | None:
-    """Read the most that may fail, as a user or a rendered template gives it; ``None`` for any number.
-
-    :raises ValueError: naming the argument, if it is no whole number from 0.
-    """
-    if value in _NONE:
-        return None
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise ValueError(f"{name} is {value!r}; it is a whole number from 0, or None")
-    return number
-
-
-def share(name: str, value: float | str | None) -> float | None:
-    """Read a share of all rows, as a user or a rendered template gives it; ``None`` if there is none.
-
-    :raises ValueError: naming the argument, if it is no number from 0 to 1.
-    """
-    if value in _NONE:
-        return None
-    try:
-        ratio = float(str(value))
-    except ValueError:
-        ratio = -1.0
-    if not 0 <= ratio <= 1:
-        raise ValueError(f"{name} is {value!r}; it is a share from 0 to 1, or None")
-    return ratio
-
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
@@ -45,19 +11,11 @@ class Tolerance:
 
     max_rows: int | None = 0
     """``None``: any number."""
-    max_ratio: float = 0.0
-
-    @classmethod
-    def of(cls, max_rows: int | str | None, max_ratio: float | str | None) -> Tolerance:
-        """Read what a user or a rendered template gives.
-
-        :raises ValueError: naming the argument that is no such number.
-        """
-        return cls(most("max_failed_rows", max_rows), share("max_failed_ratio", max_ratio) or 0.0)
+    max_ratio: float | None = None
 
     def allowed(self, rows: int) -> int:
-        """Give how many of so many rows may fail."""
-        return rows if self.max_rows is None else max(self.max_rows, int(self.max_ratio * rows))
+        """Return how many of so many rows may fail."""
+        return rows if self.max_rows is None else max(self.max_rows, int((self.max_ratio or 0.0) * rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +29,6 @@ class RejectedTolerance:
 
     max_rows: int | None = None
     max_ratio: float | None = None
-
-    @classmethod
-    def of(cls, max_rows: int | str | None, max_ratio: float | str | None) -> RejectedTolerance:
-        """Read what a user or a rendered template gives.
-
-        :raises ValueError: naming the argument that is no such number.
-        """
-        return cls(most("max_rejected_rows", max_rows), share("max_rejected_ratio", max_ratio))
 
     def problem(self, *, rows: int, rejected: int, ours: int) -> str:
         """Return why a file has too many rejected rows, in words; empty if it has not.

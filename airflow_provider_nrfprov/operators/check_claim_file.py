@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 class NrfProvCheckClaimFileOperator(NrfProvBaseOperator):
     """Reads a claim file and says which of its rows cannot be sent. Nothing is claimed.
 
-    Every row is decoded offline; ten that cannot be sent are in the log, each with its line and what is wrong. The task fails
-    if no row can be sent, or more of them than allowed cannot.
+    Every row is decoded offline; what is wrong is in the log, with the lines where it is so. The task fails if no row can be
+    sent, or more of them than allowed cannot. Rows that repeat a device of the file do not count.
 
     :param claim_file: path or URL of the file: local to the worker, or on an object store
         (``s3://conn_id@bucket/key``).
-    :param max_rejected_rows: how many rows may be such that they cannot be sent; ``None`` for any number but all.
+    :param max_rejected_rows: how many rows may be such that they cannot be sent; ``None`` for no such limit.
     :param max_rejected_ratio: which share of the rows may be so, from 0 to 1, if that is more; ``None`` for no share.
     :param dry_run_rows: how many rows, drawn at random, the service is asked about whether they could be claimed; what it
         refuses is in the log. 0 asks nothing and needs no connection.
@@ -65,25 +66,22 @@ class NrfProvCheckClaimFileOperator(NrfProvBaseOperator):
         from airflow_provider_nrfprov.claiming.preflight import inspect, refusals
         from airflow_provider_nrfprov.exceptions import RowsRejectedError
         from airflow_provider_nrfprov.paths import to_path
-        from airflow_provider_nrfprov.tolerance import Tolerance
+        from airflow_provider_nrfprov.tolerance import RejectedTolerance
 
         value = self._values()
         claim_file, sample_size = value["claim_file"], value["dry_run_rows"]
-        tolerance = Tolerance(value["max_rejected_rows"], value["max_rejected_ratio"] or 0.0)
+        tolerance = RejectedTolerance(value["max_rejected_rows"], value["max_rejected_ratio"])
         with to_path(claim_file).open("rb") as stream:
             found = inspect(read_rows(cast("BinaryIO", stream), claim_file), sample_size)
-        self.log.info("%s: %d of %d rows cannot be sent", claim_file, found.rejected, found.rows)
-        for example in found.examples:
-            self.log.warning("%s", example)
+        self.log.log(logging.WARNING if found.reasons else logging.INFO, "%s: %s", claim_file, found)
         refused = refusals(found.sample, self.hook) if found.sample else []
         for words in refused[:10]:
             self.log.warning("would be refused: %s", words)
-        allowed = min(tolerance.allowed(found.rows), found.rows - 1)
-        if found.rejected > allowed:
-            raise RowsRejectedError(
-                f"{claim_file}: {found.rejected} of {found.rows} rows cannot be sent, {allowed} allowed\n"
-                + "\n".join(found.examples)
-            )
+        problem = tolerance.problem(
+            rows=found.rows, rejected=found.rejected - found.repeated, ours=found.rows - found.rejected
+        )
+        if problem:
+            raise RowsRejectedError(f"{claim_file}: {problem}\n" + "\n".join(found.examples))
         return {
             "rows": found.rows,
             "rejected": found.rejected,

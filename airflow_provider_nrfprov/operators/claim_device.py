@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, claim_tags, flag, secret_text
+from airflow_provider_nrfprov.arguments import Argument, flag, secret_text, tags
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
 
@@ -35,7 +35,7 @@ class NrfProvClaimDeviceOperator(NrfProvBaseOperator):
 
     operator_extra_links = (NrfProvPortalLink(),)
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
-        "tags": Argument(claim_tags),
+        "tags": Argument(tags),
         "check_only": Argument(flag),
         **NrfProvBaseOperator.arguments,
     }

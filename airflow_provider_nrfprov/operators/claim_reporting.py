@@ -112,7 +112,7 @@ class ClaimReportingOperator(NrfProvBaseOperator):
     def _tolerance(self) -> Tolerance:
         from airflow_provider_nrfprov.tolerance import Tolerance
 
-        return Tolerance(self._value("max_failed_rows"), self._value("max_failed_ratio") or 0.0)
+        return Tolerance(self._value("max_failed_rows"), self._value("max_failed_ratio"))
 
     def _rejected_tolerance(self) -> RejectedTolerance:
         from airflow_provider_nrfprov.tolerance import RejectedTolerance

@@ -78,7 +78,7 @@ class NrfProvJudgeClaimOperator(ArgumentReadingOperator):
             raise ArgumentError(f"summary of task {self.task_id!r} is not what a bulk claim returns")
         self.written_report = summary.get("report")
         self.report_owner = self._owner()
-        tolerance = Tolerance(self._value("max_failed_rows"), self._value("max_failed_ratio") or 0.0)
+        tolerance = Tolerance(self._value("max_failed_rows"), self._value("max_failed_ratio"))
         bad, allowed = summary["failed"] + summary["unknown"], tolerance.allowed(summary["rows"])
         if bad > allowed:
             rows = "row failed or is" if bad == 1 else "rows failed or are"

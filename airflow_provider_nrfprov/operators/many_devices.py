@@ -110,7 +110,7 @@ class ManyDevicesOperator(NrfProvBaseOperator):
     def _tolerance(self) -> Tolerance:
         from airflow_provider_nrfprov.tolerance import Tolerance
 
-        return Tolerance(self._value("max_failed_devices"), self._value("max_failed_ratio") or 0.0)
+        return Tolerance(self._value("max_failed_devices"), self._value("max_failed_ratio"))
 
     def _run(self, action: Action, selection: Selection, context: Context, *options: str) -> dict[str, Any]:
         """Do it to all devices; return ``done``, ``unchanged``, ``failed``, and the paths if there is a report.

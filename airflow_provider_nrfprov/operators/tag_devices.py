@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_provider_nrfprov.arguments import Argument, ArgumentError, choice, claim_tags, flag, text
+from airflow_provider_nrfprov.arguments import Argument, ArgumentError, choice, flag, tags, text
 from airflow_provider_nrfprov.operators.many_devices import ManyDevicesOperator
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         **ManyDevicesOperator.arguments,
         "tag": Argument(text, optional=True),
-        "tags": Argument(claim_tags),
+        "tags": Argument(tags),
         "mode": Argument(choice("add", "remove", "replace")),
         "create_tags": Argument(flag),
     }

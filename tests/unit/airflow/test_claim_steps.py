@@ -17,7 +17,7 @@ from airflow_provider_nrfprov.task_groups import claim_and_tag
 @pytest.fixture
 def claim_file(tmp_path, tokens):
     path = tmp_path / "shift.csv"
-    path.write_text("\n".join([*tokens, "rubbish", tokens[0]]))
+    path.write_text("\n".join([*tokens, "rubbish", tokens[0], "more rubbish"]))
     return path
 
 
@@ -26,15 +26,17 @@ def check(claim_file, **arguments):
 
 
 def test_a_look_at_a_file_needs_no_connection_and_names_rows_that_cannot_be_sent(claim_file, written):
-    assert check(claim_file) == {"rows": 7, "rejected": 2, "asked": 0, "refused": 0}
-    assert "2 of 7 rows cannot be sent" in written()
-    assert "line 6: malformed_token" in written()
+    assert check(claim_file) == {"rows": 8, "rejected": 3, "asked": 0, "refused": 0}
+    said = written()
+    assert "8 rows: 5 can be sent, 3 cannot" in said
+    assert "more rubbish" not in said
+    assert "a token is two base64url parts" in said
 
 
 @pytest.mark.parametrize(
     ("arguments", "ends"),
     [
-        ({"max_rejected_rows": 1}, "2 of 7 rows cannot be sent, 1 allowed"),
+        ({"max_rejected_rows": 1}, "2 of 8 rows were rejected, 1 allowed"),
         ({"max_rejected_rows": 0, "max_rejected_ratio": 0.2}, "1 allowed"),
         ({"max_rejected_rows": 2}, None),
         ({"max_rejected_rows": 0, "max_rejected_ratio": "0.3"}, None),
@@ -42,7 +44,7 @@ def test_a_look_at_a_file_needs_no_connection_and_names_rows_that_cannot_be_sent
 )
 def test_more_rows_than_allowed_fail_it(claim_file, arguments, ends):
     if ends is None:
-        assert check(claim_file, **arguments)["rejected"] == 2
+        assert check(claim_file, **arguments)["rejected"] == 3
         return
     with pytest.raises(RowsRejectedError, match=ends):
         check(claim_file, **arguments)
@@ -51,7 +53,7 @@ def test_more_rows_than_allowed_fail_it(claim_file, arguments, ends):
 def test_a_file_none_of_whose_rows_can_be_sent_fails_whatever_is_allowed(tmp_path):
     claim_file = tmp_path / "shift.csv"
     claim_file.write_text("rubbish\nmore rubbish\n")
-    with pytest.raises(RowsRejectedError, match="2 of 2 rows cannot be sent, 1 allowed"):
+    with pytest.raises(RowsRejectedError, match="2 of 2 rows were rejected; none was sent"):
         check(claim_file, max_rejected_ratio=1)
 
 
@@ -61,7 +63,7 @@ def test_the_service_is_asked_about_a_sample_and_nothing_is_claimed(
     connect(emulator.url, "other-team-key")
     NrfProvHook().claim_device(tokens[0])
     connect(emulator.url)
-    assert check(claim_file, dry_run_rows=5) == {"rows": 7, "rejected": 2, "asked": 5, "refused": 1}
+    assert check(claim_file, dry_run_rows=5) == {"rows": 8, "rejected": 3, "asked": 5, "refused": 1}
     assert "would be refused: line 1" in written()
     assert len(emulator.service.claimed_ids()) == 1
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
+from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.claiming import file_copy
 from airflow_provider_nrfprov.claiming.claim_file import Chunk, check_tags, chunks, read_rows
 from airflow_provider_nrfprov.claiming.ledger import Ledger, SecondPlace, Sending, SupersededError
@@ -227,8 +228,7 @@ class ClaimJob:
             What was sent until then is in the ledger, and a later call goes on from there.
         :raises SupersededError: if another try of the job has begun meanwhile, or ``stop`` was called.
         """
-        # Its clock, before anything is on record with a time.
-        self._service.learn_time()
+        self._learn_time()
         self._ledger.note_beginning(service_time(self._service))
         operations: list[str] = []
         started, rows = time.monotonic(), 0
@@ -241,7 +241,7 @@ class ClaimJob:
             )
             operations += running
             _log.info(
-                "chunk %d: %s rows, %s; %s rows so far, %s rows/s",
+                "chunk %d: %s rows, %s; %s rows sent so far, %s rows/s",
                 chunk.number,
                 f"{len(chunk.sendable):,}",
                 _in_words(sent),
@@ -249,6 +249,14 @@ class ClaimJob:
                 f"{rows / max(time.monotonic() - started, 1e-9):,.0f}",
             )
         return operations
+
+    def _learn_time(self) -> None:
+        """Ask for the service's clock, before anything is on record with a time."""
+        try:
+            self._service.learn_time()
+        except NrfProvError as error:
+            # If nothing can be asked, the claim itself will say so.
+            _log.info("the service's time is not known: %s", error)
 
     def _chunks(self) -> Iterator[Chunk]:
         details = self.details

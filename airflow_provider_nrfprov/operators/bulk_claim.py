@@ -112,6 +112,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
     template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
     ui_color = "#d7f0f7"
+    _seconds_before_deferral = 5.0
 
     def __init__(
         self,
@@ -301,9 +302,11 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         end, end_time = time.monotonic() + seconds, time.time() + seconds
         try:
             self._ask(watch, hook)
-            # What ends within seconds needs no deferral, which takes Airflow longer and may cost the task.
-            poll_briefly(watch, hook.fetch_bulk_ops_request, sleep=job.wait)
-            if self._value("deferrable") and not watch.is_done:
+            deferrable = self._value("deferrable")
+            if deferrable:
+                # What ends within seconds needs no deferral, which takes Airflow longer and may cost the task.
+                poll_briefly(watch, hook.fetch_bulk_ops_request, self._seconds_before_deferral, job.wait)
+            if deferrable and not watch.is_done:
                 trigger, backstop = deferral(
                     self._value("nrfprov_conn_id"), watch.waiting, poll_interval, end_time
                 )

@@ -23,10 +23,12 @@ def handlers_kept() -> Iterator[None]:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let tests wait in short intervals, and defer at once; tests of just that ask for the real thing."""
     from airflow_provider_nrfprov.api import wait_policy
+    from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
     from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 
     monkeypatch.setattr(wait_policy, "LEAST_INTERVAL", 0.01)
-    monkeypatch.setattr(NrfProvBulkOpsSensor, "_seconds_before_deferral", 0.0)
+    for waiting in (NrfProvBulkOpsSensor, NrfProvBulkClaimOperator):
+        monkeypatch.setattr(waiting, "_seconds_before_deferral", 0.0)
 
 
 @pytest.fixture(scope="session")

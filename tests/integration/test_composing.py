@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import Asset, task, task_group
@@ -127,7 +128,7 @@ def test_the_operator_itself_is_mapped_over_files(connect, emulator, two_files, 
 
     @task
     def folders(report_dirs) -> None:
-        seen.write_text(json.dumps([report_dir.rpartition("/")[0] for report_dir in report_dirs]))
+        seen.write_text(json.dumps(list(report_dirs)))
 
     @task
     def files() -> list[str]:
@@ -144,7 +145,11 @@ def test_the_operator_itself_is_mapped_over_files(connect, emulator, two_files, 
         ("claim", 1),
         ("folders", -1),
     }, found
-    assert json.loads(seen.read_text()) == [str(tmp_path / "early-reports"), str(tmp_path / "late-reports")]
+    beside = [Path(each).relative_to(tmp_path).parts for each in json.loads(seen.read_text())]
+    assert [(parts[0], parts[-1]) for parts in beside] == [
+        ("early.csv-reports", "0"),
+        ("late.csv-reports", "1"),
+    ]
     assert len(emulator.service.claimed_ids()) == 5
     if AIRFLOW_V_3_1_PLUS:
         assert "&map_index=1" in links(dag, "claim", only_run(dag), 1)["Report"]
@@ -218,6 +223,7 @@ def test_an_asset_event_says_what_was_claimed_and_where_the_report_is(
             **ends["claim"].xcoms["return_value"],
             "claim_file": two_files[0],
             "report_dir": str(tmp_path / "out"),
+            "job": ends["claim"].xcoms["job"],
             "bulk_ops_request_ids": ids,
         }
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -651,6 +652,7 @@ def plain(text: str, world: World, folder: Path) -> list[str]:
     """Give the lines of a text in which operations and folders are named alike in every run."""
     for number, operation in enumerate(world.emulator.service.bulk_operations()):
         text = text.replace(operation.id, f"<operation {number}>")
+    text = re.sub(r"(\"job\": \"|\bjob )[0-9a-f]{16}\b", r"\1<job>", text)
     return text.replace(str(folder), "<folder>").replace(world.emulator.url, "<url>").splitlines()
 
 

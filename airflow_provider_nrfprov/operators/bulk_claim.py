@@ -186,7 +186,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
             if not value["wait_for_completion"]:
                 return self._sent(job, operations, ids, context)
             if operations:
-                self._wait(job, hook, operations, context)
+                self._wait(job, operations, context)
             return self._judge(self._report(job, context))
 
     def execute_complete(
@@ -291,12 +291,16 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
             self._report(job, context)
             raise
 
-    def _wait(self, job: ClaimJob, hook: NrfProvHook, operations: Sequence[str], context: Context) -> None:
+    def _wait(self, job: ClaimJob, operations: Sequence[str], context: Context) -> None:
         from airflow_provider_nrfprov.api.errors import NrfProvError
+        from airflow_provider_nrfprov.api.retry import NEVER
         from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch, at_least, poll_briefly
         from airflow_provider_nrfprov.deferral import deferral
+        from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
         watch = BulkOpsWatch(operations)
+        # One for all polls; the next poll is the repetition, as in the triggerer.
+        hook = NrfProvHook(self._value("nrfprov_conn_id"), NEVER)
         # By a clock that nobody sets.
         seconds, poll_interval = self._seconds_to_wait(), self._value("poll_interval")
         end, end_time = time.monotonic() + seconds, time.time() + seconds

@@ -1,7 +1,7 @@
 # Needs a Python 3.10 or newer with its venv module, and a package index that pip can reach; nothing else.
 
 PYTHON ?= python3
-# 3.3.2 or 2.11.2: those that constraints*.txt are for.
+# One of those that constraints/ has a file for.
 AIRFLOW ?= 3.3.2
 DEMO_AIRFLOW := 3.3.2
 VENV := $(if $(filter $(DEMO_AIRFLOW),$(AIRFLOW)),.venv,.venv-$(AIRFLOW))

@@ -21,8 +21,8 @@ STAMP = "made-by-make"
 
 _TESTED = {
     # Airflow: constraints, oldest and newest Python
-    "3.3.2": ("constraints.txt", (3, 10), (3, 14)),
-    "2.11.2": ("constraints-airflow2.txt", (3, 10), (3, 12)),
+    "3.3.2": ("constraints/airflow-3.3.2.txt", (3, 10), (3, 14)),
+    "2.11.2": ("constraints/airflow-2.11.2.txt", (3, 10), (3, 12)),
 }
 _SHOWN_LINES = 15
 _ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}

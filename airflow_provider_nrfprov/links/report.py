@@ -52,7 +52,7 @@ def page_url(owner: Mapping[str, Any]) -> str:
 
     :param owner: ``dag_id``, ``run_id``, ``task_id`` and ``map_index`` of the task that wrote the report.
     """
-    from airflow.providers.common.compat.sdk import conf
+    from airflow.configuration import conf
 
     query = {name: owner[name] for name in ("run_id", "task_id")}
     query["map_index"] = -1 if owner["map_index"] is None else owner["map_index"]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import conf
+from airflow.configuration import conf
 
 from airflow_provider_nrfprov.arguments import (
     Argument,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import conf
+from airflow.configuration import conf
 
 from airflow_provider_nrfprov.api.wait_policy import CommandWatch
 from airflow_provider_nrfprov.arguments import Argument, text

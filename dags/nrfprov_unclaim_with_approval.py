@@ -3,7 +3,9 @@
 Anybody may claim them then, and nRF Cloud deletes their data. Who approves sees how many devices it is about, and where
 their list is; *Required Actions* of the run is where to answer. Rejected, or not answered in time, nothing is unclaimed.
 
-Asking a person in a DAG run came with Airflow 3.1: on an older Airflow this file has no DAG, and ``why_not`` says so.
+Asking a person in a DAG run came with Airflow 3.1, and how long to wait for the answer with version 1.13 of
+apache-airflow-providers-standard, which Airflow 3.1 as released does not have: without them this file has no DAG, and
+``why_not`` says so.
 """
 
 from __future__ import annotations
@@ -20,7 +22,14 @@ try:
 except (ImportError, AirflowOptionalProviderFeatureException):
     why_not = "a person can be asked in a DAG run since Airflow 3.1"
 else:
-    why_not = None
+    from importlib.metadata import version
+
+    standard = version("apache-airflow-providers-standard")
+    why_not = (
+        f"a question has a response_timeout since apache-airflow-providers-standard 1.13; this is {standard}"
+        if tuple(map(int, standard.split(".")[:2])) < (1, 13)
+        else None
+    )
 
 if why_not is None:
     with DAG(

@@ -21,7 +21,7 @@ from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDev
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.task_groups import claim_and_tag
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_PLUS
-from tests.integration.dag_runs import database, new_dag, run
+from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, database, new_dag, run
 from tests.integration.test_links import links, only_run
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
@@ -180,7 +180,7 @@ def test_devices_that_a_setup_claimed_are_given_up_by_the_teardown_though_the_wo
 
 
 emits_events = pytest.mark.skipif(
-    not AIRFLOW_V_3_1_PLUS,
+    not AIRFLOW_V_3_0_PLUS,
     reason="dag.test() of Airflow 2 emits no events of datasets; test_asset_events.py looks at them",
 )
 
@@ -264,13 +264,13 @@ def test_a_run_by_hand_claims_the_file_that_the_form_names_and_is_an_event(
     from tests.integration.test_example_dags import run as run_example
 
     asset = Asset("nrfprov_claimed_devices")
-    before = len(events_of(asset)) if AIRFLOW_V_3_1_PLUS else 0
+    before = len(events_of(asset)) if AIRFLOW_V_3_0_PLUS else 0
     state, tasks = run_example(
         load_dag("nrfprov_claim_on_arrival"), {"claim_file": two_files[0], "tags": ["x"]}
     )
     assert state == "success", tasks
     assert tags_of(emulator) == [("x",)] * 3
-    if AIRFLOW_V_3_1_PLUS:
+    if AIRFLOW_V_3_0_PLUS:
         assert [event["claimed"] for event in events_of(asset)[before:]] == [3]
     state, tasks = run_example(load_dag("nrfprov_claim_on_arrival"), {"claim_file": None})
     assert (state, tasks["landed"]) == ("failed", "failed")

@@ -29,27 +29,28 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 def test_a_device_is_claimed_onboarded_and_given_a_command_whose_answer_comes_back(
     load_dag, connect, tokens, deferrable
 ):
-    with running_emulator(command_seconds=1) as emulator, new_dag() as dag:
+    with running_emulator(command_seconds=1) as emulator:
         connect(emulator.url)
-        rule = NrfProvEnsureOnboardingRuleOperator(task_id="rule")
-        tags = NrfProvEnsureTagsOperator(task_id="tags", tags=["line=1"])
-        claim = NrfProvClaimDeviceOperator(
-            task_id="claim", claim_token=tokens[0], tags=["line=1", "nrf-cloud-onboarding"]
-        )
-        command = NrfProvCreateCommandOperator(
-            task_id="command",
-            device_id="{{ ti.xcom_pull('claim')['id'] }}",
-            request={"certificateSigningRequest": {"secTag": 7}},
-        )
-        wait = NrfProvCommandSensor(
-            task_id="wait",
-            device_id="{{ ti.xcom_pull('claim')['id'] }}",
-            command_id=command.output["command_id"],
-            poke_interval=0.3,
-            timeout=30,
-            deferrable=deferrable,
-        )
-        [rule, tags] >> claim >> command >> wait
+        with new_dag() as dag:
+            rule = NrfProvEnsureOnboardingRuleOperator(task_id="rule")
+            tags = NrfProvEnsureTagsOperator(task_id="tags", tags=["line=1"])
+            claim = NrfProvClaimDeviceOperator(
+                task_id="claim", claim_token=tokens[0], tags=["line=1", "nrf-cloud-onboarding"]
+            )
+            command = NrfProvCreateCommandOperator(
+                task_id="command",
+                device_id="{{ ti.xcom_pull('claim')['id'] }}",
+                request={"certificateSigningRequest": {"secTag": 7}},
+            )
+            wait = NrfProvCommandSensor(
+                task_id="wait",
+                device_id="{{ ti.xcom_pull('claim')['id'] }}",
+                command_id=command.output["command_id"],
+                poke_interval=0.3,
+                timeout=30,
+                deferrable=deferrable,
+            )
+            [rule, tags] >> claim >> command >> wait
         ends = run(dag)
     assert {end.state for end in ends.values()} == {"success"}, ends
     answer = ends["wait"].xcoms["return_value"]

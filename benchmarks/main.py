@@ -20,10 +20,11 @@ from benchmarks.figures import COLUMNS, Figure
 from benchmarks.growth import Series
 from benchmarks.imports import imports
 from demo.interruption import Interrupted, raise_on_signals
+from reliability.nordic import nordic_version
 from reliability.published import table, working_folder, write_section
 
 NAME = "benchmarks"
-_PACKAGES = ("apache-airflow", "apache-airflow-providers-http", "nrfcloud-utils", "requests", "aiohttp")
+_PACKAGES = ("apache-airflow", "apache-airflow-providers-http", "requests", "aiohttp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ def setup(repeats: str, seconds: float) -> str:
     return (
         f"{repeats}; {seconds / 60:.0f} minutes in all, on {os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, "
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}; "
-        f"{', '.join(f'{name} {version(name)}' for name in _PACKAGES)}."
+        f"{', '.join(f'{name} {version(name)}' for name in _PACKAGES)}, nrfcloud-utils {nordic_version()}."
     )
 
 

@@ -41,17 +41,20 @@ def say_peak() -> None:
     print(_PEAK, int(kilobytes) * 1024)
 
 
-def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Measured:
+def measure(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, python: str = sys.executable
+) -> Measured:
     """Run a Python module with its arguments and measure it.
 
     :param env: its environment, if not that of this program.
+    :param python: what runs it, if not this program's Python.
     :raises RuntimeError: if it fails; with the end of its output.
     """
     environment = {**(env or os.environ), "PYTHONPATH": str(_ROOT)}
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-m", *command], env=environment, stdout=output, stderr=output
+        process = subprocess.Popen(  # noqa: S603 - our own interpreters
+            [python, "-m", *command], env=environment, stdout=output, stderr=output
         )
         # wait4 tells of this one child; getrusage would add up all that ever were.
         _, status, usage = os.wait4(process.pid, 0)

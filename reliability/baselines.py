@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from reliability.errand import (
@@ -28,17 +26,12 @@ from reliability.errand import (
     Tool,
     run_task,
 )
+from reliability.nordic import environment, nordic_python
 from reliability.ours import OUR_KEY
 
 LONGEST_RUN = 120.0
-_ROOT = Path(__file__).parent.parent
 _RECORD = re.compile(r"^(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +", re.MULTILINE)
 _TOKEN = re.compile(r"[\w-]+\.[\w-]+")
-
-
-def environment() -> dict[str, str]:
-    """Give the environment of a process that can import what this one can."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)])}
 
 
 def worker_command(tool: str, errand: Errand) -> list[str]:
@@ -48,7 +41,7 @@ def worker_command(tool: str, errand: Errand) -> list[str]:
 
 def run_nordic(errand: Errand, death: Death | None = None) -> Account:
     """Run Nordic's tool over the file; after a death once more from the start, as a person would."""
-    command = [sys.executable, "-m", "reliability.nordic", errand.url, "--api-key", OUR_KEY, "--plain"]
+    command = [nordic_python(), "-m", "reliability.nordic", errand.url, "--api-key", OUR_KEY, "--plain"]
     command += ["--csv", errand.claim_file]
     if death:
         death(command)

@@ -29,6 +29,7 @@ from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices
 from reliability.baselines import HTTP, NORDIC
 from reliability.errand import ROWS_PER_REQUEST, Account, Errand, Tool, connections
 from reliability.misfortunes import MISFORTUNES, Misfortune
+from reliability.nordic import nordic_version
 from reliability.our_task import OUR_TASK
 from reliability.ours import World, world
 from reliability.published import table, working_folder, write_section
@@ -244,7 +245,6 @@ def main() -> int:
     findings = _run(arguments.rows, arguments.repeats, arguments.only)
     names = (
         "apache-airflow",
-        "nrfcloud-utils",
         *([] if http_is_missing() else [_HTTP_PROVIDER]),
     )
     text = "\n".join(
@@ -256,7 +256,8 @@ def main() -> int:
             *totals_of(findings),
             "",
             f"Each {arguments.repeats} times with {arguments.rows:,} other rows; {time.monotonic() - started:.0f} s, "
-            f"Python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in names)}.",
+            f"Python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in names)}, "
+            f"nrfcloud-utils {nordic_version()}.",
         ]
     )
     print(text)

@@ -265,18 +265,18 @@ def test_a_revoked_key_fails_the_task_and_leaves_a_report(tmp_path, connect, con
 
 
 def test_a_file_as_gather_attestation_tokens_writes_it_is_taken_unchanged(
-    tmp_path, connect, context, emulator, monkeypatch
+    tmp_path, connect, context, emulator
 ):
     """Written by Nordic's own function."""
-    from nrfcloud_utils import gather_attestation_tokens
+    from tests.contract.nordic_client import nordic_client
 
     connect(emulator.url)
     claim_file = tmp_path / "attestation_tokens.csv"
     devices = list(mint_devices(3, seed="gathered"))
-    for number, device in enumerate(devices):
-        gather_attestation_tokens.save_attestation_csv(
-            str(claim_file), True, True, f"35135881534051{number}", device.device_id, device.token
-        )
+    with nordic_client(emulator.url) as nordic:
+        for number, device in enumerate(devices):
+            row = (f"35135881534051{number}", device.device_id, device.token)
+            nordic.call("gather_attestation_tokens.save_attestation_csv", str(claim_file), True, True, *row)
     assert claim_file.read_text().count("\n") == 3
     assert finish(bulk(claim_file), context)["claimed"] == 3
     assert emulator.service.claimed_ids() == {device.device_id for device in devices}

@@ -4,6 +4,10 @@ PYTHON ?= python3
 # One of those that constraints/ has a file for.
 AIRFLOW ?= 3.3.2
 DEMO_AIRFLOW := 3.3.2
+LOWEST_AIRFLOW := 2.11.0
+CANARY_AIRFLOW := 3.4.0b2
+test-lowest: UNIT_AIRFLOW = $(LOWEST_AIRFLOW)
+test-canary: UNIT_AIRFLOW = $(CANARY_AIRFLOW)
 VENV := $(if $(filter $(DEMO_AIRFLOW),$(AIRFLOW)),.venv,.venv-$(AIRFLOW))
 
 ROWS ?= 2500
@@ -28,13 +32,21 @@ define environment
 	@exec "$(PYTHON)" demo/environment.py --airflow "$(1)" --venv "$(2)"
 endef
 
+# Nordic's own client, for tests/contract and the comparisons; it cannot live beside every Airflow (pyproject.toml).
+define nordic
+	@exec "$(PYTHON)" demo/environment.py --nordic --venv .venv-nordic
+endef
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compose test-scale reliability bench env lint clean
+.PHONY: help demo test test-lowest test-canary test-compose test-scale reliability bench env lint clean
 
 help:
 	@echo "make demo    a file of devices through a real Airflow, against the emulator of nRF Cloud"
 	@echo "             [ROWS=$(ROWS)] [CONTRACT=both|async|sync] [PORT=$(PORT)] [KEEP=1: leave it running]"
-	@echo "make test    all tests, on Airflow 3.3.2 or AIRFLOW=2.11.2 [ARGS=\"-k token\"] [JOBS=$(JOBS): at a time]"
+	@echo "make test    all tests, on Airflow 3.3.2 or AIRFLOW=2.11.2, 3.0.6, 3.1.8, 3.2.2 [ARGS=\"-k token\"]"
+	@echo "             [JOBS=$(JOBS): at a time]"
+	@echo "make test-lowest   unit and contract tests with the lowest version of everything that pyproject.toml names"
+	@echo "make test-canary   the same with the newest of everything and the next Airflow, $(CANARY_AIRFLOW)"
 	@echo "make test-compose  the services of docker-compose.yaml without containers; wants PostgreSQL and Redis"
 	@echo "make test-scale  50 claims at once, 200,000 rows, on CeleryExecutor with a worker and a triggerer killed, and on"
 	@echo "             LocalExecutor; wants PostgreSQL and Redis"
@@ -54,7 +66,13 @@ demo:
 
 test:
 	$(call environment,$(AIRFLOW),$(VENV))
+	$(nordic)
 	@exec $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+test-lowest test-canary:
+	$(call environment,$(UNIT_AIRFLOW),.venv-$(UNIT_AIRFLOW))
+	$(nordic)
+	@exec .venv-$(UNIT_AIRFLOW)/bin/python -m pytest -n $(JOBS) --dist loadgroup tests/unit tests/contract $(ARGS)
 
 test-compose:
 	$(call environment,$(DEMO_AIRFLOW),.venv)
@@ -66,6 +84,7 @@ test-scale:
 
 reliability:
 	$(call environment,$(DEMO_AIRFLOW),.venv)
+	$(nordic)
 	@.venv/bin/python -m reliability.main --seeds "$(SEEDS)"
 	@.venv/bin/python -m reliability.fuzz --examples $$((60 * $(SEEDS)))
 	@exec .venv/bin/python -m reliability.fuzz_answers --examples $$((20 * $(SEEDS)))
@@ -73,6 +92,7 @@ reliability:
 # The small version leaves the page as it is: its figures are none to publish.
 bench:
 	$(call environment,$(DEMO_AIRFLOW),.venv)
+	$(nordic)
 	@$(if $(BENCH_QUICKLY),mkdir -p .bench && cp docs/benchmarks.md .bench/benchmarks.md)
 	@exec .venv/bin/python -m benchmarks.main $(if $(BENCH_QUICKLY),--quick --write .bench/benchmarks.md,--write docs/benchmarks.md)
 

@@ -14,16 +14,69 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = "made-by-make"
 """Lies in an environment from its first moment on; says what is in it once everything is."""
 
-_TESTED = {
-    # Airflow: constraints, oldest and newest Python
-    "3.3.2": ("constraints/airflow-3.3.2.txt", (3, 10), (3, 14)),
-    "2.11.2": ("constraints/airflow-2.11.2.txt", (3, 10), (3, 12)),
-}
+
+class Recipe(NamedTuple):
+    """What an environment is made of: arguments of pip, what they are called, and the Pythons that will do."""
+
+    contents: str
+    arguments: "tuple[str, ...]"
+    constraints: "str | None"
+    oldest: "tuple[int, int]"
+    newest: "tuple[int, int]"
+
+
+def _airflow(
+    version: str, group: str, newest: "tuple[int, int]", constraints: "str | None" = ""
+) -> "tuple[str, Recipe]":
+    """Name an Airflow's environment and say what it is made of; no constraints (None): the newest of everything."""
+    return version, Recipe(
+        f"Airflow {version}",
+        (
+            "-e",
+            f"{ROOT}[emulator]",
+            "--group",
+            f"{ROOT / 'pyproject.toml'}:{group}",
+            f"apache-airflow=={version}",
+        ),
+        f"constraints/airflow-{version}.txt" if constraints == "" else constraints,
+        (3, 10),
+        newest,
+    )
+
+
+NORDIC = "nordic"
+TESTED = ("2.11.2", "3.0.6", "3.1.8", "3.2.2", "3.3.2")
+_RECIPES = dict(
+    [
+        _airflow("2.11.2", "dev", (3, 12)),
+        _airflow("3.0.6", "test", (3, 12)),
+        _airflow("3.1.8", "test", (3, 13)),
+        _airflow("3.2.2", "test", (3, 14)),
+        _airflow("3.3.2", "dev", (3, 14)),
+        # The lowest of everything that pyproject.toml names, and what comes next: make test-lowest and test-canary.
+        _airflow("2.11.0", "test", (3, 12), "constraints/lowest.txt"),
+        _airflow("3.4.0b2", "test", (3, 14), None),
+        # Nordic's own client has an environment of its own: pyproject.toml says why.
+        (
+            NORDIC,
+            Recipe(
+                "Nordic's client",
+                ("--group", f"{ROOT / 'pyproject.toml'}:{NORDIC}"),
+                "constraints/nordic.txt",
+                (3, 10),
+                (3, 14),
+            ),
+        ),
+    ]
+)
+_PIP = "pip>=25.1"
+"""The first that installs dependency groups."""
 _SHOWN_LINES = 15
 _ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
@@ -36,29 +89,31 @@ class Interrupted(BaseException):
     """A signal that asks to end; its number is the argument."""
 
 
-def check_airflow(airflow: str) -> None:
-    """Raise a Problem if there are no constraints for this version of Airflow."""
-    if airflow not in _TESTED:
-        raise Problem(f"Airflow {airflow} is none of those tested here: {' and '.join(_TESTED)}.")
+def recipe_of(name: str) -> Recipe:
+    """Return what the environment of an Airflow (its version) or of Nordic's client is made of, or raise a Problem."""
+    if name not in _RECIPES:
+        raise Problem(f"Airflow {name} is none of those tested here: {', '.join(TESTED)}.")
+    return _RECIPES[name]
 
 
-def check_python(version: "tuple[int, int]", airflow: str) -> None:
-    """Raise a Problem if a Python (major, minor) is one that this Airflow does not take."""
-    _, oldest, newest = _TESTED[airflow]
-    if oldest <= version <= newest:
+def check_python(version: "tuple[int, int]", name: str) -> None:
+    """Raise a Problem if a Python (major, minor) is one that this environment cannot be made with."""
+    recipe = recipe_of(name)
+    if recipe.oldest <= version <= recipe.newest:
         return
-    wrong = "old" if version < oldest else "new"
+    wrong = "old" if version < recipe.oldest else "new"
     raise Problem(
-        f"Python {_dotted(version)} is too {wrong} for Airflow {airflow}, which takes {_dotted(oldest)} to "
-        f"{_dotted(newest)}; choose another with PYTHON=, for example make PYTHON=python{_dotted(oldest)}."
+        f"Python {_dotted(version)} is too {wrong} for {recipe.contents}, which takes {_dotted(recipe.oldest)} to "
+        f"{_dotted(recipe.newest)}; choose another with PYTHON=, for example make PYTHON=python{_dotted(recipe.oldest)}."
     )
 
 
-def install(airflow: str, venv: Path) -> None:
+def install(name: str, venv: Path) -> None:
     """Make the environment, or bring it up to date; return at once if there is nothing to do."""
     python = _base_python()
     foundation = f"{sys.version.split()[0]} {python} {ROOT}"
-    contents = _digest(foundation, airflow)
+    recipe = recipe_of(name)
+    contents = _digest(foundation, recipe)
     stamp = venv / STAMP
     found = stamp.read_text().splitlines() if stamp.exists() else []
     if found == [foundation, contents]:
@@ -74,24 +129,20 @@ def install(airflow: str, venv: Path) -> None:
         _run([python, "-m", "venv", str(venv)], f"The environment {venv.name} could not be made")
     # From here on it is half done until the stamp says otherwise; nothing that was interrupted counts.
     stamp.write_text("")
-    _pip_install(airflow, venv)
+    _pip_install(recipe, venv)
     complete = stamp.with_name(f"{STAMP}.new")
     complete.write_text(f"{foundation}\n{contents}\n")
     complete.replace(stamp)
     print(f"{venv.name} is ready after {time.time() - started:.0f} s.", flush=True)
 
 
-def _pip_install(airflow: str, venv: Path) -> None:
-    constraints = _TESTED[airflow][0]
-    print(f"Installing Airflow {airflow}, this provider and its tools: a minute or two.", flush=True)
-    _run(
-        [
-            *(str(venv / "bin" / "python"), "-m", "pip", "install"),
-            *("--disable-pip-version-check", "--no-input", "--progress-bar", "off"),
-            *("-c", str(ROOT / constraints), "-e", f"{ROOT}[dev]", f"apache-airflow=={airflow}"),
-        ],
-        "pip could not install everything",
-    )
+def _pip_install(recipe: Recipe, venv: Path) -> None:
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "install"]
+    pip += ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    print(f"Installing {recipe.contents} and what its tests need: a minute or two.", flush=True)
+    _run([*pip, "--upgrade", _PIP], "pip could not be brought up to date")
+    constraints = ("-c", str(ROOT / recipe.constraints)) if recipe.constraints else ()
+    _run([*pip, *constraints, *recipe.arguments], "pip could not install everything")
 
 
 def _base_python() -> str:
@@ -180,10 +231,11 @@ def _show(line: str) -> None:
         print(f"\r\033[K{line[:width]}", end="", flush=True)
 
 
-def _digest(foundation: str, airflow: str) -> str:
-    digest = hashlib.sha256(f"{foundation} {airflow}".encode())
-    for name in ("pyproject.toml", _TESTED[airflow][0]):
-        digest.update((ROOT / name).read_bytes())
+def _digest(foundation: str, recipe: Recipe) -> str:
+    digest = hashlib.sha256(f"{foundation} {recipe.arguments}".encode())
+    for name in ("pyproject.toml", recipe.constraints):
+        if name:
+            digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
 
 
@@ -200,17 +252,18 @@ def _interrupt(number: int, _: object) -> None:
 def main() -> int:
     """Make the environment; 0 when it is complete, 1 after a sentence that says why not."""
     parser = argparse.ArgumentParser(description="Makes the virtual environment that make works in.")
-    parser.add_argument("--airflow", required=True, help="version of Airflow")
+    made = parser.add_mutually_exclusive_group(required=True)
+    made.add_argument("--airflow", dest="name", help="version of Airflow")
+    made.add_argument("--nordic", dest="name", action="store_const", const=NORDIC, help="Nordic's client")
     parser.add_argument("--venv", help="folder of the environment")
     options = parser.parse_args()
     for number in _ENDING:
         signal.signal(number, _interrupt)
     try:
-        check_airflow(options.airflow)
-        check_python(sys.version_info[:2], options.airflow)
+        check_python(sys.version_info[:2], options.name)
         # Without a folder, only whether this Python will do is asked.
         if options.venv:
-            install(options.airflow, Path(os.path.abspath(options.venv)))  # noqa: PTH100 - keeps links
+            install(options.name, Path(os.path.abspath(options.venv)))  # noqa: PTH100 - keeps links
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -8,9 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 from demo import environment
-from demo.environment import Problem, check_airflow, check_python, install
+from demo.environment import NORDIC, TESTED, Problem, check_python, install, recipe_of
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pytest brings it
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -45,9 +54,39 @@ def test_a_python_that_will_do_is_taken(version, airflow):
 
 def test_an_airflow_without_constraints_is_refused():
     with pytest.raises(
-        Problem, match=re.escape("Airflow 3.1.0 is none of those tested here: 3.3.2 and 2.11.2.")
+        Problem,
+        match=re.escape("Airflow 3.1.0 is none of those tested here: 2.11.2, 3.0.6, 3.1.8, 3.2.2, 3.3.2."),
     ):
-        check_airflow("3.1.0")
+        recipe_of("3.1.0")
+
+
+@pytest.mark.parametrize("name", [*TESTED, "2.11.0", NORDIC])
+def test_constraints_hold_names_and_versions_only(name):
+    lines = (ROOT / recipe_of(name).constraints).read_text().splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    assert len(pins) > 20
+    for pin in pins:
+        (version,) = pin.specifier
+        assert (version.operator, pin.url, pin.extras) == ("==", None, set()), pin
+    if name != NORDIC:
+        assert f"apache-airflow=={name}" in lines
+
+
+def test_the_lowest_versions_are_those_of_pyproject():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    named = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["emulator"]
+    lowest = {
+        pin.name: next(iter(pin.specifier)).version
+        for pin in map(
+            Requirement, re.findall("^[^#].*", (ROOT / recipe_of("2.11.0").constraints).read_text(), re.M)
+        )
+    }
+    differing = {}
+    for wanted in map(Requirement, named):
+        (bound,) = [each.version for each in wanted.specifier if each.operator == ">="]
+        if Version(lowest[wanted.name]) != Version(bound):
+            differing[wanted.name] = (bound, lowest[wanted.name])
+    assert differing == {}
 
 
 def test_a_python_too_old_can_at_least_parse_the_check():
@@ -76,19 +115,23 @@ class TestCommands:
     def test_a_half_made_environment_is_not_taken_for_complete(self, tmp_path, monkeypatch):
         venv = tmp_path / "venv"
         installed = []
-        monkeypatch.setattr(environment, "_pip_install", lambda airflow, venv: installed.append(airflow))
+        monkeypatch.setattr(
+            environment, "_pip_install", lambda recipe, venv: installed.append(recipe.contents)
+        )
         monkeypatch.setattr(environment, "_run", lambda command, failure: None)
         install("3.3.2", venv)
         install("3.3.2", venv)
-        assert installed == ["3.3.2"], "a complete one is taken as it is"
+        assert installed == ["Airflow 3.3.2"], "a complete one is taken as it is"
 
-        def interrupted(airflow, venv):
+        def interrupted(recipe, venv):
             raise environment.Interrupted(2)
 
         monkeypatch.setattr(environment, "_digest", lambda *_: "of other constraints")
         monkeypatch.setattr(environment, "_pip_install", interrupted)
         with pytest.raises(environment.Interrupted):
             install("3.3.2", venv)
-        monkeypatch.setattr(environment, "_pip_install", lambda airflow, venv: installed.append(airflow))
+        monkeypatch.setattr(
+            environment, "_pip_install", lambda recipe, venv: installed.append(recipe.contents)
+        )
         install("3.3.2", venv)
-        assert installed == ["3.3.2", "3.3.2"]
+        assert installed == ["Airflow 3.3.2", "Airflow 3.3.2"]

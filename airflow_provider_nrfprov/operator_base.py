@@ -178,10 +178,14 @@ class NrfProvBaseOperator(ArgumentReadingOperator):
 
 
 def push(operator: Any, context: Mapping[str, Any], **values: Any) -> None:
-    """Push XComs, each by its key, so that ``claim.output["report"]`` works; none if the task is to push none."""
+    """Push XComs, each by its key, so that ``claim.output["report"]`` works; none if the task is to push none.
+
+    A None is not pushed: who pulls it gets None all the same, and Airflow 3.0 answers 422, which fails the task.
+    """
     if operator.do_xcom_push:
         for key, value in values.items():
-            context["ti"].xcom_push(key=key, value=value)
+            if value is not None:
+                context["ti"].xcom_push(key=key, value=value)
 
 
 def task_of(context: Mapping[str, Any], operator: Any) -> dict[str, Any]:

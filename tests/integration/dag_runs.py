@@ -114,17 +114,38 @@ def _recorder(task_id: str, errors: dict[str, BaseException]) -> Any:
 
 def _make_known(dag: DAG) -> None:
     """Put a DAG that is in no DAG file into the database; Airflow 2 does so by itself."""
-    try:
-        from airflow.dag_processing.bundles.manager import DagBundlesManager
-        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-    except ImportError:
+    if not AIRFLOW_V_3_0_PLUS:
         return
-    folder = _bundle_folder()
-    DagBundlesManager().sync_bundles_to_db()
-    bag = DagBag(dag_folder=os.devnull, collect_dags=False, bundle_name=_BUNDLE, bundle_path=folder)
     dag.fileloc, dag.relative_fileloc = __file__, Path(__file__).name
-    bag.dags = {dag.dag_id: dag}
-    sync_bag_to_db(bag, _BUNDLE, None)
+    sync({dag.dag_id: dag}, _BUNDLE, _bundle_folder())
+
+
+def dag_bag_class() -> Any:
+    """Return the class DagBag, which Airflow 3.2 moved."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:
+        from airflow.models.dagbag import DagBag
+    return DagBag
+
+
+def sync(dags: dict[str, DAG], bundle: str, folder: Path) -> None:
+    """Write DAGs of a bundle, and their assets, into the database of Airflow 3."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    DagBundlesManager().sync_bundles_to_db()
+    bag = dag_bag_class()(dag_folder=os.devnull, collect_dags=False, bundle_path=folder)
+    bag.dags = dags
+    try:
+        from airflow.dag_processing.dagbag import sync_bag_to_db
+    except ImportError:
+        try:
+            from airflow.models.dagbag import sync_bag_to_db
+        except ImportError:  # Airflow 3.0
+            bag.sync_to_db(bundle, None)
+            return
+    bag.bundle_name = bundle
+    sync_bag_to_db(bag, bundle, None)
 
 
 def _bundle_folder() -> Path:

@@ -40,8 +40,7 @@ from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOper
 from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
-from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_PLUS
-from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, End, new_dag, run
+from tests.integration.dag_runs import End, new_dag, run
 from tests.integration.leaks import PIECE, Secrets, folder, words_of, written_by_airflow
 from tests.small_server import QuietHandler, serving
 
@@ -167,26 +166,7 @@ class Run:
 
 
 @pytest.fixture
-def no_locals_on_the_console(monkeypatch) -> None:
-    """Do without what Airflow 3.0 alone prints, on the console alone: the local variables of a traceback's functions.
-
-    The log of a task has none of them (tests/system/test_airflow_3_0.py looks at it).
-    """
-    if not AIRFLOW_V_3_0_PLUS or AIRFLOW_V_3_1_PLUS:
-        return
-    from structlog.dev import RichTracebackFormatter
-
-    as_it_is = RichTracebackFormatter.__call__
-
-    def without_locals(formatter: RichTracebackFormatter, *arguments: Any) -> None:
-        formatter.show_locals = False
-        as_it_is(formatter, *arguments)
-
-    monkeypatch.setattr(RichTracebackFormatter, "__call__", without_locals)
-
-
-@pytest.fixture
-def a_run(load_dag, tmp_path, monkeypatch, no_locals_on_the_console) -> Iterator[Run]:
+def a_run(load_dag, tmp_path, monkeypatch) -> Iterator[Run]:
     run_unwatched = NrfProvBulkOpsTrigger.run
     with running_emulator(api_key=KEYS["right"], bulk_seconds=0.1) as emulator:
         the_run = Run(emulator, tmp_path)

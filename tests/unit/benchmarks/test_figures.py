@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.charts import draw
-from benchmarks.figures import COLUMNS, Figure
-from benchmarks.growth import Series
-from benchmarks.main import FULL, QUICK, page, parts
+pytest.importorskip("matplotlib", reason="charts are drawn where the dependency group dev is installed")
+
+from benchmarks.charts import draw  # noqa: E402
+from benchmarks.figures import COLUMNS, Figure  # noqa: E402
+from benchmarks.growth import Series  # noqa: E402
+from benchmarks.main import FULL, QUICK, page, parts  # noqa: E402
 
 
 def figure(ours, theirs, **goal) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TypeGuard
 
@@ -85,4 +86,5 @@ def _is_no_such_path(error: NrfProvError) -> TypeGuard[ForbiddenError]:
 
 def _cause(error: UnreachableError) -> str:
     """Return the innermost reason of what requests says, without the pool that it happened in."""
-    return str(error).rpartition("): ")[2].removesuffix("'))").removesuffix(")")
+    # What it happened in ends with ")", before urllib3 2.6 with ">".
+    return re.sub(r"^.*[)>]: ", "", str(error), flags=re.DOTALL).removesuffix("'))").removesuffix(")")

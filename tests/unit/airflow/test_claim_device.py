@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_nrfprov.api.errors import ServiceError, UnauthorizedError
 from airflow_provider_nrfprov.claiming.token import decode
@@ -93,5 +94,6 @@ def test_what_is_neither_yes_nor_no_claims_nothing(connect, emulator, tokens):
     assert not emulator.service.request_counts()
 
 
+@pytest.mark.skipif(not hasattr(BaseOperator, "dry_run"), reason="operators of Airflow 3.0 have no dry_run()")
 def test_airflows_own_dry_run_of_a_task_still_works(tokens):
     NrfProvClaimDeviceOperator(task_id="claim", claim_token=tokens[0], check_only=True).dry_run()

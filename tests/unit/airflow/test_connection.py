@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection
 
 from airflow_provider_nrfprov.api.contract import Host
 from airflow_provider_nrfprov.api.errors import ConfigurationError
@@ -80,7 +80,8 @@ def test_a_connection_is_tested_through_the_uri_that_airflow_makes_of_it(emulato
     stored.password = "emulator-key"
     monkeypatch.setenv("AIRFLOW_CONN_MADE_UP", stored.get_uri())
     assert NrfProvHook("made_up").test_connection()[0]
-    nordics = Connection(conn_id="made_up", uri=connection(host="", port=443).get_uri())
+    monkeypatch.setenv("AIRFLOW_CONN_NORDICS", connection(host="", port=443).get_uri())
+    nordics = BaseHook.get_connection("nordics")
     assert access_of(nordics).urls == {
         Host.PROVISIONING: "https://api.provisioning.nrfcloud.com:443/v1",
         Host.CLOUD: "https://api.nrfcloud.com:443/v1",

@@ -6,10 +6,10 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="charts are drawn where the dependency group dev is installed")
 
-from benchmarks.charts import draw  # noqa: E402
-from benchmarks.figures import COLUMNS, Figure  # noqa: E402
-from benchmarks.growth import Series  # noqa: E402
-from benchmarks.main import FULL, QUICK, page, parts  # noqa: E402
+from benchmarks.charts import draw
+from benchmarks.figures import COLUMNS, Figure
+from benchmarks.growth import Series
+from benchmarks.main import FULL, QUICK, page, parts
 
 
 def figure(ours, theirs, **goal) -> Figure:

@@ -23,8 +23,11 @@ from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
 
 try:
     from airflow.sdk.exceptions import TaskDeferralTimeout
-except ImportError:  # Airflow before 3.2
-    from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]
+except ImportError:
+    try:  # Airflow 3.0 and 3.1
+        from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]
+    except ImportError:  # Airflow 2 has one class for all that keeps a trigger from giving an event
+        from airflow.exceptions import TaskDeferralError as TaskDeferralTimeout  # type: ignore[no-redef]
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -167,6 +170,8 @@ class DeferringSensor(NrfProvBaseOperator, BaseSensorOperator):
                 # Not that of sensors.
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             except TaskDeferralTimeout as error:
+                if "timeout" not in str(error).lower():
+                    raise
                 raise AirflowSensorTimeout(*error.args) from error
 
     def _first_polls(self, context: Context) -> bool | PokeReturnValue:

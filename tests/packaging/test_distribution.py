@@ -16,6 +16,7 @@ from zipfile import ZipFile
 import airflow
 import pytest
 
+from airflow_provider_nrfprov.get_provider_info import get_provider_info
 from demo.environment import TESTED, recipe_of
 
 ROOT = Path(__file__).parents[2]
@@ -128,12 +129,18 @@ def test_airflow_lists_the_provider_and_all_that_it_brings(clean):
     assert package in [each["package_name"] for each in providers]
     hooks = json.loads(cli(clean, "providers", "hooks", "--output", "json"))
     assert [each["package_name"] for each in hooks if each["connection_type"] == "nrfprov"] == [package]
+    info = get_provider_info()
+    declared = {
+        "triggers": [module for each in info["triggers"] for module in each["python-modules"]],
+        "extra-links": info["extra-links"],
+    }
+    assert len(declared["triggers"]) == 3
     triggers = cli(clean, "providers", "triggers", "--output", "json")
     links = cli(clean, "providers", "links", "--output", "json")
     plugins = cli(clean, "plugins", "--output", "json")
     for listed, names in {
-        triggers: ("triggers.bulk_ops", "triggers.provisioning_command", "triggers.claim_file_arrival"),
-        links: ("NrfCloudLink", "ReportLink"),
+        triggers: declared["triggers"],
+        links: declared["extra-links"],
         plugins: ("nrfprov",),
     }.items():
         assert [name for name in names if name not in listed] == []

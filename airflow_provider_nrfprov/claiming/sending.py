@@ -16,6 +16,7 @@ import pendulum
 
 from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError
 from airflow_provider_nrfprov.api.retry import nothing_was_done, refused_as_a_whole
+from airflow_provider_nrfprov.api.wait_policy import is_transient
 from airflow_provider_nrfprov.claiming.claim_file import Chunk, to_csv
 from airflow_provider_nrfprov.claiming.ledger import Ledger, Sending, SupersededError
 from airflow_provider_nrfprov.claiming.recovery import Inquiry, Recovery
@@ -121,6 +122,12 @@ class _ChunkSending:
                 operation = self._sender.settlement.operation(sending.bulk_ops_request_id)
             except NotFoundError:
                 # Another team's, or forgotten: what it did shows in the list of our devices.
+                continue
+            except NrfProvError as error:
+                if not is_transient(error):
+                    raise
+                # Whoever waits for it asks again.
+                running.add(sending.bulk_ops_request_id)
                 continue
             if not operation.is_finished:
                 running.add(operation.id)

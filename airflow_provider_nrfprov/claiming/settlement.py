@@ -43,7 +43,11 @@ class RowState:
 def row_states(size: int, sendings: Iterable[Sending]) -> list[RowState]:
     """Return what the ledger knows of each of a chunk's ``size`` sendable rows."""
     states = [RowState()] * size
-    for sending in sendings:
+    for number, sending in enumerate(sendings):
+        if not number and sending.positions is None:
+            # As nearly always: one state for all.
+            states = [RowState(sending)] * size
+            continue
         for position in sending.rows_of(size):
             before = states[position]
             since = before.suspect_since
@@ -95,6 +99,10 @@ class Settlement:
         states = row_states(len(rows), sendings)
         findings = self._findings(states, sendings, len(rows))
         doubtful = [place for place, finding in findings.items() if finding.doubt]
+        if not doubtful and len(sendings) == 1 and len(findings) == len(rows):
+            # As nearly always: all of them are claimed by the service's word.
+            each = findings[0]
+            return [RowOutcome(row, Outcome.CLAIMED, each.status, "", each.operation_id) for row in rows]
         devices, why_not = self._ours(rows, doubtful, states)
         return [
             _outcome(row, states[place], findings.get(place), devices.get(str(row.device_id)), why_not)

@@ -27,6 +27,10 @@ class RowsUnknownError(Exception):
     """What became of some rows is not known yet; a retry asks again and sends nothing twice."""
 
 
+class ClaimFileChangedError(Exception):
+    """A claim file changed between two tries of a run; what the first one read is claimed, a retry claims the file as it is."""
+
+
 class UnclaimRefusedError(AirflowFailException):
     """A guard refused to unclaim."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ _log = logging.getLogger(__name__)
 JOB = "job.json"
 JOBS = "jobs"
 """The folder in which each job leaves its id before it takes a folder."""
+_ID = re.compile("[0-9a-f]{16}")
 _REPORTS = {"report.csv", "failed_rows.csv", "failed_devices.txt", "summary.json"}
 
 
@@ -39,7 +41,7 @@ def take_folder(base: Folder, job_id: str, about: Mapping[str, Any]) -> Folder:
     marks = base.folder(JOBS)
     marks.write(job_id, "")
     # Everybody leaves a mark before looking for others: of two that come at once, both see the other, or one does.
-    if not taken and marks.names() == {job_id}:
+    if not taken and set(_ids(marks)) == {job_id}:
         base.write(JOB, body)
         return base
     own = base.folder(job_id)
@@ -65,7 +67,7 @@ def find_folder(
     found = list(jobs_in(base))
     if job_id is not None:
         found = [each for each in found if each[1]["job"] == job_id]
-    elif wanted:
+    elif wanted and len(found) > 1:
         found = [each for each in found if all(each[1].get(name) == value for name, value in wanted.items())]
     if not found:
         which = f"job {job_id}" if job_id else "job"
@@ -81,10 +83,15 @@ def find_folder(
 
 def jobs_in(base: Folder) -> Iterator[tuple[Folder, dict[str, Any]]]:
     """Yield each job that reports to a folder, with its own folder and what its ``job.json`` says."""
-    for folder in (base, *(base.folder(name) for name in sorted(base.folder(JOBS).names()))):
+    for folder in (base, *(base.folder(name) for name in _ids(base.folder(JOBS)))):
         body = _body(folder)
         if body is not None:
             yield folder, body
+
+
+def _ids(marks: Folder) -> list[str]:
+    """Return the ids that were left; what else lies there is nobody's mark."""
+    return sorted(name for name in marks.names() if _ID.fullmatch(name))
 
 
 def _holder(base: Folder) -> tuple[bool, str | None]:

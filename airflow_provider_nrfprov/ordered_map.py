@@ -46,18 +46,25 @@ def ordered_map(
     remaining = iter(items)
     begun: deque[tuple[ItemT, Future[ResultT]]] = deque()
     pool = ThreadPoolExecutor(limit, thread_name_prefix="nrfprov")
-    is_abandoned = False
+    # What ends the work from outside, as Airflow's time-out does, ends it at once if it can be asked to stop.
+    is_abandoned = stop is not None
     try:
         begun.extend((item, pool.submit(work, item)) for item in islice(remaining, limit + ahead))
         while begun:
             item, future = begun.popleft()
-            is_abandoned = not _has_ended(future, stop)
-            if is_abandoned:
+            if not _has_ended(future, stop):
                 raise StoppedError
-            result = future.result()
+            try:
+                result = future.result()
+            except BaseException:
+                is_abandoned = False
+                raise
             begun.extend((item, pool.submit(work, item)) for item in islice(remaining, 1))
             yield item, result
+        is_abandoned = False
     finally:
+        if is_abandoned and stop is not None:
+            stop.set()
         pool.shutdown(wait=not is_abandoned, cancel_futures=True)
 
 

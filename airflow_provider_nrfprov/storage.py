@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import IO, Any, AnyStr, BinaryIO, Protocol, TextIO, cast
 
 _OWNER_ONLY = 0o600
+_FOLDERLESS = ("s3", "gs", "gcs", "abfs", "az", "adl", "wasb")
+"""Stores without folders: to make one would make the bucket, and of a mistyped name a new one."""
 
 
 def lines(stream: IO[AnyStr]) -> Iterator[AnyStr]:
@@ -68,6 +70,7 @@ class Folder:
 
     def names(self) -> set[str]:
         """Return the names of what is in here; none if the folder is not there."""
+        _forget_listings(self.path)
         try:
             return {entry.name for entry in self.path.iterdir()}
         except (FileNotFoundError, NotADirectoryError):
@@ -81,6 +84,7 @@ class Folder:
     @contextlib.contextmanager
     def reading(self, name: str) -> Iterator[BinaryIO | None]:
         """Open a file for its bytes, ``None`` if it is not there."""
+        _forget_listings(self.path)
         try:
             stream = (self.path / name).open("rb")
         except FileNotFoundError:
@@ -117,8 +121,9 @@ class Folder:
 
         :param owner_only: let only its owner read it where the file system knows owners, whatever stood there before.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         target = self.path / name
+        if not str(getattr(self.path, "protocol", "")).startswith(_FOLDERLESS):
+            self.path.mkdir(parents=True, exist_ok=True)
         # Not Path itself: before Airflow 3 an ObjectStoragePath is one, too.
         if isinstance(target, type(Path())):
             with _beside(target, owner_only=owner_only) as stream:
@@ -126,6 +131,13 @@ class Folder:
         else:
             with _spooled(target) as stream:
                 yield stream
+
+
+def _forget_listings(path: Any) -> None:
+    """Let an object store be asked anew: others write to the same folder, and what its client remembers is what was."""
+    store = getattr(path, "fs", None)
+    if store is not None:
+        store.invalidate_cache()
 
 
 @contextlib.contextmanager

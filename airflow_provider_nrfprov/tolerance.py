@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+
+def share_of(ratio: float | None, rows: int) -> int:
+    """Return how many whole rows a share of them is: 29 of 100 for 0.29, which is a little less as a float."""
+    return math.floor((ratio or 0.0) * rows + 1e-9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +21,7 @@ class Tolerance:
 
     def allowed(self, rows: int) -> int:
         """Return how many of so many rows may fail."""
-        return rows if self.max_rows is None else max(self.max_rows, int((self.max_ratio or 0.0) * rows))
+        return rows if self.max_rows is None else max(self.max_rows, share_of(self.max_ratio, rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +50,5 @@ class RejectedTolerance:
             return f"{words}; none was sent"
         if self.max_rows is None and self.max_ratio is None:
             return "" if ours else f"{words}, and none is claimed"
-        allowed = max(self.max_rows or 0, int((self.max_ratio or 0.0) * rows))
+        allowed = max(self.max_rows or 0, share_of(self.max_ratio, rows))
         return f"{words}, {allowed:,} allowed" if rejected > allowed else ""

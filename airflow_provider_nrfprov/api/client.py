@@ -262,8 +262,12 @@ class ProvisioningClient:
         """
         token: str | None = None
         seen: set[str] = set()
+        before: tuple[ItemT, ...] = ()
         while True:
             page = self.send(list_page(token))
+            if page.items and page.items == before:
+                raise NrfProvError("the service gave the same page twice; the list has no end")
+            before = page.items
             yield from page.items
             token = page.next_page_token
             if token is None:
@@ -385,7 +389,9 @@ class ProvisioningClient:
             raise UnreadableAnswerError(
                 f"the answer {error.status} to {method} {url} {error}", status=error.status, text=""
             ) from None
-        self._clock.note(raw.headers.get("Date"))
+        if 200 <= raw.status < 300 or not self._clock.is_told:
+            # A refusal may be the word of something in between, with a clock of its own.
+            self._clock.note(raw.headers.get("Date"))
         return Response(
             method, url, raw.status, raw.headers, raw.text, (access.api_key,),
             api_key=access.api_key, longest_wait=self._longest_wait,

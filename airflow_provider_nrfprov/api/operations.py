@@ -7,6 +7,7 @@ sends it. Method and path come from :mod:`~airflow_provider_nrfprov.api.contract
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,7 @@ import pendulum
 
 from airflow_provider_nrfprov.api import contract
 from airflow_provider_nrfprov.api.error_summary import parse_error_summary
+from airflow_provider_nrfprov.api.errors import UnreadableAnswerError
 from airflow_provider_nrfprov.api.ids import checked_device_id, checked_id, checked_tag_id
 from airflow_provider_nrfprov.api.models import (
     BulkClaim,
@@ -29,6 +31,8 @@ from airflow_provider_nrfprov.api.models import (
 )
 from airflow_provider_nrfprov.api.redaction import redact
 from airflow_provider_nrfprov.api.response import Response, parse_json
+
+_log = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
 ItemT = TypeVar("ItemT")
@@ -344,9 +348,21 @@ def _read_page(build: Callable[[Any], ItemT]) -> Callable[[Response], Page[ItemT
             raise answer.unreadable(f"holds no list {contract.PAGE_ITEMS!r}")
         if token is not None and not isinstance(token, str):
             raise answer.unreadable(f"holds a {contract.NEXT_PAGE_TOKEN!r} that is no text")
-        return Page(tuple(_build(build, item, answer) for item in items), token or None)
+        built = [item for each in items if (item := _item(build, each, answer)) is not None]
+        if items and not built:
+            raise answer.unreadable("does not have the expected fields")
+        return Page(tuple(built), token or None)
 
     return read
+
+
+def _item(build: Callable[[Any], ItemT], body: Any, answer: Response) -> ItemT | None:
+    """Build one item of a list; one that cannot be read costs itself only."""
+    try:
+        return _build(build, body, answer)
+    except UnreadableAnswerError:
+        _log.warning("an item of a list cannot be read and is left out (%s)", answer.url)
+        return None
 
 
 def _build(build: Callable[[Any], ItemT], body: Any, answer: Response) -> ItemT:
@@ -370,7 +386,12 @@ def _read_dry_run(answer: Response) -> DryRun:
 
 
 def _is_bulk_claim_result(answer: Response) -> bool:
-    return _is_success(answer) or bool({contract.CLAIMED_IDS, contract.FAILED_CLAIMS} & _keys(answer))
+    if _is_success(answer):
+        return True
+    # A 429 or a 5xx that happens to hold such a key says nothing of rows.
+    return answer.status in contract.REFUSED_AS_A_WHOLE and bool(
+        {contract.CLAIMED_IDS, contract.FAILED_CLAIMS} & _keys(answer)
+    )
 
 
 def _keys(answer: Response) -> set[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-_CLAIM_TOKEN = re.compile(r"2dn3[A-Za-z0-9_-]{8,}={0,2}(?:\.[A-Za-z0-9_-]*={0,2})?")
-"""What starts as every attestation token does (CBOR tag 55799 in base64url), whole or damaged."""
+_CLAIM_TOKEN = re.compile(r"2dn3[A-Za-z0-9_+/-]{8,}={0,2}(?:\.[A-Za-z0-9_+/-]*={0,2})?")
+"""What starts as every attestation token does (CBOR tag 55799 in base64url, or in base64), whole or damaged."""
 _UNMISTAKABLE = 16
 """Characters of a secret that is nothing else wherever it stands. Nordic's keys have about 40."""
 

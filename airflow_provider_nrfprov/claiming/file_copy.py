@@ -7,6 +7,7 @@ nothing more can need it; a try works on a nameless local copy, which is gone wi
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -16,6 +17,8 @@ from typing import BinaryIO, cast
 
 from airflow_provider_nrfprov.claiming.ledger import LEDGER
 from airflow_provider_nrfprov.storage import Folder, PathLike
+
+_log = logging.getLogger(__name__)
 
 _NAME = "claim_file.csv"
 _BLOCK = 1 << 20
@@ -78,13 +81,20 @@ def keep(copy: FileCopy, folder: Folder) -> None:
         shutil.copyfileobj(copy.from_start(), stream, _BLOCK)
 
 
-def kept(folder: Folder) -> FileCopy | None:
-    """Return the copy that a job's folder keeps; ``None`` if there is none."""
+def kept(folder: Folder, digest: str) -> FileCopy | None:
+    """Return the copy that a job's folder keeps; ``None`` if there is none, or if it is not what was read."""
     with folder.folder(LEDGER).reading(_NAME) as stream:
         if stream is None:
             return None
-        copy = FileCopy()
-        shutil.copyfileobj(stream, copy.stream, _BLOCK)
+        copy, found = FileCopy(), hashlib.sha256()
+        while block := stream.read(_BLOCK):
+            found.update(block)
+            copy.stream.write(block)
+    if found.hexdigest() != digest:
+        _log.warning(
+            "%s is not the copy that was made, and is not used", folder.folder(LEDGER).path_of(_NAME)
+        )
+        return None
     return copy
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _CHUNKS_A_LOOK_AT_THE_TURN = 20
+_REQUESTS_FOR_THE_TIME = 3
 
 
 class ClaimJob:
@@ -67,6 +68,8 @@ class ClaimJob:
         self._sender = Sender(service, ledger, self._settlement, inquiry, self._stop, plan.tags)
         self.is_new = True
         """Whether nothing of it was about to be sent yet, as far as is known."""
+        self.file_has_changed = False
+        """Whether the claim file is not what an earlier try of the run read, and this one went on with what that read."""
         self.operations: list[str] = []
         """Ids of the bulk operations that :meth:`settle` has come across."""
 
@@ -102,12 +105,12 @@ class ClaimJob:
         plan = Plan(
             str(claim_file), "", service.urls, owner or Owner(), tags, rows_per_request, columns or {}
         )
-        plan, own, copy = _choose(claim_file, folder, plan)
+        plan, own, copy, has_changed = _choose(claim_file, folder, plan)
         ledger = Ledger(own, plan.job_id, second_place)
         is_new = not ledger.begin()
         file_copy.keep(copy, own)
         job = cls(plan, own, ledger, copy, service, visible_after=visible_after)
-        job.is_new = is_new
+        job.is_new, job.file_has_changed = is_new, has_changed
         _log.info("%s: %s %s", claim_file, "a new job" if is_new else "going on with job", plan.job_id)
         return job
 
@@ -132,7 +135,12 @@ class ClaimJob:
         :raises ClaimFileUnavailableError: if neither the job's copy of its claim file is left nor the file itself.
         """
         own, body = find_folder(folder, job_id, {} if owner is None else _of_task(owner))
-        plan = Plan.from_dict(body)
+        try:
+            plan = Plan.from_dict(body)
+        except KeyError as error:
+            raise ValueError(
+                f"{own.path_of('job.json')} lacks {error}: it is of another program, or of an older version; claim the file anew"
+            ) from None
         ledger = Ledger(own, plan.job_id, second_place)
         ledger.turn = turn
         job = cls(plan, own, ledger, _copy_of(plan, own), service)
@@ -195,6 +203,9 @@ class ClaimJob:
                 unsent += each.status == "not_sent"
                 yield each
 
+            # Just before the files take their place: a newer try may have begun, and reported.
+            self._require_still_ours()
+
         summary = write_report(self.folder, counted(), about=about)
         if not unsent and not summary.counts[Outcome.UNKNOWN]:
             self.forget_copy()
@@ -209,14 +220,20 @@ class ClaimJob:
         """
         self.operations.clear()
         for number, chunk in enumerate(self._chunks()):
-            if self._stop.is_set():
+            if number % _CHUNKS_A_LOOK_AT_THE_TURN == 0:
+                self._require_still_ours()
+            elif self._stop.is_set():
                 raise SupersededError("asked to stop; what is known is in the ledger")
-            if self.turn is not None and number % _CHUNKS_A_LOOK_AT_THE_TURN == 0:
-                self._ledger.require_turn()
             sendings = self._ledger.sendings(chunk.number)
             self.operations += [each.bulk_ops_request_id for each in sendings if each.bulk_ops_request_id]
             outcomes = self._settlement.settle(chunk.sendable, sendings)
             yield from outcomes if len(outcomes) == len(chunk.rows) else _with_rejected(chunk, outcomes)
+
+    def _require_still_ours(self) -> None:
+        if self._stop.is_set():
+            raise SupersededError("asked to stop; what is known is in the ledger")
+        if self.turn is not None:
+            self._ledger.require_turn()
 
     def send(self, *, max_in_flight: int = 1) -> list[str]:
         """Send every row that is not ours yet, a chunk at a time.
@@ -251,12 +268,21 @@ class ClaimJob:
         return operations
 
     def _learn_time(self) -> None:
-        """Ask for the service's clock, before anything is on record with a time."""
-        try:
-            self._service.learn_time()
-        except NrfProvError as error:
-            # If nothing can be asked, the claim itself will say so.
-            _log.info("the service's time is not known: %s", error)
+        """Ask for the service's clock, before anything is on record with a time.
+
+        Any answer tells it, a refusal as well.
+
+        :raises NrfProvError: if there was none at all.
+        """
+        for left in reversed(range(_REQUESTS_FOR_THE_TIME)):
+            try:
+                self._service.learn_time()
+            except NrfProvError as error:
+                if not left:
+                    raise
+                _log.info("asking for the service's time: %s", error)
+            else:
+                return
 
     def _chunks(self) -> Iterator[Chunk]:
         details = self.details
@@ -282,9 +308,10 @@ def _with_rejected(chunk: Chunk, outcomes: Iterable[RowOutcome]) -> Iterator[Row
             yield RowOutcome(row, Outcome.REJECTED, row.verdict.value, row.message)
 
 
-def _choose(claim_file: PathLike, folder: Folder, plan: Plan) -> tuple[Plan, Folder, FileCopy]:
+def _choose(claim_file: PathLike, folder: Folder, plan: Plan) -> tuple[Plan, Folder, FileCopy, bool]:
     """Read the claim file; or take up what an earlier try of the run read, if the file is not that any more."""
     unfinished = _unfinished(folder, plan)
+    has_changed = False
     try:
         copy, digest = file_copy.read_once(claim_file)
     except file_copy.ClaimFileUnavailableError as error:
@@ -294,13 +321,16 @@ def _choose(claim_file: PathLike, folder: Folder, plan: Plan) -> tuple[Plan, Fol
     else:
         plan = replace(plan, digest=digest)
         if unfinished is None or unfinished[1].digest == digest:
-            return plan, take_folder(folder, plan.job_id, plan.as_dict()), copy
+            # A file that holds no rows (yet) takes no folder.
+            next(read_rows(copy.from_start(), plan.claim_file, columns=plan.columns or None))
+            return plan, take_folder(folder, plan.job_id, plan.as_dict()), copy, False
+        has_changed = True
         _log.warning(
             "%s is not what it was when this run began to claim it: the rows that were read then are claimed, and no others",
             claim_file,
         )
     own, plan = unfinished
-    return plan, own, _copy_of(plan, own)
+    return plan, own, _copy_of(plan, own), has_changed
 
 
 def _of_task(owner: Owner) -> dict[str, object]:
@@ -313,7 +343,10 @@ def _unfinished(folder: Folder, plan: Plan) -> tuple[Folder, Plan] | None:
     for own, body in jobs_in(folder):
         if any(body.get(name) != value for name, value in ours.items()):
             continue
-        found = Plan.from_dict(body)
+        try:
+            found = Plan.from_dict(body)
+        except KeyError:
+            continue
         if file_copy.is_kept(own) and Ledger(own, found.job_id).has_entries:
             return own, found
     return None
@@ -323,7 +356,7 @@ def _copy_of(plan: Plan, folder: Folder) -> FileCopy:
     """Return the copy that was claimed; or the file itself, if it is the same still."""
     from airflow_provider_nrfprov.paths import to_path
 
-    copy = file_copy.kept(folder)
+    copy = file_copy.kept(folder, plan.digest)
     if copy is None:
         copy, digest = file_copy.read_once(to_path(plan.claim_file))
         if digest != plan.digest:

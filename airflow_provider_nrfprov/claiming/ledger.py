@@ -187,8 +187,12 @@ class Ledger:
 
         :raises SupersededError: if a later try has begun; nothing may be sent then.
         """
-        sending = self.write(chunk, Sending(number, self.turn or "", sent_at, positions))
+        sending = Sending(number, self.turn or "", sent_at, positions)
+        self._write_to_folder(chunk, sending)
         try:
+            # Before the second place is written, too: a newer try may have its own entry of this number there.
+            self.require_turn()
+            self._write_to_second_place(chunk, sending)
             self.require_turn()
         except SupersededError:
             # In the folder only, where it is a file of this try: in the second place the newer one may stand by now.
@@ -198,13 +202,21 @@ class Ledger:
 
     def write(self, chunk: int, sending: Sending) -> Sending:
         """Write what is known of a request now: the folder first, so that it is never behind."""
-        name, text = _name(chunk, sending), _to_json(sending, _LONG_MESSAGE)
-        self._folder.write(name, text)
+        self._write_to_folder(chunk, sending)
+        self._write_to_second_place(chunk, sending)
+        return sending
+
+    def _write_to_folder(self, chunk: int, sending: Sending) -> None:
+        name = _name(chunk, sending)
+        self._folder.write(name, _to_json(sending, _LONG_MESSAGE))
         with self._lock:
             names = self._names.setdefault(chunk, [])
             if name not in names:
                 names.append(name)
+
+    def _write_to_second_place(self, chunk: int, sending: Sending) -> None:
         if self._second_place is not None:
+            text = _to_json(sending, _LONG_MESSAGE)
             if len(text) > _SECOND_PLACE_BYTES:
                 text = _to_json(sending, _SHORT_MESSAGE)
             with self._lock:
@@ -212,7 +224,6 @@ class Ledger:
                 if not self._in_second_place:
                     self._second_place.set(self._key("job"), "begun")
                     self._in_second_place = True
-        return sending
 
     def _look(self) -> None:
         # One listing instead of a look for every chunk of a new job.
@@ -285,6 +296,12 @@ def _to_json(sending: Sending, longest: int) -> str:
         "looked": sending.looked,
         "not_claimed": {place: message[:longest] for place, message in sending.not_claimed.items()},
     }
+    if longest < _LONG_MESSAGE:
+        # Escaped, each of them would be six characters.
+        body["not_claimed"] = {
+            place: message.encode("ascii", "replace").decode()
+            for place, message in body["not_claimed"].items()
+        }
     return json.dumps(body)
 
 

@@ -37,7 +37,7 @@ class Plan:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Return what decides which rows are claimed where, and for whom. The run is told by the folder."""
+        """Return what decides which rows are claimed where, and for whom."""
         owner = self.owner
         return {
             "file_sha256": self.digest,
@@ -48,6 +48,7 @@ class Plan:
             "dag_id": owner.dag_id,
             "task_id": owner.task_id,
             "map_index": owner.map_index,
+            "run_id": owner.run_id,
         }
 
     @property
@@ -57,7 +58,7 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it, as JSON has it."""
-        return {"claim_file": self.claim_file, **self.identity, "run_id": self.owner.run_id}
+        return {"claim_file": self.claim_file, **self.identity}
 
     @classmethod
     def from_dict(cls, body: Mapping[str, Any]) -> Plan:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pendulum
 
+from airflow_provider_nrfprov.api.contract import NO_SUCH_PATH
 from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError, ServiceError
 from airflow_provider_nrfprov.claiming.ledger import Sending, SupersededError
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
@@ -34,14 +35,21 @@ come: a try that Airflow took for dead goes on for so long at most (it notices a
 by SIGINT and SIGTERM, 5 s apart). Ours, not Nordic's: how long its lists lag is unknown."""
 CLOCK_SKEW = pendulum.duration(seconds=10)
 """How far a time of ours may be from the service's: it is measured by the ``Date`` of answers, to the second."""
-_LONGEST_REQUEST = pendulum.duration(minutes=5)
+_LONGEST_REQUEST = pendulum.duration(minutes=15)
+"""From the ledger's entry to the service: the client may have been told to wait in between."""
+_STUCK = pendulum.duration(days=1)
+"""An operation that has not ended for so long is waited for no longer: the list of our devices decides."""
 _FIRST_PAUSE = 1.0
+_FETCHED_EACH = 50
+"""So many devices at most, of which the service said nothing, are fetched one by one in a chunk."""
 _SAMPLE = 10
 """So many of the devices that a list does not show are fetched one by one, to see whether the list is enough."""
-_ENDED_LONG_AGO = pendulum.duration(minutes=15)
+ENDED_LONG_AGO = pendulum.duration(minutes=15)
+"""What ended so long ago shows in every list."""
 _CLAIM = "CLAIM_DEVICE_OWNERSHIP"
 _GONE = {404, 410}
-_NO_LIST = {403, 404, 405, 410}
+_NO_LIST = {404, 405, 410}
+_FORBIDDEN = 403
 
 
 class UnsettledError(NrfProvError):
@@ -98,13 +106,31 @@ class Inquiry:
         self._look_one_by_one(sorted(wanted - found.keys()), found)
         return found
 
+    def fetch_each(self, device_ids: Sequence[str], found: dict[str, ClaimedDevice]) -> None:
+        """Add those of the devices that are ours to ``found``, fetched one by one; where they are many, if some are."""
+        if len(device_ids) > _FETCHED_EACH:
+            self._look_one_by_one(device_ids, found)
+            return
+        for device_id in device_ids:
+            self._fetch(device_id, found)
+
     def recover(
-        self, rows: Sequence[Row], sending: Sending, since: pendulum.DateTime, known: Collection[str]
+        self,
+        rows: Sequence[Row],
+        sending: Sending,
+        since: pendulum.DateTime,
+        known: Collection[str],
+        *,
+        newest: pendulum.DateTime,
+        asynchronous: bool,
     ) -> Recovery:
         """Find out what a request did whose answer was lost.
 
         :param rows: the chunk's sendable rows.
         :param known: operations that belong to other requests of the chunk.
+        :param newest: from when on its effects may still be to come: when this try lost the answer, or when an
+            earlier one sent it.
+        :param asynchronous: whether the service is known to answer with operations.
         :raises UnsettledError: while an operation runs, or cannot be told from others, that may be the one.
         :raises NrfProvError: if the service cannot be asked.
         """
@@ -116,14 +142,14 @@ class Inquiry:
         def look() -> bool:
             if not sending.turn:
                 # Its entry is damaged: nobody knows which rows it held.
-                self._require_no_running(set(wanted), sending, known)
-            elif recovery := self._find_operation(rows, sending, known):
+                self._require_no_running(set(wanted), sending, known, asynchronous)
+            elif recovery := self._find_operation(rows, sending, known, asynchronous):
                 adopted.append(recovery)
                 return True
             found.update(self._listed(wanted - found.keys(), since))
             return found.keys() >= wanted
 
-        self._until(look, sending.sent_at)
+        self._until(look, newest)
         if adopted:
             return adopted[0]
         self._look_one_by_one(sorted(wanted - found.keys()), found)
@@ -166,12 +192,13 @@ class Inquiry:
         return True
 
     def _find_operation(
-        self, rows: Sequence[Row], sending: Sending, known: Collection[str]
+        self, rows: Sequence[Row], sending: Sending, known: Collection[str], asynchronous: bool
     ) -> Recovery | None:
         """Return the operation that the request started; ``None`` if it certainly is not among those listed."""
         expected = {str(rows[position].device_id): position for position in sending.rows_of(len(rows))}
         unsettled: UnsettledError | None = None
-        for operation in self._operations(sending):
+        until = min(self._service.now(), sending.sent_at + _LONGEST_REQUEST) + CLOCK_SKEW
+        for operation in self._operations(sending, until, asynchronous):
             if operation.endpoint not in {None, _CLAIM} or operation.id in known:
                 continue
             try:
@@ -185,9 +212,11 @@ class Inquiry:
             raise unsettled
         return None
 
-    def _require_no_running(self, wanted: set[str], sending: Sending, known: Collection[str]) -> None:
+    def _require_no_running(
+        self, wanted: set[str], sending: Sending, known: Collection[str], asynchronous: bool
+    ) -> None:
         """Check that no operation is under way that may hold one of these devices; what ended shows in their list."""
-        for operation in self._operations(sending, until=self._service.now()):
+        for operation in self._operations(sending, self._service.now() + CLOCK_SKEW, asynchronous):
             if operation.endpoint not in {None, _CLAIM} or operation.id in known or operation.is_finished:
                 continue
             try:
@@ -197,15 +226,19 @@ class Inquiry:
             if devices & wanted or not devices:
                 self._unsettled(operation, "it may hold rows of which the ledger's entry is damaged")
 
-    def _operations(self, sending: Sending, until: pendulum.DateTime | None = None) -> list[BulkOpsRequest]:
+    def _operations(
+        self, sending: Sending, until: pendulum.DateTime, asynchronous: bool
+    ) -> list[BulkOpsRequest]:
         try:
             listed = self._service.list_bulk_ops_requests(
-                requested_from=sending.sent_at - CLOCK_SKEW,
-                requested_until=until or sending.sent_at + _LONGEST_REQUEST,
+                requested_from=sending.sent_at - CLOCK_SKEW, requested_until=until
             )
             return list(listed)
         except ServiceError as error:
-            if error.status in _NO_LIST:
+            is_no_path = error.status in _NO_LIST or (
+                error.status == _FORBIDDEN and error.problem.message == NO_SUCH_PATH
+            )
+            if is_no_path and not asynchronous:
                 # No such list, then no operations either: the synchronous contract alone is spoken.
                 return []
             raise
@@ -237,7 +270,8 @@ class Inquiry:
 
     def _unsettled(self, operation: BulkOpsRequest, why: str) -> tuple[int, ...] | None:
         ended = operation.completed_at or operation.requested_at
-        if operation.is_finished and ended and self._service.now() - ended > _ENDED_LONG_AGO:
+        longest = ENDED_LONG_AGO if operation.is_finished else _STUCK
+        if ended and self._service.now() - ended > longest:
             # Nobody will ever know more: the list of our devices decides.
             return None
         raise UnsettledError(

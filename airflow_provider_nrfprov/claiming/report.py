@@ -23,6 +23,8 @@ FAILED_ROWS = "failed_rows.csv"
 SUMMARY = "summary.json"
 COLUMNS = ("line", "device_id", "outcome", "status", "message", "bulk_ops_request_id")
 SHOWN_EXAMPLES = 10
+_REMEMBERED = 100_000
+"""Devices that are not ours, at most: some 20 MB."""
 
 
 class Outcome(str, Enum):
@@ -132,7 +134,7 @@ def write_report(
     file's names (``file_NAME`` where that is one of ours). It is safe to open in a spreadsheet.
 
     ``failed_rows.csv`` is a claim file itself, with the file's header and columns: the rows that failed, are
-    unknown or were rejected, as they stand in the file. Rows that repeat a device are left out. It holds
+    unknown or were rejected, as they stand in the file. Rows that repeat a device by the same token, or one that is ours, are left out. It holds
     claim tokens, so only its owner may read it where the file system knows owners.
 
     :param about: what else ``summary.json`` says: of which job the report is.
@@ -162,6 +164,7 @@ class _Tally:
         self._examples: list[str] = []
         self._reasons = Reasons()
         self._repeated = self._again = 0
+        self._not_ours: dict[str, int] = {}
 
     def add(self, end: tuple[Outcome, str, str, str | None], alike: Iterable[RowOutcome]) -> None:
         outcome, status, message, operation_id = end
@@ -203,9 +206,13 @@ class _Tally:
         if outcome in _TO_EXPLAIN and len(self._examples) < SHOWN_EXAMPLES:
             words = shortened(visible(message))
             self._examples.append(f"line {row.line} ({row.device_id}): {outcome.value}: {words}")
-        if row.verdict is Verdict.DUPLICATE_DEVICE:
+        device_id, token = str(row.device_id), hash(row.token)
+        if row.verdict is Verdict.DUPLICATE_DEVICE and self._not_ours.get(device_id, token) == token:
             self._repeated += 1
             return
+        if outcome in _TO_EXPLAIN and len(self._not_ours) < _REMEMBERED:
+            # Another line of the device may hold the token that does claim it.
+            self._not_ours[device_id] = token
         self._again += 1
         if row.form.header != self._header:
             self._header = row.form.header

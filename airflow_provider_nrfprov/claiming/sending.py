@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -19,7 +19,7 @@ from airflow_provider_nrfprov.api.retry import nothing_was_done, refused_as_a_wh
 from airflow_provider_nrfprov.api.wait_policy import is_transient
 from airflow_provider_nrfprov.claiming.claim_file import Chunk, to_csv
 from airflow_provider_nrfprov.claiming.ledger import Ledger, Sending, SupersededError
-from airflow_provider_nrfprov.claiming.recovery import Inquiry, Recovery
+from airflow_provider_nrfprov.claiming.recovery import ENDED_LONG_AGO, Inquiry, Recovery
 from airflow_provider_nrfprov.claiming.settlement import Settlement, not_claimed, row_states
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ _log = logging.getLogger(__name__)
 
 _REQUESTS_FOR_A_REFUSED_CHUNK = 400
 """So many requests at most are spent to find the rows for which a chunk is refused as a whole."""
-_REFUSED_WITHOUT_ONE_ACCEPTED = 63
-"""After so many refused parts (of 30 rows by then) and none accepted, it is not for single rows that they are refused."""
-_REFUSED_AGAIN = 7
-"""The same, in a chunk behind one for which that was so."""
+_REFUSED_BEFORE_PROBING = 31
+"""After so many refused parts (of 60 rows by then) and none accepted, some rows are sent one by one; at once in a chunk behind
+one of which all rows were refused."""
+_PROBES = 8
+"""So many; if all of them are refused, so is the chunk."""
 _LOST_ANSWERS = 3
 """So many answers of one chunk may be lost in one try."""
 
@@ -52,6 +53,8 @@ class Sender:
     inquiry: Inquiry
     stop: threading.Event
     tags: Sequence[str] = ()
+    asynchronous: bool = False
+    """Whether the service has answered with an operation."""
     all_are_refused: bool = False
     """Whether the newest chunk that was refused as a whole was so for all of its rows."""
 
@@ -89,7 +92,7 @@ class _ChunkSending:
         told_now: set[str | None] = set()
         for place, sending in enumerate(self._sendings):
             if not sending.is_answered:
-                self._sendings[place] = recovered = self._recover(sending)
+                self._sendings[place] = recovered = self._recover(sending, newest=sending.sent_at)
                 told_now.add(recovered.bulk_ops_request_id)
         states = row_states(len(self._rows), self._sendings)
         running, newest = self._running()
@@ -121,7 +124,9 @@ class _ChunkSending:
             try:
                 operation = self._sender.settlement.operation(sending.bulk_ops_request_id)
             except NotFoundError:
-                # Another team's, or forgotten: what it did shows in the list of our devices.
+                # Another team's, or forgotten: what it did shows in the list of our devices. A new one may not show yet.
+                if self._service.now() - sending.sent_at < ENDED_LONG_AGO:
+                    running.add(sending.bulk_ops_request_id)
                 continue
             except NrfProvError as error:
                 if not is_transient(error):
@@ -136,31 +141,30 @@ class _ChunkSending:
         return running, newest
 
     def send(self, positions: Sequence[int]) -> list[Sending]:
-        """Send the rows at these positions; one that makes the service refuse the others is found by halving."""
+        """Send the rows at these positions; those that make the service refuse the others are found by halving."""
         sent: list[Sending] = []
         parts = deque([tuple(positions)] if positions else [])
-        requests = accepted = 0
-        while parts:
+        accepted = probing = 0
+        patience = 1 if self._sender.all_are_refused else _REFUSED_BEFORE_PROBING
+        while parts and len(sent) < _REQUESTS_FOR_A_REFUSED_CHUNK:
             part = parts.popleft()
             sending, again = self._post(part)
             sent.append(sending)
-            requests += 1
             accepted += sending.refused is None
             if again:
                 parts.append(again)
             elif sending.refused is not None and len(part) > 1:
-                if not self._may_halve(requests, accepted):
-                    break
                 half = len(part) // 2
                 parts += [part[:half], part[half:]]
+            if not accepted and len(sent) == patience + probing and probing:
+                # Not even one of the single rows was taken: it is not for some of them that all are refused.
+                self._sender.all_are_refused = True
+                break
+            if not accepted and len(sent) == patience and parts:
+                parts, probing = _probes_first(parts)
+        if accepted:
+            self._sender.all_are_refused = False
         return sent
-
-    def _may_halve(self, requests: int, accepted: int) -> bool:
-        most = _REFUSED_AGAIN if self._sender.all_are_refused else _REFUSED_WITHOUT_ONE_ACCEPTED
-        if requests >= _REQUESTS_FOR_A_REFUSED_CHUNK or (not accepted and requests >= most):
-            self._sender.all_are_refused = not accepted
-            return False
-        return True
 
     def _post(self, positions: tuple[int, ...]) -> tuple[Sending, tuple[int, ...]]:
         """Send rows once; return what came of it, and which of them have to be sent again after a lost answer."""
@@ -179,6 +183,7 @@ class _ChunkSending:
             answer = self._service.bulk_claim(to_csv((self._rows[place] for place in positions), sender.tags))
         except NrfProvError as error:
             return self._after_error(sending, error)
+        sender.asynchronous = sender.asynchronous or bool(answer.bulk_ops_request_id)
         refused = {} if answer.bulk_ops_request_id else not_claimed(self._rows, positions, answer)
         answered = replace(
             sending,
@@ -201,16 +206,24 @@ class _ChunkSending:
         if self._lost > _LOST_ANSWERS:
             raise error
         _log.warning("chunk %d: no usable answer (%s)", number, error)
-        recovered = self._recover(sending)
+        # What is lost now may still be going on, however long ago it was sent.
+        recovered = self._recover(sending, newest=self._service.now())
         self._sendings[-1] = recovered
         return recovered, tuple(recovered.not_claimed) if recovered.looked else ()
 
-    def _recover(self, sending: Sending) -> Sending:
+    def _recover(self, sending: Sending, newest: pendulum.DateTime) -> Sending:
         """Find out what a request did whose answer was lost, and write that down."""
         number = self._chunk.number
         since = min(each.sent_at for each in self._sendings)
         others = [each.bulk_ops_request_id for each in self._sendings if each.bulk_ops_request_id]
-        found: Recovery = self._sender.inquiry.recover(self._rows, sending, since, others)
+        found: Recovery = self._sender.inquiry.recover(
+            self._rows,
+            sending,
+            since,
+            others,
+            newest=newest,
+            asynchronous=self._sender.asynchronous or bool(others),
+        )
         if found.operation is not None:
             _log.info("chunk %d: its answer told of bulk operation %s", number, found.operation.id)
             return self._ledger.write(
@@ -230,3 +243,11 @@ def service_time(service: ProvisioningService) -> pendulum.DateTime:
     now = service.now()
     is_off = abs((now - pendulum.now("UTC")).total_seconds()) > 1
     return now.subtract(seconds=1) if is_off else now
+
+
+def _probes_first(parts: Iterable[tuple[int, ...]]) -> tuple[deque[tuple[int, ...]], int]:
+    """Return the parts with some of their rows, from all over them, before them and one by one; and how many these are."""
+    places = [place for part in parts for place in part]
+    probes = set(places[:: max(1, len(places) // _PROBES)][:_PROBES])
+    rest = (tuple(place for place in part if place not in probes) for part in parts)
+    return deque([*((place,) for place in sorted(probes)), *filter(None, rest)]), len(probes)

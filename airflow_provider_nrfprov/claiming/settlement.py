@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import pendulum
 
-from airflow_provider_nrfprov.api.contract import FAILED, SUCCEEDED
+from airflow_provider_nrfprov.api.contract import SUCCEEDED
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary
 from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest, ClaimedDevice, FailedClaim
+from airflow_provider_nrfprov.api.wait_policy import is_transient
 from airflow_provider_nrfprov.claiming.claim_file import Row
 from airflow_provider_nrfprov.claiming.ledger import Sending
 from airflow_provider_nrfprov.claiming.recovery import CLOCK_SKEW, Inquiry
@@ -50,6 +51,9 @@ def row_states(size: int, sendings: Iterable[Sending]) -> list[RowState]:
             continue
         for position in sending.rows_of(size):
             before = states[position]
+            if sending.nothing_done and before.last is not None:
+                # It says nothing of what an earlier request, or one of another try at the same time, has done.
+                continue
             since = before.suspect_since
             if since is None and before.last is not None and not _refused(before.last, position):
                 since = before.last.sent_at
@@ -90,6 +94,8 @@ class Settlement:
         self._service = service
         self._inquiry = inquiry
         self._operations: dict[str, BulkOpsRequest] = {}
+        self._unavailable: NrfProvError | None = None
+        """Why nothing more is asked: one request was in vain for as long as the client tries it."""
 
     def settle(self, rows: Sequence[Row], sendings: Sequence[Sending]) -> list[RowOutcome]:
         """Return the outcome of each of a chunk's sendable rows, in their order.
@@ -98,12 +104,12 @@ class Settlement:
         """
         states = row_states(len(rows), sendings)
         findings = self._findings(states, sendings, len(rows))
-        doubtful = [place for place, finding in findings.items() if finding.doubt]
+        doubtful = any(finding.doubt for finding in findings.values())
         if not doubtful and len(sendings) == 1 and len(findings) == len(rows):
             # As nearly always: all of them are claimed by the service's word.
             each = findings[0]
             return [RowOutcome(row, Outcome.CLAIMED, each.status, "", each.operation_id) for row in rows]
-        devices, why_not = self._ours(rows, doubtful, states)
+        devices, why_not = self._ours(rows, findings, states)
         return [
             _outcome(row, states[place], findings.get(place), devices.get(str(row.device_id)), why_not)
             for place, row in enumerate(rows)
@@ -150,22 +156,28 @@ class Settlement:
             return dict.fromkeys(sent, _Finding(status, operation_id, doubt))
 
         try:
+            self._require_available()
             operation = self.operation(operation_id)
         except NrfProvError as error:
+            self._note(error)
             message = f"bulk operation {operation_id} could not be asked about: {error}"
             return all_of_them("", _Doubt(message, final=False))
-        if operation.status == SUCCEEDED:
+        status = operation.status
+        if not operation.is_finished:
+            message = f"bulk operation {operation_id} is {status}"
+            return all_of_them(status, _Doubt(message, final=False))
+        if status == SUCCEEDED and not operation.error_summary_url:
             return all_of_them(SUCCEEDED, None)
-        if operation.status != FAILED:
-            message = f"bulk operation {operation_id} is {operation.status}"
-            return all_of_them(operation.status, _Doubt(message, final=False))
         summary = self._error_summary(operation)
-        general = (
-            "; ".join(summary.others) or f"bulk operation {operation_id} is FAILED and does not name this row"
+        general = "; ".join(summary.others) or (
+            f"bulk operation {operation_id} is {status} and does not name this row"
         )
+        unnamed = None if status == SUCCEEDED else _Doubt(general)
         return {
             position: _Finding(
-                FAILED, operation_id, _Doubt(summary.rows.get(place, general), named=place in summary.rows)
+                status,
+                operation_id,
+                _Doubt(summary.rows[place], named=True) if place in summary.rows else unnamed,
             )
             for place, position in enumerate(sent)
         }
@@ -188,21 +200,40 @@ class Settlement:
         except NrfProvError as error:
             _log.warning("the error summary of bulk operation %s is unavailable: %s", operation.id, error)
             return ErrorSummary(
-                others=(f"bulk operation {operation.id} is FAILED; its error summary is unavailable",)
+                others=(
+                    f"bulk operation {operation.id} is {operation.status}; its error summary is unavailable",
+                )
             )
 
+    def _require_available(self) -> None:
+        if self._unavailable is not None:
+            raise self._unavailable
+
+    def _note(self, error: NrfProvError) -> None:
+        if is_transient(error):
+            self._unavailable = error
+
     def _ours(
-        self, rows: Sequence[Row], doubtful: Sequence[int], states: Sequence[RowState]
+        self, rows: Sequence[Row], findings: Mapping[int, _Finding], states: Sequence[RowState]
     ) -> tuple[Mapping[str, ClaimedDevice], str]:
         """Ask which of the doubtful devices are ours; if that can't be asked, say why."""
-        if not doubtful:
+        doubts = {place: finding.doubt for place, finding in findings.items() if finding.doubt}
+        if not doubts:
             return {}, ""
-        since = min(last.sent_at for place in doubtful if (last := states[place].last))
+        unnamed = [
+            str(rows[place].device_id) for place, doubt in doubts.items() if doubt.final and not doubt.named
+        ]
+        since = min(last.sent_at for place in doubts if (last := states[place].last))
         try:
-            ids = [str(rows[place].device_id) for place in doubtful]
+            ids = [str(rows[place].device_id) for place in doubts]
+            self._require_available()
             # Without waiting for a list that lags: a job that settles has waited for its operations, or has its answers.
-            return self._inquiry.find_ours(ids, since), ""
+            found = self._inquiry.find_ours(ids, since)
+            # Where the service said nothing of a row, its silence and that of a list are not enough.
+            self._inquiry.fetch_each([each for each in unnamed if each not in found], found)
+            return found, ""
         except NrfProvError as error:
+            self._note(error)
             return {}, f"whether it is ours could not be asked: {error}"
 
 

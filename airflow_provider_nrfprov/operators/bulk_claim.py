@@ -84,6 +84,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         the task's ``outlets`` have all of these, and ``claim_file``, in their ``extra``.
     :raises ArgumentError: for an argument that renders to nothing or cannot be one; nothing is sent then.
     :raises ClaimFileError: if the file is not there, empty or no text.
+    :raises ClaimFileChangedError: if the file is not what an earlier try of the run began to claim (a retry claims the new one).
     :raises RowsFailedError: if too many rows failed, or were refused in the dry run (not retried).
     :raises RowsRejectedError: if rows cannot be sent and ``on_invalid_rows`` is ``fail`` (not retried).
     :raises RowsUnknownError: if too many failed or are unknown (a retry asks again).
@@ -187,7 +188,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
                 return self._sent(job, operations, ids, context)
             if operations:
                 self._wait(job, operations, context)
-            return self._judge(self._report(job, context))
+            return self._end(job, context)
 
     def execute_complete(
         self,
@@ -196,12 +197,15 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         report_dir: str | None = None,
         job: str | None = None,
         turn: str | None = None,
+        *,
+        file_has_changed: bool = False,
     ) -> dict[str, Any]:
         """Write the report once the operations have ended, or the wait was given up.
 
         :param report_dir: the job's own folder.
         :param job: its id.
-        :param turn: names the try that was deferred. None of the three, if Airflow loses them: ``dag.test()`` of 3.3 does;
+        :param turn: names the try that was deferred.
+        :param file_has_changed: whether the claim file is not what was claimed. None of the four, if Airflow loses them: ``dag.test()`` of 3.3 does;
             then the job is found by its task and run.
         """
         from airflow_provider_nrfprov.api.errors import NrfProvError
@@ -228,7 +232,20 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
                 raise
             if waiting:
                 self.log.warning("%d bulk operation(s) have not ended in time", len(waiting))
-            return self._judge(self._report(claim, context))
+            claim.file_has_changed = file_has_changed
+            return self._end(claim, context)
+
+    def _end(self, job: ClaimJob, context: Context) -> dict[str, Any]:
+        """Report and judge; fail if the file that was claimed is not the file that is there."""
+        from airflow_provider_nrfprov.exceptions import ClaimFileChangedError
+
+        receipt = self._judge(self._report(job, context))
+        if job.file_has_changed:
+            raise ClaimFileChangedError(
+                f"{job.details.claim_file} has changed since this run began to claim it. What was read then is claimed; the report "
+                f"is {receipt['report']}. The next try claims the file as it is now, to a report of its own"
+            )
+        return receipt
 
     def _sent(
         self, job: ClaimJob, operations: Sequence[str], ids: list[str] | str, context: Context
@@ -318,7 +335,12 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
                     trigger=trigger,
                     method_name="execute_complete",
                     timeout=backstop,
-                    kwargs={"report_dir": str(job.folder), "job": job.job_id, "turn": job.turn},
+                    kwargs={
+                        "report_dir": str(job.folder),
+                        "job": job.job_id,
+                        "turn": job.turn,
+                        "file_has_changed": job.file_has_changed,
+                    },
                 )
             while not watch.is_done and time.monotonic() < end:
                 job.wait(min(at_least(poll_interval), end - time.monotonic()))

@@ -61,10 +61,11 @@ def test_the_same_file_and_folder_at_another_service_are_another_job(tmp_path, f
         (Owner("claims", "run-1", "claim", 1), {}),
         (Owner("claims", "run-1", "another task"), {}),
         (Owner("another DAG", "run-1", "claim"), {}),
+        (Owner("claims", "run-2", "claim"), {}),
         (TASK, {"tags": ["line=1"]}),
         (TASK, {"rows_per_request": 2}),
     ],
-    ids=["map index", "task", "DAG", "tags", "rows a request"],
+    ids=["map index", "task", "DAG", "run", "tags", "rows a request"],
 )
 def test_two_jobs_of_one_folder_have_a_report_each(tmp_path, folder, caplog, other, arguments):
     service = ServiceInMemory()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from airflow_provider_nrfprov.api.errors import UnreachableError
+from airflow_provider_nrfprov.api.errors import NrfProvError, UnreachableError
 from airflow_provider_nrfprov.claiming import recovery
+from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableError
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.ledger import Ledger, SupersededError
 from airflow_provider_nrfprov.claiming.recovery import UnsettledError
@@ -115,10 +117,18 @@ def test_where_every_row_is_refused_it_ends_soon_and_sooner_in_the_next_chunk(be
     service.refuse = lambda ids, csv: refusal(400, "no such plan")
     summary = bench.run(service, rows_per_request=250)
     assert counts(summary) == {"failed": 1000}
-    assert service.requests["bulk_claim"] <= 63 + 3 * 7
+    assert service.requests["bulk_claim"] <= 31 + 8 + 3 * (1 + 8)
     assert "no such plan" in summary.examples[0]
     service.refuse = lambda ids, csv: None
     assert counts(bench.run(service, rows_per_request=250)) == {"claimed": 1000}
+
+
+def test_rows_that_are_bad_all_over_the_file_void_no_other_neither_behind_a_chunk_of_bad_ones(bench):
+    bench.write(1000)
+    service, wrong = ServiceInMemory(), {device.device_id for device in DEVICES[:250]}
+    wrong |= {device.device_id for device in DEVICES[250::15]}
+    service.refuse = lambda ids, csv: refusal(400) if wrong & set(ids) else None
+    assert counts(bench.run(service, rows_per_request=250)) == {"claimed": 700, "failed": 300}
 
 
 # --- After a lost answer, what is not known is unknown.
@@ -347,3 +357,136 @@ def test_a_damaged_ledger_sends_nothing_twice(bench, damage):
         path.write_bytes(damage)
     assert counts(bench.run(service, rows_per_request=5))["claimed"] == 10
     assert max(service.sent.values()) == 1
+
+
+def test_a_superseded_try_that_did_nothing_hides_nothing_of_what_another_did(bench):
+    """The older try wakes up after the newer one has sent all, and leaves its entry behind."""
+    bench.write(10)
+    service = ServiceInMemory("async")
+    older = bench.plan(service)
+    newer = bench.plan(service)
+    newer.send()
+    with pytest.raises(SupersededError):
+        older.send()
+    assert counts(ClaimJob.reopen(bench.folder, service).report()) == {"claimed": 10}
+    bench.run(service)
+    assert set(service.sent.values()) == {1}
+
+
+def test_an_answer_that_is_lost_late_is_waited_for_from_then_on(bench, monkeypatch):
+    """A gateway gives up after half a minute on a service that goes on a moment longer."""
+    monkeypatch.setattr(recovery, "_FIRST_PAUSE", 0.05)
+    bench.write(10)
+    service = ServiceInMemory()
+    carry_out = service._carry_out
+
+    def late(csv, ids):
+        time.sleep(0.6)
+        threading.Timer(0.3, carry_out, (csv, ids)).start()
+        raise LOST
+
+    service._carry_out = late
+    job = bench.plan(service, visible_after=0.5)
+    job.send()
+    assert set(service.sent.values()) == {1}
+    assert counts(job.report()) == {"claimed": 10}
+
+
+def test_an_operation_that_does_not_show_yet_is_not_over(bench):
+    bench.write(10)
+    service = ServiceInMemory("async")
+    job = bench.plan(service)
+    job.send()
+    service.ours.clear()
+    service.operations.clear()
+    again = bench.plan(service)
+    assert len(again.send()) == 1
+    assert set(service.sent.values()) == {1}
+    assert counts(again.report()) == {"unknown": 10}
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_service_that_answers_with_operations_has_a_list_of_them_whatever_is_in_between(bench, status):
+    bench.write(10)
+    service = ServiceInMemory("async")
+    lose(service, 2)
+
+    def no_list(**_):
+        raise refusal(status)
+
+    service.list_bulk_ops_requests = no_list
+    with pytest.raises(NrfProvError, match="malformed"):
+        bench.plan(service, rows_per_request=5).send()
+    assert set(service.sent.values()) == {1}
+
+
+def test_a_report_while_the_service_is_away_asks_once_for_all_chunks(bench):
+    bench.write(100)
+    service = ServiceInMemory("async")
+    job = bench.plan(service, rows_per_request=5)
+    job.send()
+    asked = []
+
+    def away(id_):
+        asked.append(id_)
+        raise LOST
+
+    service.fetch_bulk_ops_request = away
+    assert counts(job.report()) == {"unknown": 100}
+    assert len(asked) == 1
+
+
+def test_a_succeeded_operation_that_blames_a_row_is_looked_at(bench):
+    bench.write(10)
+    service = ServiceInMemory("async")
+    service.theirs = {DEVICES[3].device_id}
+    operation = service._operation
+    service._operation = lambda id_: dataclasses.replace(operation(id_), status="SUCCEEDED")
+    assert counts(bench.run(service)) == {"claimed": 9, "failed": 1}
+
+
+def test_the_report_of_a_newer_try_is_not_overwritten_by_an_older_one(bench):
+    bench.write(10)
+    service = ServiceInMemory()
+    older = bench.plan(service)
+    older.send()
+    settled = older.settle()
+    first = next(settled)
+    newer = bench.plan(service)
+    newer.send()
+    summary = newer.report()
+    older.settle = lambda: iter([first, *settled])
+    with pytest.raises(SupersededError, match="another try"):
+        older.report()
+    assert len(Path(summary.report).read_text().splitlines()) == 11
+
+
+@pytest.mark.parametrize("change", ["exchanged", "shortened"])
+def test_a_copy_that_somebody_changed_is_not_believed(bench, change):
+    bench.write(10)
+    service = ServiceInMemory("async")
+    job = bench.plan(service)
+    job.send()
+    (copy,) = Path(str(bench.folder)).rglob("claim_file.csv")
+    kept = copy.read_text().splitlines(keepends=True)
+    copy.write_text(
+        "".join(kept[:3]) if change == "shortened" else "".join(d.token + "\n" for d in DEVICES[500:510])
+    )
+    assert counts(ClaimJob.reopen(bench.folder, service).report()) == {"claimed": 10}
+    bench.plan(service).send()
+    bench.file.unlink()
+    copy.write_text("".join(kept[:3]))
+    with pytest.raises(ClaimFileUnavailableError, match="no claim file"):
+        ClaimJob.reopen(bench.folder, service)
+
+
+def test_a_good_token_behind_a_garbled_one_of_the_same_device_is_among_the_rows_to_run_again(bench):
+    good, other = DEVICES[0].token, DEVICES[1].token
+    garbled = good[:-3] + ("AAA" if good[-3:] != "AAA" else "BBB")
+    bench.file.write_text(f"{garbled}\n{good}\n{other}\n{other}\n")
+    service = ServiceInMemory()
+    service.refuse = lambda ids, csv: refusal(400, "bad signature") if garbled in csv else None
+    summary = bench.run(service)
+    assert counts(summary) == {"claimed": 1, "failed": 1, "rejected": 2}
+    assert Path(str(summary.failed_rows)).read_text() == f"{garbled}\n{good}\n"
+    assert summary.repeated == 1

@@ -36,7 +36,7 @@ def small(seeds: Iterable[int]) -> list[int]:
 
 # A job that sends all of a chunk again when its answer was lost.
 def blind_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery.Inquiry, "recover", lambda *_: recovery.Recovery())
+    monkeypatch.setattr(recovery.Inquiry, "recover", lambda *_, **__: recovery.Recovery())
 
 
 # A job that never looks for the operation whose answer was lost, but for its devices only.

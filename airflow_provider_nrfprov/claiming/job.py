@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
 from airflow_provider_nrfprov.api.errors import NrfProvError
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from airflow_provider_nrfprov.claiming.file_copy import FileCopy
 
 _log = logging.getLogger(__name__)
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+ParamsT = ParamSpec("ParamsT")
 
 _CHUNKS_A_LOOK_AT_THE_TURN = 20
 _REQUESTS_FOR_THE_TIME = 3
@@ -173,6 +177,19 @@ class ClaimJob:
         if self._stop.wait(max(0.0, seconds)):
             raise SupersededError("asked to stop while it waited; what was sent goes on")
 
+    def stoppable(self, call: Callable[ParamsT, ResultT]) -> Callable[ParamsT, ResultT]:
+        """Return the same call, which no longer waits for its end soon after :meth:`stop`: a request may take minutes.
+
+        :return: raises SupersededError then.
+        """
+
+        def call_or_stop(*args: ParamsT.args, **kwargs: ParamsT.kwargs) -> ResultT:
+            work = ordered_map(lambda _: call(*args, **kwargs), [None], 1, stop=self._stop)
+            ((_, result),) = _until_stopped(work)
+            return result
+
+        return call_or_stop
+
     def inspect(self, *, sample_size: int = 0) -> Inspection:
         """Read the whole file and send nothing: which rows are bad, and a sample of the good ones."""
         rows = (row for chunk in self._chunks() for row in chunk.rows)
@@ -226,7 +243,7 @@ class ClaimJob:
                 raise SupersededError("asked to stop; what is known is in the ledger")
             sendings = self._ledger.sendings(chunk.number)
             self.operations += [each.bulk_ops_request_id for each in sendings if each.bulk_ops_request_id]
-            outcomes = self._settlement.settle(chunk.sendable, sendings)
+            outcomes = self.stoppable(self._settlement.settle)(chunk.sendable, sendings)
             yield from outcomes if len(outcomes) == len(chunk.rows) else _with_rejected(chunk, outcomes)
 
     def _require_still_ours(self) -> None:
@@ -276,7 +293,7 @@ class ClaimJob:
         """
         for left in reversed(range(_REQUESTS_FOR_THE_TIME)):
             try:
-                self._service.learn_time()
+                self.stoppable(self._service.learn_time)()
             except NrfProvError as error:
                 if not left:
                     raise
@@ -290,12 +307,12 @@ class ClaimJob:
         yield from chunks(rows, self.details.rows_per_request)
 
 
-def _until_stopped(work: Iterator[tuple[Chunk, list[Sending]]]) -> Iterator[tuple[Chunk, list[Sending]]]:
+def _until_stopped(work: Iterator[tuple[ItemT, ResultT]]) -> Iterator[tuple[ItemT, ResultT]]:
     try:
         yield from work
     except StoppedError:
         raise SupersededError(
-            "asked to stop while a request was under way; the ledger says so, and the next try asks what it did"
+            "asked to stop while a request was under way; what was sent is in the ledger, and the next try asks what it did"
         ) from None
 
 

@@ -185,6 +185,8 @@ class Inquiry:
                     self._fetch(device_id, found)
 
     def _fetch(self, device_id: str, found: dict[str, ClaimedDevice]) -> bool:
+        if self._stop.is_set():
+            raise SupersededError("asked to stop while it was asked which devices are ours")
         try:
             found[device_id] = self._service.fetch_claimed_device(device_id)
         except NotFoundError:

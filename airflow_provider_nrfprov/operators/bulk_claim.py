@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.configuration import conf
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_nrfprov.api.models import BulkOpsRequest
     from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
     from airflow_provider_nrfprov.claiming.job import ClaimJob
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
@@ -317,16 +318,16 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
 
         watch = BulkOpsWatch(operations)
         # One for all polls; the next poll is the repetition, as in the triggerer.
-        hook = NrfProvHook(self._value("nrfprov_conn_id"), NEVER)
+        fetch = job.stoppable(NrfProvHook(self._value("nrfprov_conn_id"), NEVER).fetch_bulk_ops_request)
         # By a clock that nobody sets.
         seconds, poll_interval = self._seconds_to_wait(), self._value("poll_interval")
         end, end_time = time.monotonic() + seconds, time.time() + seconds
         try:
-            self._ask(watch, hook)
+            self._ask(watch, fetch)
             deferrable = self._value("deferrable")
             if deferrable:
                 # What ends within seconds needs no deferral, which takes Airflow longer and may cost the task.
-                poll_briefly(watch, hook.fetch_bulk_ops_request, self._seconds_before_deferral, job.wait)
+                poll_briefly(watch, fetch, self._seconds_before_deferral, job.wait)
             if deferrable and not watch.is_done:
                 trigger, backstop = deferral(
                     self._value("nrfprov_conn_id"), watch.waiting, poll_interval, end_time
@@ -344,7 +345,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
                 )
             while not watch.is_done and time.monotonic() < end:
                 job.wait(min(at_least(poll_interval), end - time.monotonic()))
-                self._ask(watch, hook)
+                self._ask(watch, fetch)
         except NrfProvError:
             self._report(job, context)
             raise
@@ -356,8 +357,8 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         # Airflow does not enforce it while a task is deferred.
         return min(timeout, self.execution_timeout.total_seconds())
 
-    def _ask(self, watch: BulkOpsWatch, hook: NrfProvHook) -> None:
-        watch.poll(hook.fetch_bulk_ops_request)
+    def _ask(self, watch: BulkOpsWatch, fetch: Callable[[str], BulkOpsRequest]) -> None:
+        watch.poll(fetch)
         for note in watch.notes:
             self.log.info("%s", note)
 

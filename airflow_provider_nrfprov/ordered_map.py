@@ -52,7 +52,7 @@ def ordered_map(
         begun.extend((item, pool.submit(work, item)) for item in islice(remaining, limit + ahead))
         while begun:
             item, future = begun.popleft()
-            if not _has_ended(future, stop):
+            if not has_ended(future, stop):
                 raise StoppedError
             try:
                 result = future.result()
@@ -68,7 +68,8 @@ def ordered_map(
         pool.shutdown(wait=not is_abandoned, cancel_futures=True)
 
 
-def _has_ended(future: Future[ResultT], stop: threading.Event | None) -> bool:
+def has_ended(future: Future[ResultT], stop: threading.Event | None) -> bool:
+    """Wait for some work, until three seconds after ``stop`` is set; return whether it has come to an end."""
     while stop is not None and not stop.is_set():
         if wait([future], _LOOK_SECONDS).done:
             return True

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -26,7 +27,7 @@ from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome, Summar
 from airflow_provider_nrfprov.claiming.sending import Sender, service_time
 from airflow_provider_nrfprov.claiming.settlement import Settlement
 from airflow_provider_nrfprov.job_folder import find_folder, jobs_in, take_folder
-from airflow_provider_nrfprov.ordered_map import StoppedError, ordered_map
+from airflow_provider_nrfprov.ordered_map import StoppedError, has_ended, ordered_map
 from airflow_provider_nrfprov.storage import Folder, PathLike
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ ParamsT = ParamSpec("ParamsT")
 
 _CHUNKS_A_LOOK_AT_THE_TURN = 20
 _REQUESTS_FOR_THE_TIME = 3
+_STOPPED = "asked to stop while a request was under way; what was sent is in the ledger, and the next try asks what it did"
 
 
 class ClaimJob:
@@ -67,6 +69,8 @@ class ClaimJob:
         self._copy = copy
         self._service = service
         self._stop = threading.Event()
+        # One thread for all that is asked aside, and so one connection.
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="nrfprov-aside")
         inquiry = Inquiry(service, self._stop, visible_after)
         self._settlement = Settlement(service, inquiry)
         self._sender = Sender(service, ledger, self._settlement, inquiry, self._stop, plan.tags)
@@ -164,6 +168,7 @@ class ClaimJob:
     def close(self) -> None:
         """Give the local copy of the claim file up; the job does no more then."""
         self._copy.close()
+        self._aside.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
         """Send, wait for and settle nothing more: whoever does raises ``SupersededError``. May be called at any time."""
@@ -184,9 +189,10 @@ class ClaimJob:
         """
 
         def call_or_stop(*args: ParamsT.args, **kwargs: ParamsT.kwargs) -> ResultT:
-            work = ordered_map(lambda _: call(*args, **kwargs), [None], 1, stop=self._stop)
-            ((_, result),) = _until_stopped(work)
-            return result
+            future = self._aside.submit(call, *args, **kwargs)
+            if not has_ended(future, self._stop):
+                raise SupersededError(_STOPPED)
+            return future.result()
 
         return call_or_stop
 
@@ -311,9 +317,7 @@ def _until_stopped(work: Iterator[tuple[ItemT, ResultT]]) -> Iterator[tuple[Item
     try:
         yield from work
     except StoppedError:
-        raise SupersededError(
-            "asked to stop while a request was under way; what was sent is in the ledger, and the next try asks what it did"
-        ) from None
+        raise SupersededError(_STOPPED) from None
 
 
 def _with_rejected(chunk: Chunk, outcomes: Iterable[RowOutcome]) -> Iterator[RowOutcome]:

@@ -318,7 +318,10 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
 
         watch = BulkOpsWatch(operations)
         # One for all polls; the next poll is the repetition, as in the triggerer.
-        fetch = job.stoppable(NrfProvHook(self._value("nrfprov_conn_id"), NEVER).fetch_bulk_ops_request)
+        hook = NrfProvHook(self._value("nrfprov_conn_id"), NEVER)
+        # Here, for Airflow may be asked for a connection by the main thread only.
+        hook.get_conn()
+        fetch = job.stoppable(hook.fetch_bulk_ops_request)
         # By a clock that nobody sets.
         seconds, poll_interval = self._seconds_to_wait(), self._value("poll_interval")
         end, end_time = time.monotonic() + seconds, time.time() + seconds

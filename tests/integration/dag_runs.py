@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from airflow.providers.common.compat.sdk import DAG
 from packaging.version import Version
 
 AIRFLOW_V_3_0_PLUS = Version("3.0.0") <= Version(Version(airflow.__version__).base_version)
+_DATES = ("logical_date", "run_after") if AIRFLOW_V_3_0_PLUS else ("execution_date",)
+"""What names a run of ``dag.test()``."""
 _numbers = itertools.count(1)
 _ASKING = Path(__file__).parents[2] / "dags" / "nrfprov_unclaim_with_approval.py"
 _BUNDLE = "built-by-tests"
@@ -50,8 +53,11 @@ def new_dag(**arguments: Any) -> Iterator[DAG]:
         yield dag
 
 
-def run(dag: DAG) -> dict[str, End]:
-    """Run a DAG once, triggers in line; give the end of each task. The database has to be there (``load_dag``)."""
+def run(dag: DAG, *, at: datetime | None = None) -> dict[str, End]:
+    """Run a DAG once, triggers in line; give the end of each task. The database has to be there (``load_dag``).
+
+    :param at: its logical date; the same one again is the same run, cleared.
+    """
     errors: dict[str, BaseException] = {}
     for task in dag.tasks:
         # Both callbacks see the exception as it was raised, before Airflow masks or stores anything.
@@ -59,7 +65,7 @@ def run(dag: DAG) -> dict[str, End]:
     with warnings.catch_warnings(), _bundle_of_our_own(), _handlers_kept(), _exception_in_the_context():
         warnings.simplefilter("ignore")
         _make_known(dag)
-        result = dag.test()
+        result = dag.test(**({} if at is None else dict.fromkeys(_DATES, at)))
     xcoms = _xcoms(dag.dag_id)
     return {
         ti.task_id: End(str(ti.state), errors.get(ti.task_id), xcoms.get(ti.task_id, {}), ti.try_number)

@@ -50,7 +50,7 @@ class NrfProvListDevicesOperator(NrfProvBaseOperator):
         as their ``device_file``.
     :param limit: how many ids are pushed to XCom at most.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
-    :return: without ``output_path`` the list of ids; with it ``{"path", "count"}``; ``path`` is also pushed by key.
+    :return: without ``output_path`` the list of ids; with it ``{"path", "count"}``, both also pushed by key.
     :raises TooManyForXComError: if there are more than ``limit`` and no ``output_path``.
     :raises ArgumentError: for a condition that renders to nothing or is no time.
     :raises NrfProvError: if the service could not be asked.
@@ -92,8 +92,8 @@ class NrfProvListDevicesOperator(NrfProvBaseOperator):
         if output is None:
             return self._ids(devices, limit)
         written = self._write(devices, output)
-        # By its own key, so that list.output["path"] works.
-        push(self, context, path=output)
+        # By their own keys, so that list.output["path"] works.
+        push(self, context, **written)
         return written
 
     def _ids(self, devices: Iterable[ClaimedDevice], limit: int) -> list[str]:

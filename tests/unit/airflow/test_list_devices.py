@@ -79,7 +79,7 @@ def test_writes_a_file_of_any_length_and_gives_its_path_and_count(connect, emula
     ti = TaskInstance()
     result = listing(ti, output_path=str(path), tag="lot=7")
     assert result == {"path": str(path), "count": 1500}
-    assert ti.pushed == {"path": str(path)}
+    assert ti.pushed == {"path": str(path), "count": 1500}
     assert len(json.dumps(result)) < 300
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))

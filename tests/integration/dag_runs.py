@@ -53,10 +53,11 @@ def new_dag(**arguments: Any) -> Iterator[DAG]:
         yield dag
 
 
-def run(dag: DAG, *, at: datetime | None = None) -> dict[str, End]:
+def run(dag: DAG, *, at: datetime | None = None, **arguments: Any) -> dict[str, End]:
     """Run a DAG once, triggers in line; give the end of each task. The database has to be there (``load_dag``).
 
     :param at: its logical date; the same one again is the same run, cleared.
+    :param arguments: others of ``dag.test()``.
     """
     errors: dict[str, BaseException] = {}
     for task in dag.tasks:
@@ -65,8 +66,8 @@ def run(dag: DAG, *, at: datetime | None = None) -> dict[str, End]:
     with warnings.catch_warnings(), _bundle_of_our_own(), _handlers_kept(), _exception_in_the_context():
         warnings.simplefilter("ignore")
         _make_known(dag)
-        result = dag.test(**({} if at is None else dict.fromkeys(_DATES, at)))
-    xcoms = _xcoms(dag.dag_id)
+        result = dag.test(**arguments, **({} if at is None else dict.fromkeys(_DATES, at)))
+    xcoms = _xcoms(dag.dag_id, result.run_id)
     return {
         ti.task_id: End(str(ti.state), errors.get(ti.task_id), xcoms.get(ti.task_id, {}), ti.try_number)
         for ti in result.get_task_instances()
@@ -174,11 +175,13 @@ def _bundle_of_our_own() -> Iterator[None]:
         del os.environ[_BUNDLES_SETTING]
 
 
-def _xcoms(dag_id: str) -> dict[str, dict[str, Any]]:
+def _xcoms(dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
     """Read them as stored: JSON, as text or as bytes depending on the version of Airflow."""
     pushed: dict[str, dict[str, Any]] = {}
     with closing(sqlite3.connect(database())) as connection:
-        rows = connection.execute("select task_id, key, value from xcom where dag_id = ?", (dag_id,))
+        rows = connection.execute(
+            "select task_id, key, value from xcom where dag_id = ? and run_id = ?", (dag_id, run_id)
+        )
         for task_id, key, value in rows:
             # SQLite gives a number as a number.
             pushed.setdefault(task_id, {})[key] = (

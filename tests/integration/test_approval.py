@@ -42,10 +42,10 @@ def test_a_question_that_cannot_have_a_deadline_is_not_asked(monkeypatch):
 class Person(threading.Thread):
     """Looks for a question through Airflow's API, notes it, and answers."""
 
-    def __init__(self, answer: str, run_id_before: set[str]) -> None:
+    def __init__(self, answer: str, dag_id: str = DAG_ID) -> None:
         super().__init__(daemon=True)
         self._answer = answer
-        self._before = run_id_before
+        self._dag_id = dag_id
         self.question: dict = {}
 
     def run(self) -> None:
@@ -56,7 +56,7 @@ class Person(threading.Thread):
         with TestClient(create_app(apps="core")) as client:
             user = SimpleAuthManagerUser(username="approver", role="admin")
             client.headers["Authorization"] = f"Bearer {get_auth_manager().generate_jwt(user)}"
-            path = f"/api/v2/dags/{DAG_ID}/dagRuns/{{}}"
+            path = f"/api/v2/dags/{self._dag_id}/dagRuns/{{}}"
             end = time.monotonic() + 90
             while time.monotonic() < end:
                 found = client.get(f"{path.format('~')}/hitlDetails", params={"response_received": False})
@@ -87,7 +87,7 @@ def test_devices_are_given_up_only_if_a_person_says_so(
     devices = [NrfProvHook().claim_device(token).id for token in tokens]
     scrapped = tmp_path / "scrapped.txt"
     scrapped.write_text("\n".join(devices[:2]))
-    person = Person(answer, set())
+    person = Person(answer)
     person.start()
     conf = {"device_file": str(scrapped), "reason": "ticket 4711", "report_dir": str(tmp_path / "out")}
     _, tasks = run(load_dag(DAG_ID), conf)

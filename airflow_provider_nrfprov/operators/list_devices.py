@@ -43,7 +43,7 @@ class NrfProvListDevicesOperator(NrfProvBaseOperator):
     :param tag: devices that have this tag; ``None`` for no such condition.
     :param status: devices of this status, as the service writes it: ``READY``; ``None`` for no such condition.
     :param claimed_after: ``None``, or devices that were claimed at this time or later: a datetime, or ISO 8601 (UTC unless it names
-        a zone), like ``{{ data_interval_start }}``.
+        a zone), like ``{{ dag_run.run_after - macros.timedelta(hours=8) }}``.
     :param output_path: file to write, local (then whole or not at all) or on an object store: CSV with the columns ``device_id``,
         ``status``, ``tags`` (parted by commas), ``claimed_at``, ``device_type``, ``imei``, ``firmware_id`` and
         ``ownership_status``. If its name ends in ``.txt``: one id a line, which the operators over many devices take

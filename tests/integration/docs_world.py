@@ -247,7 +247,7 @@ def _failed_the_second_time_only(world: World, ends: dict[str, End], ids: list[s
 
 
 def _a_shift_before_and_this_one(world: World) -> list[str]:
-    world.clock.behind = timedelta(hours=9)
+    world.clock.behind = datetime.now(timezone.utc) - world.due + timedelta(hours=9)
     world.claim(100, "line=1", seed="the shift before")
     world.clock.behind = timedelta(0)
     return world.claim(1200, "line=1")

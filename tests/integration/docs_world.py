@@ -70,6 +70,13 @@ class World:
         assert set(ids) <= self.ours()
         return ids
 
+    def claim_before(self, span: timedelta, count: int, *tags: str, seed: str = "ours") -> list[str]:
+        """Claim devices so long before the run was due; return their ids."""
+        self.clock.behind = datetime.now(timezone.utc) - self.due + span
+        ids = self.claim(count, *tags, seed=seed)
+        self.clock.behind = timedelta(0)
+        return ids
+
     def claim_for_another_team(self, seed: str) -> None:
         """Claim the first device of a claim file for another team."""
         answer = requests.post(
@@ -143,10 +150,8 @@ def _one_device(*, is_ours: bool) -> Callable[[World, dict[str, End], Any], None
 
 
 def _old_and_new(world: World) -> list[str]:
-    world.clock.behind = timedelta(days=2)
-    world.claim(5, seed="of before")
-    world.clock.behind = timedelta(0)
-    return world.claim(3, "lot=7")
+    world.claim_before(timedelta(days=2), 5, seed="of before")
+    return world.claim_before(timedelta(hours=1), 3, "lot=7")
 
 
 def _only_new_ones_listed(world: World, ends: dict[str, End], ids: list[str]) -> None:
@@ -247,10 +252,8 @@ def _failed_the_second_time_only(world: World, ends: dict[str, End], ids: list[s
 
 
 def _a_shift_before_and_this_one(world: World) -> list[str]:
-    world.clock.behind = datetime.now(timezone.utc) - world.due + timedelta(hours=9)
-    world.claim(100, "line=1", seed="the shift before")
-    world.clock.behind = timedelta(0)
-    return world.claim(1200, "line=1")
+    world.claim_before(timedelta(hours=9), 100, "line=1", seed="the shift before")
+    return world.claim_before(timedelta(hours=1), 1200, "line=1")
 
 
 def _just_this_shift_listed(world: World, ends: dict[str, End], ids: list[str]) -> None:

@@ -14,6 +14,7 @@ from airflow_provider_nrfprov.arguments import (
     Argument,
     ArgumentError,
     check_leaves,
+    ids,
     is_constant,
     path,
     text,
@@ -63,9 +64,9 @@ class ArgumentReadingOperator(BaseOperator):
         written = set()
         for name, argument in {**self.arguments, **self.secret_arguments}.items():
             value = getattr(self, name)
-            if argument.read is path and isinstance(value, os.PathLike):
-                # Airflow 2 takes pathlib's resolve() for that of an XComArg.
-                value = path(value)
+            if isinstance(value, os.PathLike) and argument.read in {path, ids}:
+                # An older Airflow takes pathlib's resolve() for that of an XComArg.
+                value = argument.read(value)
                 setattr(self, name, value)
             if is_constant(value):
                 written.add(name)

@@ -65,6 +65,9 @@ class DeferringSensor(NrfProvBaseOperator, BaseSensorOperator):
     }
     _seconds_before_deferral = 0.0
     """For so long the worker polls in quick succession before it defers."""
+    # Of the class: Airflow 2 asks for `reschedule` while the sensor is being made.
+    _watch: Watch | None = None
+    _hook: NrfProvHook | None = None
 
     def __init__(self, *, deferrable: bool | str, poke_interval: float | timedelta, **kwargs: Any) -> None:
         try:
@@ -74,8 +77,6 @@ class DeferringSensor(NrfProvBaseOperator, BaseSensorOperator):
             raise ArgumentError(f"poke_interval of task {kwargs.get('task_id')!r} {error}") from None
         super().__init__(poke_interval=seconds, **kwargs)
         self.deferrable = deferrable
-        self._watch: Watch | None = None
-        self._hook: NrfProvHook | None = None
 
     @abstractmethod
     def _new_watch(self) -> Watch:

@@ -54,6 +54,8 @@ _NOT_BASE64URL = re.compile(r"[^A-Za-z0-9_-]")
 _SELF_DESCRIBED_CBOR = "2dn3"
 """How base64url writes the first bytes (d9 d9 f7) of every attestation token."""
 
+_NO_ITEM = object()
+
 _DER_SEQUENCE = ("MF", "MI")
 """How base64url writes the first bytes (30 59, 30 8x) of what AT%KEYGEN answers."""
 
@@ -199,16 +201,20 @@ def _load(part: str, name: str) -> object:
         raise MalformedTokenError(
             f"the {name} is not base64url: {len(part)} characters cannot be whole bytes (was it cut short?)"
         ) from None
-    stream = io.BytesIO(raw)
-    try:
-        value = cbor2.load(stream)  # drops the self-describe tag
-    except Exception:  # noqa: BLE001 - cbor2 lets several kinds out, RecursionError among them
-        raise MalformedTokenError(
-            f"the {name} ({len(part)} characters) is not CBOR (was it cut short?)"
-        ) from None  # an error's own text may quote bytes of the token
-    if stream.read(1):
+    value = _first_item(raw)
+    if value is _NO_ITEM:
+        raise MalformedTokenError(f"the {name} ({len(part)} characters) is not CBOR (was it cut short?)")
+    # No item of CBOR begins with another. Where a stream ends does not tell: cbor2 5.8 reads ahead.
+    if _first_item(raw[:-1]) is not _NO_ITEM:
         raise MalformedTokenError(f"the {name} goes on after its end (were two tokens run together?)")
-    return value  # type: ignore[no-any-return,unused-ignore]
+    return value
+
+
+def _first_item(raw: bytes) -> object:
+    try:
+        return cbor2.load(io.BytesIO(raw))  # type: ignore[no-any-return,unused-ignore] # drops the self-describe tag
+    except Exception:  # noqa: BLE001 - cbor2 lets several kinds out, RecursionError among them
+        return _NO_ITEM  # an error's own text may quote bytes of the token
 
 
 def _is_uint(value: object) -> bool:

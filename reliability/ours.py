@@ -118,8 +118,8 @@ def world(folder: Path) -> Iterator[World]:
 def _attach_object_store() -> None:
     from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
-    # Airflow 2 has it elsewhere.
-    where = "airflow.sdk.io" if find_spec("airflow.sdk.io") else "airflow.io"
+    # Airflow 2 has it elsewhere, and nothing at all where it is now.
+    where = "airflow.sdk.io.store" if find_spec("airflow.sdk") else "airflow.io.store"
     import_module(where).attach(protocol="memory", fs=MemoryFileSystem())
 
 

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath
+from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, XComArg
 
 from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.exceptions import UnclaimRefusedError
@@ -151,6 +151,11 @@ ARGUMENTS = [(name, argument) for name, argument in CELLS if argument not in NOT
 every_argument = pytest.mark.parametrize(("name", "argument"), ARGUMENTS)
 
 
+RESOLVED = XComArg.__mro__[1]
+"""What Airflow resolves when it renders: it goes by the class, which each version has elsewhere."""
+assert RESOLVED.__name__ == "ResolveMixin"
+
+
 class Lazy(Sequence):
     """What Airflow gives for the output of mapped tasks: a sequence of its own class."""
 
@@ -182,9 +187,15 @@ def kind_of(name: str, argument: str) -> str:
 
 def context_of(pulled: Any = None, **params: Any) -> dict[str, Any]:
     ti = SimpleNamespace(
-        xcom_pull=lambda **_: pulled, xcom_push=lambda key, value: None, map_index=-1, dag_id="d", task_id="t"
+        xcom_pull=lambda **_: pulled,
+        xcom_push=lambda key, value: None,
+        # Airflow 2 asks for it, and for the count below, when it renders the output of a task.
+        get_relevant_upstream_map_indexes=lambda *_, **__: None,
+        map_index=-1,
+        dag_id="d",
+        task_id="t",
     )
-    return {"ti": ti, "task_instance": ti, "run_id": "run", "params": params}
+    return {"ti": ti, "task_instance": ti, "run_id": "run", "params": params, "expanded_ti_count": None}
 
 
 def read(operator: Any, argument: str, context: dict[str, Any]) -> Any:
@@ -252,7 +263,7 @@ def ways(name: str, argument: str, value: Any) -> Iterator[tuple[str, Any, Calla
     yield "expanded", value, expanded
 
 
-class Mapped:
+class Mapped(RESOLVED):
     """The output of mapped tasks, as far as rendering asks: Airflow's own would ask its database."""
 
     def __init__(self, operator: Any, pulled: Any) -> None:

@@ -36,6 +36,7 @@ from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers import bulk_ops_poller, polling
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS
 from tests.small_server import QuietHandler, serving
 
 MODES = ("poke", "reschedule", "deferred")
@@ -100,7 +101,16 @@ def end_of(mode, **arguments):
     waiting = {"bulk_ops_request_ids": IDS, "poke_interval": 0.01, "timeout": 0.5, **arguments}
     waiting |= {"deferrable": True} if mode == "deferred" else {"mode": mode}
     began = datetime.now(timezone.utc)
-    context = {"ti": SimpleNamespace(get_first_reschedule_date=lambda context: began)}
+    # Airflow 2 looks itself for when a task began, in its database and by these.
+    known = {"dag_id": "d", "task_id": "wait", "run_id": "r", "map_index": -1, "max_tries": 0}
+    context = {"ti": SimpleNamespace(get_first_reschedule_date=lambda context: began, **known)}
+    with pytest.MonkeyPatch.context() as patch:
+        if not AIRFLOW_V_3_0_PLUS:
+            patch.setattr("airflow.sensors.base._orig_start_date", lambda **_: began)
+        return end_in(context, waiting)
+
+
+def end_in(context, waiting):
     try:
         while True:
             try:

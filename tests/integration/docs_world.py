@@ -285,6 +285,8 @@ def claim_with_an_event(world: World) -> dict[str, Any]:
             claim_file=world.path("/factory/claims/shift.csv"),
             outlets=[Asset("nrfprov_claimed_devices")],
         )
+    if not AIRFLOW_V_3_0_PLUS:
+        dag.sync_to_db()
     assert run(dag)["claim"].state == "success"
     kind = "asset" if AIRFLOW_V_3_0_PLUS else "dataset"
     with closing(sqlite3.connect(database())) as connection:

@@ -183,6 +183,11 @@ def test_each_of_two_mapped_files_has_its_own_rows_in_its_own_report(
         see(claim.output["report"])
     reports = run(dag)["see"].xcoms["return_value"]
     assert [outcomes(report) for report in reports] == [{"claimed": 2}, {"claimed": 3}]
+    if not one_folder:
+        assert [Path(report).relative_to(tmp_path).parts[0] for report in reports] == [
+            "tokens.001-reports",
+            "tokens.002-reports",
+        ]
     assert_sent_once(service, tokens)
 
 
@@ -640,22 +645,30 @@ def test_a_task_that_is_killed_while_it_reports_to_an_object_store_leaves_a_repo
     assert_sent_once(service, THOUSAND)
 
 
-def test_containers_with_one_pid_that_share_a_folder_write_each_its_own_report(
-    service, tmp_path, monkeypatch
+def test_containers_with_one_pid_that_share_a_folder_do_not_take_their_files_for_one(
+    service, tmp_path, claim_task, monkeypatch
 ):
+    """Tries of one task in six containers; each writes for a while, so that they do so at the same time."""
     monkeypatch.setattr(os, "getpid", lambda: 27)
-    parts = [THOUSAND[start : start + 20] for start in range(0, 120, 20)]
-    files = [write(tmp_path / f"{number}.csv", part) for number, part in enumerate(parts)]
-    tasks = [ClaimTask(tmp_path / "report", map_index=number) for number in range(len(parts))]
-    with ThreadPoolExecutor(len(tasks)) as pool:
-        receipts = list(pool.map(lambda task, file: task.claim(file, rows_per_request=4), tasks, files))
-    assert len({receipt["report"] for receipt in receipts}) == len(tasks)
-    for number, receipt in enumerate(receipts):
-        assert outcomes(receipt["report"]) == {"claimed": 20}
-        summary = json.loads((Path(receipt["report"]).parent / "summary.json").read_text())
-        assert (summary["map_index"], summary["rows"]) == (number, 20)
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: time.sleep(0.05) or sync(descriptor))
+    file, errors, together = write(tmp_path / "shift.csv", TEN), [], threading.Barrier(6)
+
+    def container(_: int) -> None:
+        together.wait()
+        try:
+            ClaimTask(claim_task.folder).claim(file)
+        except SupersededError:
+            pass
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            errors.append(error)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(container, range(6)))
+    assert not errors
+    assert outcomes(claim_task.claim(file)["report"]) == {"claimed": 10}
     assert not list(tmp_path.rglob("*.part"))
-    assert_sent_once(service, THOUSAND[:120])
+    assert_sent_once(service, TEN)
 
 
 @pytest.mark.parametrize("contract", ["async"], indirect=True)

@@ -397,6 +397,7 @@ def test_an_older_try_that_still_sends_and_a_newer_one_send_nothing_twice(
     thread = threading.Thread(target=older)
     thread.start()
     while service.service.request_counts().get(CLAIMS[contract], 0) < 2:
+        assert thread.is_alive(), ended
         time.sleep(0.01)
     newer = ClaimTask(claim_task.folder)
     assert outcomes(newer.claim(file, rows_per_request=2)["report"]) == {"claimed": 10}
@@ -777,6 +778,7 @@ def killed(tmp_path, claim_task, service) -> Callable[..., float]:
         thread = threading.Thread(target=execute)
         thread.start()
         while service.service.request_counts().get(operation, 0) < nth:
+            assert thread.is_alive(), ended
             time.sleep(0.01)
         time.sleep(0.2)
         claim_task.operator.on_kill()

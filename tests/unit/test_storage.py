@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ def store() -> Any:
     except ImportError:  # Airflow 2
         from airflow.io.store import attach
     attach(protocol="memory", fs=MemoryFileSystem())
-    yield Folder(ObjectStoragePath("memory://bucket/reports"))
-    MemoryFileSystem.store.clear()
+    # One store for the whole process, which other tests use, too.
+    yield Folder(ObjectStoragePath(f"memory://bucket-{uuid.uuid4().hex}/reports"))
 
 
 @pytest.fixture(params=["local disk", "object store"])

@@ -28,7 +28,7 @@ def store() -> Any:
         from airflow.io.store import attach
     attach(protocol="memory", fs=MemoryFileSystem())
     # One store for the whole process, which other tests use, too.
-    yield Folder(ObjectStoragePath(f"memory://bucket-{uuid.uuid4().hex}/reports"))
+    return Folder(ObjectStoragePath(f"memory://bucket-{uuid.uuid4().hex}/reports"))
 
 
 @pytest.fixture(params=["local disk", "object store"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -174,13 +175,13 @@ def test_a_claim_file_is_claimed_from_the_form_and_report_and_links_say_what_bec
     log = browser.wait_for_log("12 rows sent so far")
     browser.picture("5-log-claim")
     story = [line.partition(" - ")[2] for line in log.splitlines() if " - " in line]
-    assert story[0] == f"{claim_file}: a new job"
+    assert re.fullmatch(rf"{re.escape(str(claim_file))}: a new job [0-9a-f]{{16}}", story[0])
     assert story[1].startswith("chunk 1: 12 rows, bulk operation ")
-    browser.open_task(FILE, run_id, "report")
+    browser.open_task(FILE, run_id, "claim")
     browser.wait_for_log("13 rows: 12 claimed, 0 already claimed, 1 rejected, 0 failed, 0 unknown")
     browser.picture("5-log-report")
-    browser.open_task(FILE, run_id, "report", "xcom")
-    browser.page.get_by_text(str(folder / "reports" / "report.csv"), exact=True).wait_for()
+    browser.open_task(FILE, run_id, "claim", "xcom")
+    browser.page.get_by_text(str(folder / "reports" / "report.csv"), exact=True).first.wait_for()
     browser.picture("5-xcom-report")
     assert_links_lead_to_report_and_portal(browser, run_id, ours)
     secrets = Secrets([device.token for device in devices], [stack.emulator.api_key])
@@ -188,7 +189,7 @@ def test_a_claim_file_is_claimed_from_the_form_and_report_and_links_say_what_bec
 
 
 def assert_links_lead_to_report_and_portal(browser, run_id, ours):
-    browser.open_task(FILE, run_id, "report", "details")
+    browser.open_task(FILE, run_id, "claim", "details")
     link = browser.page.get_by_role("link", name="nRF Cloud", exact=True)
     link.wait_for()
     browser.picture("6-links")
@@ -200,7 +201,7 @@ def assert_links_lead_to_report_and_portal(browser, run_id, ours):
     assert all(device_id in listed.inner_text() for device_id in ours)
     popup.value.close()
     browser.page.get_by_role("link", name="Report", exact=True).click()
-    browser.page.get_by_role("heading", name=f"Report of report in {FILE}").wait_for()
+    browser.page.get_by_role("heading", name=f"Report of claim in {FILE}").wait_for()
     browser.picture("6-report")
     counts = browser.page.get_by_role("table").first.get_by_role("row").all_inner_texts()
     assert [row.split() for row in counts] == [

@@ -329,6 +329,9 @@ def test_the_example_dag_claims_a_file_on_the_celery_worker_and_waits_in_the_tri
             stdout=stream,
             check=True,
         )
+    # Longer than a claim waits on its worker before it is deferred.
+    emulator = f"http://{HOST}:{stack.ports['emulator']}"
+    requests.post(f"{emulator}/emulator/reset", json={"bulk_seconds": 8.0}, timeout=30).raise_for_status()
     wait_for(lambda: api.has_dag(DAG))
     unpause(api)
     in_container = "/opt/airflow/data/claims.csv"
@@ -339,7 +342,7 @@ def test_the_example_dag_claims_a_file_on_the_celery_worker_and_waits_in_the_tri
     states = {task["task_id"]: task["state"] for task in api.task_instances(DAG, run)}
     assert (state, set(states.values())) == ("success", {"success"}), (states, stack.last_words("worker"))
 
-    summary = api.xcom(DAG, run, "report")
+    summary = api.xcom(DAG, run, "claim")
     # In the data folder, under the name that it has in the worker.
     report = stack.data / Path(summary["report"]).relative_to(stack.path("worker", "/opt/airflow/data"))
     with report.open() as stream:
@@ -349,9 +352,7 @@ def test_the_example_dag_claims_a_file_on_the_celery_worker_and_waits_in_the_tri
     worked = (stack.folder / "worker.log").read_text().count("succeeded in")
     assert worked > len(states)
     # What the trigger says is in the log of its own task, though all triggers share a logger.
-    said = [
-        path.read_text() for path in (stack.folder / "logs").rglob("task_id=wait_for_claims/*.trigger.*.log")
-    ]
+    said = [path.read_text() for path in (stack.folder / "logs").rglob("task_id=claim/*.trigger.*.log")]
     assert any(re.search(r"bulk operation \w+ is SUCCEEDED", text) for text in said), said
     # Read by the API server from the folder that the worker wrote to.
     assert any("claims.csv" in line for line in api.log_tail(DAG, run, "check_claim_file"))

@@ -18,10 +18,9 @@ from airflow_provider_nrfprov.arguments import (
     flag,
     interval,
     path,
-    ratio,
     text,
 )
-from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push
+from airflow_provider_nrfprov.operator_base import push
 from airflow_provider_nrfprov.operators.claim_reporting import ClaimReportingOperator, in_xcom, owner_of
 
 if TYPE_CHECKING:
@@ -101,15 +100,11 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         "deferrable": Argument(flag),
         "poll_interval": Argument(interval),
         "timeout": Argument(duration),
-        "max_failed_rows": Argument(count(), optional=True),
-        "max_failed_ratio": Argument(ratio, optional=True),
-        "max_rejected_rows": Argument(count(), optional=True),
-        "max_rejected_ratio": Argument(ratio, optional=True),
         "on_invalid_rows": Argument(choice("claim_rest", "fail")),
         "dry_run_rows": Argument(count()),
         "rows_per_request": Argument(count(1)),
         "max_in_flight": Argument(count(1)),
-        **NrfProvBaseOperator.arguments,
+        **ClaimReportingOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
@@ -127,10 +122,6 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         deferrable: bool | str = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | timedelta | str = 10,
         timeout: float | timedelta | str = 24 * 60 * 60,
-        max_failed_rows: int | str | None = 0,
-        max_failed_ratio: float | str | None = None,
-        max_rejected_rows: int | str | None = None,
-        max_rejected_ratio: float | str | None = None,
         on_invalid_rows: Literal["claim_rest", "fail"] | str = "claim_rest",
         dry_run_rows: int | str = 0,
         rows_per_request: int | str = 1000,
@@ -138,9 +129,6 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.max_failed_ratio = max_failed_ratio
-        self.max_rejected_rows = max_rejected_rows
-        self.max_rejected_ratio = max_rejected_ratio
         self.on_invalid_rows = on_invalid_rows
         self.dry_run_rows = dry_run_rows
         self.rows_per_request = rows_per_request
@@ -153,7 +141,6 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
-        self.max_failed_rows = max_failed_rows
         self._check_constants()
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -240,7 +227,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         """Report and judge; fail if the file that was claimed is not the file that is there."""
         from airflow_provider_nrfprov.exceptions import ClaimFileChangedError
 
-        receipt = self._judge(self._report(job, context))
+        receipt = self._verdict(self._report(job, context))
         if job.file_has_changed:
             raise ClaimFileChangedError(
                 f"{job.details.claim_file} has changed since this run began to claim it. What was read then is claimed; the report "
@@ -394,11 +381,7 @@ class NrfProvBulkClaimReportOperator(ClaimReportingOperator):
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         "report_dir": Argument(path),
         "job": Argument(text, optional=True),
-        "max_failed_rows": Argument(count(), optional=True),
-        "max_failed_ratio": Argument(ratio, optional=True),
-        "max_rejected_rows": Argument(count(), optional=True),
-        "max_rejected_ratio": Argument(ratio, optional=True),
-        **NrfProvBaseOperator.arguments,
+        **ClaimReportingOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
     ui_color = "#d7f0f7"
@@ -408,19 +391,11 @@ class NrfProvBulkClaimReportOperator(ClaimReportingOperator):
         *,
         report_dir: str | os.PathLike[str],
         job: str | None = None,
-        max_failed_rows: int | str | None = 0,
-        max_failed_ratio: float | str | None = None,
-        max_rejected_rows: int | str | None = None,
-        max_rejected_ratio: float | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.max_failed_ratio = max_failed_ratio
-        self.max_rejected_rows = max_rejected_rows
-        self.max_rejected_ratio = max_rejected_ratio
         self.report_dir = report_dir
         self.job = job
-        self.max_failed_rows = max_failed_rows
         self._check_constants()
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -434,4 +409,4 @@ class NrfProvBulkClaimReportOperator(ClaimReportingOperator):
         folder = Folder(to_path(value["report_dir"]))
         job = ClaimJob.reopen(folder, self.hook, job_id=value["job"], second_place=second_place(context))
         with self._working_on(job):
-            return self._judge(self._report(job, context))
+            return self._verdict(self._report(job, context))

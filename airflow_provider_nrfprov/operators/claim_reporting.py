@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.links.report import NrfProvReportLink
 from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push
+from airflow_provider_nrfprov.operators.claim_verdict import ClaimJudgingOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_provider_nrfprov.arguments import Argument
     from airflow_provider_nrfprov.claiming.job import ClaimJob
     from airflow_provider_nrfprov.claiming.plan import Owner
     from airflow_provider_nrfprov.claiming.report import Summary
-    from airflow_provider_nrfprov.tolerance import RejectedTolerance, Tolerance
 
 OPERATION_IDS_FILE = "bulk_ops_request_ids.txt"
 
 
-class ClaimReportingOperator(NrfProvBaseOperator):
+class ClaimReportingOperator(ClaimJudgingOperator, NrfProvBaseOperator):
     """What both operators do at the end: settle every row, write the report, judge."""
 
+    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+        **ClaimJudgingOperator.arguments,
+        **NrfProvBaseOperator.arguments,
+    }
     operator_extra_links = (NrfProvPortalLink(), NrfProvReportLink())
-    max_failed_rows: int | str | None
-    max_failed_ratio: float | str | None
-    max_rejected_rows: int | str | None
-    max_rejected_ratio: float | str | None
     written_report: str | None = None
     """Path of the report, once it is written; the link to it asks."""
     _read: tuple[str, int] | None = None
@@ -91,33 +92,9 @@ class ClaimReportingOperator(NrfProvBaseOperator):
         describe(context, self.outlets, {**summary.as_dict(), **facts})
         return summary
 
-    def _judge(self, summary: Summary) -> dict[str, Any]:
-        """Fail if more rows failed, are unknown or were rejected than is allowed; else return the receipt for XCom."""
-        from airflow_provider_nrfprov.claiming.report import Outcome
-        from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError, RowsUnknownError
-
-        allowed = self._tolerance().allowed(summary.rows)
-        said = "\n".join((str(summary), *summary.examples))
-        where = f"Report: {summary.report}; rows to run again: {summary.failed_rows}\n{said}"
-        if summary.not_claimed > allowed:
-            kind = RowsUnknownError if summary.counts[Outcome.UNKNOWN] else RowsFailedError
-            rows = "row failed or is" if summary.not_claimed == 1 else "rows failed or are"
-            raise kind(f"{summary.not_claimed} {rows} unknown, {allowed} allowed. {where}")
-        rejected = summary.counts[Outcome.REJECTED] - summary.repeated
-        too_many = self._rejected_tolerance().problem(rows=summary.rows, rejected=rejected, ours=summary.ours)
-        if too_many and not summary.not_claimed:
-            raise RowsRejectedError(f"{too_many}. {where}")
-        return summary.as_dict()
-
-    def _tolerance(self) -> Tolerance:
-        from airflow_provider_nrfprov.tolerance import Tolerance
-
-        return Tolerance(self._value("max_failed_rows"), self._value("max_failed_ratio"))
-
-    def _rejected_tolerance(self) -> RejectedTolerance:
-        from airflow_provider_nrfprov.tolerance import RejectedTolerance
-
-        return RejectedTolerance(self._value("max_rejected_rows"), self._value("max_rejected_ratio"))
+    def _verdict(self, summary: Summary) -> dict[str, Any]:
+        """Judge a report; return the receipt for XCom."""
+        return dict(self._judge(summary.as_dict(), lambda: (str(summary), *summary.examples)))
 
 
 def owner_of(context: Context) -> Owner:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, ArgumentError, count, fields, ratio
+from airflow_provider_nrfprov.arguments import Argument, ArgumentError, fields
 from airflow_provider_nrfprov.links.report import OWNER, NrfProvReportLink
-from airflow_provider_nrfprov.operator_base import ArgumentReadingOperator
+from airflow_provider_nrfprov.operators.claim_verdict import ClaimJudgingOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -18,7 +18,7 @@ _SHOWN_ROWS = 10
 _NUMBERS = ("rows", "claimed", "already_claimed", "rejected", "failed", "unknown")
 
 
-class NrfProvJudgeClaimOperator(ArgumentReadingOperator):
+class NrfProvJudgeClaimOperator(ClaimJudgingOperator):
     """Fails if more rows of a claim failed, or are unknown, than may: for a claim that was let go on to be tagged first.
 
     What is wrong is in the error: ten rows, each with its line, its device and the service's message. The task has a link to
@@ -36,76 +36,42 @@ class NrfProvJudgeClaimOperator(ArgumentReadingOperator):
 
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         "summary": Argument(fields),
-        "max_failed_rows": Argument(count(), optional=True),
-        "max_failed_ratio": Argument(ratio, optional=True),
-        "max_rejected_rows": Argument(count(), optional=True),
-        "max_rejected_ratio": Argument(ratio, optional=True),
+        **ClaimJudgingOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"summary": "json"}  # noqa: RUF012 - as Airflow declares it
     operator_extra_links = (NrfProvReportLink(),)
     ui_color = "#d7f0f7"
+    _may_know_more_later = False
     written_report: str | None = None
     """Path of the claim's report; the link to it asks."""
     report_owner: Mapping[str, Any] | None = None
     """Which task wrote it."""
 
-    def __init__(
-        self,
-        *,
-        summary: Mapping[str, Any] | str,
-        max_failed_rows: int | str | None = 0,
-        max_failed_ratio: float | str | None = None,
-        max_rejected_rows: int | str | None = None,
-        max_rejected_ratio: float | str | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, summary: Mapping[str, Any] | str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.summary = summary
-        self.max_failed_rows = max_failed_rows
-        self.max_failed_ratio = max_failed_ratio
-        self.max_rejected_rows = max_rejected_rows
-        self.max_rejected_ratio = max_rejected_ratio
         self._check_constants()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Judge."""
-        from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError
-        from airflow_provider_nrfprov.tolerance import RejectedTolerance, Tolerance
-
         summary: dict[str, Any] = self._value("summary")
         if any(not isinstance(summary.get(name), int) for name in _NUMBERS):
             raise ArgumentError(f"summary of task {self.task_id!r} is not what a bulk claim returns")
         self.written_report = summary.get("report")
         self.report_owner = self._owner()
-        tolerance = Tolerance(self._value("max_failed_rows"), self._value("max_failed_ratio"))
-        bad, allowed = summary["failed"] + summary["unknown"], tolerance.allowed(summary["rows"])
-        if bad > allowed:
-            rows = "row failed or is" if bad == 1 else "rows failed or are"
-            raise RowsFailedError(
-                f"{bad} {rows} unknown, {allowed} allowed. Report: {summary.get('report')}; rows to run again: "
-                f"{summary.get('failed_rows')}\n" + "\n".join(self._examples())
-            )
-        rejected = RejectedTolerance(self._value("max_rejected_rows"), self._value("max_rejected_ratio"))
-        too_many = rejected.problem(
-            rows=summary["rows"],
-            rejected=summary["rejected"] - summary.get("repeated", 0),
-            ours=summary["claimed"] + summary["already_claimed"],
-        )
-        if too_many and not bad:
-            raise RowsRejectedError(f"{too_many}. Report: {summary.get('report')}")
-        return summary
+        return dict(self._judge(summary, self._examples))
 
     def _owner(self) -> dict[str, Any] | None:
         import json
 
         from airflow_provider_nrfprov.claiming.report import SUMMARY
         from airflow_provider_nrfprov.paths import folder_and_name, to_path
+        from airflow_provider_nrfprov.storage import Folder
 
         try:
             folder, _ = folder_and_name(str(self.written_report))
-            with (to_path(folder) / SUMMARY).open("r", encoding="utf-8") as stream:
-                found = json.load(stream)
+            found = json.loads(Folder(to_path(folder)).read(SUMMARY) or "{}")
             return {name: found[name] for name in OWNER}
         except Exception as error:  # noqa: BLE001 - every object store fails in its own way; it is only about a link
             self.log.info("which task wrote %s is not known: %s", self.written_report, error)

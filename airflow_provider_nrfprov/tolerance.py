@@ -41,7 +41,7 @@ class RejectedTolerance:
 
         :param rows: of the file.
         :param rejected: without those that repeat a device.
-        :param ours: rows whose devices are claimed, by this job or before.
+        :param ours: rows whose devices are claimed, by this job or before, and those whose failure is allowed.
         """
         if not rejected:
             return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
@@ -99,6 +100,28 @@ def test_the_verdict_shows_ten_rows_with_their_reasons_and_leads_to_the_claims_r
 )
 def test_as_many_as_allowed_are_no_failure(summary, allowed):
     assert NrfProvJudgeClaimOperator(task_id="judge", summary=summary, **allowed).execute({}) == summary
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_judged"),
+    [({}, False), ({"max_rejected_rows": 499}, True), ({"max_rejected_ratio": 0.1}, True)],
+)
+def test_a_limit_of_rejected_rows_holds_beside_rows_that_may_fail(summary, limit, is_judged):
+    summary |= {"rows": 513, "rejected": 500}
+    operator = NrfProvJudgeClaimOperator(task_id="judge", summary=summary, max_failed_rows=None, **limit)
+    with (
+        pytest.raises(RowsRejectedError, match="500 of 513 rows were rejected")
+        if is_judged
+        else nullcontext()
+    ):
+        operator.execute({})
+
+
+def test_only_rejected_rows_beside_rows_that_may_fail_are_as_they_were(summary):
+    summary |= {"rows": 512, "rejected": 500, "claimed": 0}
+    assert (
+        NrfProvJudgeClaimOperator(task_id="judge", summary=summary, max_failed_rows=12).execute({}) == summary
+    )
 
 
 def test_a_report_that_is_gone_changes_no_verdict(summary, tmp_path):

@@ -99,7 +99,7 @@ def text(value: Any) -> str:
 
 
 def choice(*allowed: str) -> Callable[[Any], str]:
-    """Give the reader of a text that is one of a few."""
+    """Return the reader of a text that is one of a few."""
 
     def read(value: Any) -> str:
         chosen = str(getattr(value, "value", value)).strip()
@@ -189,7 +189,7 @@ def ids(value: Any) -> list[str]:
 
 
 def count(least: int = 0) -> Callable[[Any], int]:
-    """Give the reader of a whole number from ``least`` on."""
+    """Return the reader of a whole number from ``least`` on."""
 
     def read(value: Any) -> int:
         number = _number(value)

@@ -45,7 +45,7 @@ def operation_ids(values: Iterable[str]) -> list[str]:
 def deferral(
     nrfprov_conn_id: str, waiting: Sequence[str], poll_interval: float, end_time: float
 ) -> tuple[NrfProvBulkOpsTrigger, timedelta]:
-    """Give the trigger to defer to, and Airflow's own time-out for it: only a backstop behind the trigger's."""
+    """Return the trigger to defer to, and Airflow's own time-out for it: only a backstop behind the trigger's."""
     from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 
     trigger = NrfProvBulkOpsTrigger(nrfprov_conn_id, waiting, poll_interval, end_time)
@@ -60,7 +60,7 @@ def backstop(poll_interval: float, end_time: float) -> timedelta:
 
 
 def read_event(event: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
-    """Give the ids of what failed, and of what still waits, from a trigger's event.
+    """Return the ids of what failed, and of what still waits, from a trigger's event.
 
     :raises NrfProvError: if the trigger met an error, or the event is none of ours.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Give the provider's metadata, in the form of Airflow's ``provider_info.schema.json``."""
+    """Return the provider's metadata, in the form of Airflow's ``provider_info.schema.json``."""
     return {
         "package-name": "airflow-provider-nrfprov",
         "name": "nRF Cloud Provisioning",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def claim_lineage(claim_file: str, report: str | None, rows: int | None) -> OperatorLineage:
-    """Give the datasets of a claim.
+    """Return the datasets of a claim.
 
     :param report: path of the report, if one was written, with ``rows`` rows.
     """
@@ -33,7 +33,7 @@ def claim_lineage(claim_file: str, report: str | None, rows: int | None) -> Oper
 
 
 def dataset_name(path: str) -> tuple[str, str]:
-    """Give namespace and name of a file as OpenLineage's naming has them; the Airflow connection is no part of it."""
+    """Return namespace and name of a file as OpenLineage's naming has them; the Airflow connection is no part of it."""
     parts = urlsplit(path)
     if "://" not in path or parts.scheme == "file":
         return "file", parts.path if "://" in path else path

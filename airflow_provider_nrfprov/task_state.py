@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def second_place(context: Mapping[str, Any]) -> SecondPlace | None:
-    """Give the running task's state store; ``None`` where Airflow has none."""
+    """Return the running task's state store; ``None`` where Airflow has none."""
     store = context.get("task_state_store")
     return None if store is None else _TaskStateStore(store)
 

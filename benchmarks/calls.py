@@ -22,6 +22,6 @@ class _Calls(ProvisioningService):
 
 @contextmanager
 def calls_of(url: str) -> Iterator[ProvisioningService]:
-    """Give what the hook has, over a client of its own."""
+    """Yield what the hook has, over a client of its own."""
     with ProvisioningClient(API_KEY, urls=base_urls(url)) as client:
         yield _Calls(client)

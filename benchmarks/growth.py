@@ -23,11 +23,11 @@ class Series:
     """By what was measured, with its unit."""
 
     def columns(self) -> list[str]:
-        """Give the head of a table."""
+        """Return the head of a table."""
         return [f">{self.of}", *(f">{name}" for name in self.values)]
 
     def rows(self) -> Iterator[list[str]]:
-        """Give its rows."""
+        """Return its rows."""
         for number, size in enumerate(self.sizes):
             yield [f"{size:,}", *(f"{values[number]:,.3g}" for values in self.values.values())]
 

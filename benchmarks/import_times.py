@@ -23,7 +23,7 @@ print(time.perf_counter() - begun)
 
 
 def ours() -> str:
-    """Give the statement that imports all our operators, sensors and triggers."""
+    """Return the statement that imports all our operators, sensors and triggers."""
     names = []
     for package in PACKAGES:
         root = import_module(f"airflow_provider_nrfprov.{package}")
@@ -32,7 +32,7 @@ def ours() -> str:
 
 
 def in_fresh_processes(before: str, timed: str) -> Callable[[int], float]:
-    """Give what pyperf calls: so many processes, the seconds of the timed statement summed up."""
+    """Return what pyperf calls: so many processes, the seconds of the timed statement summed up."""
     code = _TIMED.format(before=before, timed=timed)
 
     def seconds(loops: int) -> float:

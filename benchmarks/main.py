@@ -72,7 +72,7 @@ QUICK = Size(
 
 
 def parts(folder: Path, size: Size) -> dict[str, Callable[[], Iterable[Figure | Series]]]:
-    """Give what can be measured, by name."""
+    """Return what can be measured, by name."""
     again = size.repeats
     return {
         "cpu": lambda: claim.cpu(folder, size.rows, again),

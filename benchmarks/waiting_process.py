@@ -54,7 +54,7 @@ class Watcher:
 
 
 def trigger_of(kind: str, number: int, ids: Sequence[str], interval: float) -> BaseTrigger:
-    """Give the trigger that waits for the n-th operation, and does so for ever."""
+    """Return the trigger that waits for the n-th operation, and does so for ever."""
     if kind == "ours":
         from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 

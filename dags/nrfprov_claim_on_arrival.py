@@ -23,7 +23,7 @@ FOLDER = os.environ.get("NRFPROV_CLAIM_FOLDER")
 
 
 def watchers() -> dict[str, Any]:
-    """Give what watches the folder, if there is one to watch, and Airflow can."""
+    """Return what watches the folder, if there is one to watch, and Airflow can."""
     if not FOLDER:
         return {}
     try:
@@ -75,7 +75,7 @@ with DAG(
 
     @task
     def landed(by_hand: str | None, **context: Any) -> list[str]:
-        """Give the files that the run is about: several, if they landed while another run was under way."""
+        """Return the files that the run is about: several, if they landed while another run was under way."""
         from airflow_provider_nrfprov.asset_events import claim_files
 
         files = claim_files(context) or ([by_hand] if by_hand else [])

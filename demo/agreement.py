@@ -19,7 +19,7 @@ def differences(
     devices: Iterable[Mapping[str, Any]],
     team: str,
 ) -> list[str]:
-    """Give what does not agree, a sentence each; nothing if everything does.
+    """Return what does not agree, a sentence each; nothing if everything does.
 
     :param expected: what must become of each row.
     :param report: the rows of ``report.csv``.

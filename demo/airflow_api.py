@@ -27,11 +27,11 @@ class AirflowApi:
         self._session.trust_env = False
 
     def close(self) -> None:
-        """Give the connections up."""
+        """Close the connections."""
         self._session.close()
 
     def unhealthy(self) -> list[str]:
-        """Give the components that are not healthy yet: all of them while nobody answers."""
+        """Return the components that are not healthy yet: all of them while nobody answers."""
         try:
             answer = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=_SECONDS).json()
         except requests.RequestException:
@@ -43,7 +43,7 @@ class AirflowApi:
         return self._ask("GET", f"dags/{dag_id}", missing_is_fine=True) is not None
 
     def import_errors(self) -> list[str]:
-        """Give the DAG files that cannot be read, with the end of the reason."""
+        """Return the DAG files that cannot be read, with the end of the reason."""
         errors = self._ask("GET", "importErrors")["import_errors"]
         return [f"{error['filename']}: {error['stack_trace'].strip()[-1000:]}" for error in errors]
 
@@ -53,26 +53,26 @@ class AirflowApi:
         return str(self._ask("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
     def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """Give a DAG run: ``state``, ``start_date``, ``end_date``, ``duration`` and more."""
+        """Return a DAG run: ``state``, ``start_date``, ``end_date``, ``duration`` and more."""
         return dict(self._ask("GET", f"dags/{dag_id}/dagRuns/{run_id}"))
 
     def run_state(self, dag_id: str, run_id: str) -> str:
-        """Give the state of a DAG run: ``queued``, ``running``, ``success``, ``failed``."""
+        """Return the state of a DAG run: ``queued``, ``running``, ``success``, ``failed``."""
         return str(self.dag_run(dag_id, run_id)["state"])
 
     def run_states(self, dag_id: str) -> dict[str, str]:
-        """Give the state of each run of a DAG, by its id."""
+        """Return the state of each run of a DAG, by its id."""
         return {run["dag_run_id"]: run["state"] for run in self._all(f"dags/{dag_id}/dagRuns", "dag_runs")}
 
     def task_instances(self, dag_id: str, run_id: str = "~") -> list[dict[str, Any]]:
-        """Give the task instances of a run: ``task_id``, ``map_index``, ``state``, ``try_number`` and more.
+        """Return the task instances of a run: ``task_id``, ``map_index``, ``state``, ``try_number`` and more.
 
         :param run_id: by default those of all its runs.
         """
         return self._all(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        """Give what a task (not a mapped one) left under a key; ``None`` if it left nothing."""
+        """Return what a task (not a mapped one) left under a key; ``None`` if it left nothing."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         entry = self._ask("GET", path, params={"deserialize": "true"}, missing_is_fine=True)
         return None if entry is None else entry["value"]
@@ -85,13 +85,13 @@ class AirflowApi:
     def log_tail(
         self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1, count: int = 15
     ) -> list[str]:
-        """Give the last lines of a task's log, of one try."""
+        """Return the last lines of a task's log, of one try."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         content = self._ask("GET", path, headers={"Accept": "application/json"})["content"]
         return [_in_words(entry) for entry in content][-count:]
 
     def _all(self, path: str, key: str) -> list[dict[str, Any]]:
-        """Give all that a list has, page by page."""
+        """Return all that a list has, page by page."""
         total = 1
         found: list[dict[str, Any]] = []
         while len(found) < total:

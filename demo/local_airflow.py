@@ -86,7 +86,7 @@ class LocalAirflow:
         return {name: program.pid for name, program in self._programs.items()}
 
     def all_pids(self) -> list[int]:
-        """Give the ids of all its processes, the workers and the running tasks among them."""
+        """Return the ids of all its processes, the workers and the running tasks among them."""
         return processes.pids_of_sessions({program.pid for program in self._ever_started})
 
     def start(self) -> None:

@@ -76,7 +76,7 @@ class LocalEmulator:
         self._claim(claim_token, OTHER_TEAM_KEY)
 
     def devices(self) -> list[dict[str, Any]]:
-        """Give all claimed devices of all teams, with ``id``, ``team``, ``tags`` and ``claimCount``."""
+        """Return all claimed devices of all teams, with ``id``, ``team``, ``tags`` and ``claimCount``."""
         try:
             answer = self._session.get(f"{self.url}/emulator/devices", timeout=30)
             answer.raise_for_status()

@@ -206,7 +206,7 @@ def _read_report(path: Path) -> list[dict[str, str]]:
 def _judge(
     run: Run, claim_file: DemoFile, report: Sequence[Mapping[str, str]], emulator: LocalEmulator
 ) -> list[str]:
-    """Give everything that is not as it must be."""
+    """Return everything that is not as it must be."""
     wrong = differences(claim_file.expected, report, emulator.devices(), emulator.team)
     if run.state != "success":
         wrong.insert(0, f"the DAG run ended as {run.state}")

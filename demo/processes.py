@@ -41,7 +41,7 @@ class Program:
         return self.process.poll() is None
 
     def last_lines(self, count: int = 20) -> str:
-        """Give the end of its output."""
+        """Return the end of its output."""
         with suppress(OSError), self.log.open("rb") as stream:
             stream.seek(max(0, self.log.stat().st_size - _LAST_LINES_BYTES))
             return "\n".join(stream.read().decode(errors="replace").splitlines()[-count:])
@@ -102,12 +102,12 @@ def kill(pids: Iterable[int], programs: Sequence[Program] = (), seconds: float =
 
 
 def pids_of_sessions(sessions: set[int]) -> list[int]:
-    """Give the living processes of sessions, also those whose parents are gone."""
+    """Return the living processes of sessions, also those whose parents are gone."""
     return [pid for pid in psutil.pids() if _session_of(pid) in sessions and _is_alive(pid)]
 
 
 def pids_with_variable(name: str, value: str) -> list[int]:
-    """Give the living processes that were started with an environment variable of this value."""
+    """Return the living processes that were started with an environment variable of this value."""
     found = []
     for process in psutil.process_iter():
         # Other users' processes keep theirs to themselves.

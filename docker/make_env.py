@@ -91,7 +91,7 @@ def write_new(path: Path, text: str) -> None:
 
 
 def missing_variables(text: str) -> list[str]:
-    """Give the variables that an ``.env`` of today has and this one has not."""
+    """Return the variables that an ``.env`` of today has and this one has not."""
     there = set(re.findall(r"^\s*(?:export\s+)?(\w+)\s*=", text, flags=re.MULTILINE))
     return sorted(variables(None).keys() - there)
 

@@ -35,7 +35,7 @@ _TOKEN = re.compile(r"[\w-]+\.[\w-]+")
 
 
 def worker_command(tool: str, errand: Errand) -> list[str]:
-    """Give the command that makes the first try of an Airflow tool in a process of its own."""
+    """Return the command that makes the first try of an Airflow tool in a process of its own."""
     return [sys.executable, "-m", "reliability.worker", tool, errand.to_json()]
 
 
@@ -105,7 +105,7 @@ def run_http(errand: Errand, death: Death | None = None) -> Account:
 
 
 def http_operator(errand: Errand, number: int, tokens: Iterable[str]) -> Any:
-    """Give the task of one chunk as a user would write it."""
+    """Return the task of one chunk as a user would write it."""
     from airflow.providers.common.compat.sdk import DAG
     from airflow.providers.http.operators.http import HttpOperator
 
@@ -123,7 +123,7 @@ def http_operator(errand: Errand, number: int, tokens: Iterable[str]) -> Any:
 
 
 def first_http_operator(errand: Errand) -> Any:
-    """Give the task of the first chunk."""
+    """Return the task of the first chunk."""
     return http_operator(errand, 0, next(_chunks(errand.device_of())))
 
 

@@ -156,7 +156,7 @@ def _let_operations_end(service: Service) -> None:
 
 
 def lines_of(findings: Iterable[tuple[Misfortune, Tool, list[Finding]]]) -> list[str]:
-    """Give the lines of the table."""
+    """Return the lines of the table."""
     return table(
         COLUMNS,
         (
@@ -207,7 +207,7 @@ def _fitting(tools: Iterable[Tool], misfortune: Misfortune) -> list[Tool]:
 
 @contextmanager
 def _own_airflow() -> Iterator[Path]:
-    """Give Airflow a home of its own, before it is imported; and a folder for all else."""
+    """Have Airflow in a home of its own, before it is imported; and a folder for all else."""
     with working_folder(None, "nrfprov-comparison-") as folder:
         os.environ |= {
             "AIRFLOW_HOME": str(folder / "airflow"),

@@ -102,12 +102,12 @@ def engine(
 
 
 def worker_names() -> list[str]:
-    """Give the names of the Celery workers among Airflow's parts."""
+    """Return the names of the Celery workers among Airflow's parts."""
     return [f"worker-{number}" for number in range(1, WORKERS + 1)]
 
 
 def triggerer_names() -> list[str]:
-    """Give the names of the triggerers among Airflow's parts."""
+    """Return the names of the triggerers among Airflow's parts."""
     return [f"triggerer-{number}" for number in range(1, TRIGGERERS + 1)]
 
 

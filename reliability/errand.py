@@ -41,7 +41,7 @@ class Errand:
         return cls(**json.loads(text))
 
     def device_of(self) -> dict[str, str]:
-        """Give the device id of each claim token of the file, in its order."""
+        """Return the device id of each claim token of the file, in its order."""
         with Path(self.claim_file).open(newline="") as stream:
             return {token: device_id for _, device_id, token, _ in csv.reader(stream)}
 
@@ -61,7 +61,7 @@ class Account:
 
     @property
     def named(self) -> frozenset[str]:
-        """Give all of whom it says anything."""
+        """Return all of whom it says anything."""
         return self.claimed | self.failed | self.unknown
 
 

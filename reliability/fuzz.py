@@ -48,7 +48,7 @@ _KINDS = [
 
 @st.composite
 def _damaged(draw: st.DrawFn) -> str:
-    """Give a token of any kind with a piece cut out, put in or exchanged."""
+    """Return a token of any kind with a piece cut out, put in or exchanged."""
     token = draw(st.sampled_from(_KINDS))
     start = draw(st.integers(0, len(token)))
     end = draw(st.integers(start, min(len(token), start + 40)))

@@ -22,15 +22,15 @@ class Claims(Protocol):
     """What the judge asks of the emulator; its ``Service`` can tell, and so can :class:`Remembered`."""
 
     def claimed_ids(self, team: str) -> Set[str]:
-        """Give the devices of a team."""
+        """Return the devices of a team."""
         ...
 
     def claim_counts(self) -> Mapping[str, int]:
-        """Give how often each device was claimed."""
+        """Return how often each device was claimed."""
         ...
 
     def submission_counts(self) -> Mapping[str, int]:
-        """Give in how many accepted bulk claims each device was."""
+        """Return in how many accepted bulk claims each device was."""
         ...
 
 
@@ -43,15 +43,15 @@ class Remembered:
         self._submissions = service.submission_counts()
 
     def claimed_ids(self, team: str) -> Set[str]:
-        """Give the devices of our team."""
+        """Return the devices of our team."""
         return self._ours if team == TEAM_A else set()
 
     def claim_counts(self) -> Mapping[str, int]:
-        """Give how often each device was claimed."""
+        """Return how often each device was claimed."""
         return self._claims
 
     def submission_counts(self) -> Mapping[str, int]:
-        """Give in how many accepted bulk claims each device was."""
+        """Return in how many accepted bulk claims each device was."""
         return self._submissions
 
 
@@ -87,7 +87,7 @@ class Tally:
         return sum(self.cells())
 
     def cells(self) -> tuple[int, ...]:
-        """Give the counts, in the order of :data:`COUNTED`."""
+        """Return the counts, in the order of :data:`COUNTED`."""
         return self.lost, self.claimed_twice, self.sent_twice, self.other
 
 

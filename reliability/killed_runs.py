@@ -61,7 +61,7 @@ class Case:
 
     @property
     def dag_id(self) -> str:
-        """Give the DAG for it."""
+        """Return the DAG for it."""
         return "claim_deferred" if self.deferrable else "claim_on_worker"
 
 
@@ -132,7 +132,7 @@ class Ground:
             emulator.service.faults.plan(CLAIM[contract], CLAIM_SECONDS, times=None)
 
     def api(self) -> AirflowApi:
-        """Give an API client of one's own."""
+        """Return an API client of one's own."""
         return AirflowApi(self.airflow.url, USER, self.airflow.password)
 
     def kill_part(self, name: str, pid_of: Callable[[int], int | None], down_seconds: float) -> bool:
@@ -177,7 +177,7 @@ def run_and_kill(case: Case, seed: int, ground: Ground) -> KilledRun:
 
 
 def judge(here: Scenario, report_dir: Path, service: Service) -> list[str]:
-    """Give all that is wrong at the end of a run; its operations have ended then."""
+    """Return all that is wrong at the end of a run; its operations have ended then."""
     end = time.monotonic() + LONGEST_WAIT
     while _some_operation_runs(here, service):
         if time.monotonic() > end:
@@ -233,12 +233,12 @@ class _Watched:
         self._run_id = self.api.trigger(self.case.dag_id, conf)
 
     def task(self) -> dict[str, Any]:
-        """Give the task instance as it is now."""
+        """Return the task instance as it is now."""
         [task] = patiently(lambda: self.api.task_instances(self.case.dag_id, self._run_id))
         return task
 
     def run_state(self) -> str:
-        """Give the state of the run as it is now."""
+        """Return the state of the run as it is now."""
         return patiently(lambda: self.api.run_state(self.case.dag_id, self._run_id))
 
     def sent(self) -> float:
@@ -305,7 +305,7 @@ class _Watched:
             self.api.clear_failed(self.case.dag_id, self._run_id)
 
     def log_end(self) -> str:
-        """Give the last words of the task's newest try."""
+        """Return the last words of the task's newest try."""
         return " | ".join(
             self.api.log_tail(
                 self.case.dag_id, self._run_id, _TASK, try_number=int(self.task()["try_number"]), count=3

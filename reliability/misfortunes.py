@@ -50,7 +50,7 @@ class Misfortune:
 
     @property
     def all_settings(self) -> dict[str, object]:
-        """Give the emulator's settings."""
+        """Return the emulator's settings."""
         return {"contract": self.contract, "bulk_seconds": _BULK_SECONDS, **self.settings}
 
     @property
@@ -67,7 +67,7 @@ class Misfortune:
             service.submissions = _LastSubmissions(lambda: service.keys.revoke(OUR_KEY))
 
     def death(self, service: Service) -> Death | None:
-        """Give what kills the first worker, if it is to die."""
+        """Return what kills the first worker, if it is to die."""
         if not self.deadly:
             return None
 

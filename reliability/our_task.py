@@ -12,7 +12,7 @@ from reliability.judge import OURS, read_report
 
 
 def our_operator(errand: Errand) -> Any:
-    """Give the one task that claims the file."""
+    """Return the one task that claims the file."""
     from airflow.providers.common.compat.sdk import DAG
 
     from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator

@@ -184,7 +184,7 @@ def _unprivileged() -> pwd.struct_passwd | None:
 
 
 def free_port() -> int:
-    """Give a port of 127.0.0.1 that nobody uses now."""
+    """Return a port of 127.0.0.1 that nobody uses now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def working_folder(keep: Path | None, prefix: str) -> Iterator[Path]:
-    """Give the folder that is kept, or one that is gone at the end."""
+    """Yield the folder that is kept, or one that is gone at the end."""
     folder = keep or Path(tempfile.mkdtemp(prefix=prefix))
     try:
         yield folder.resolve()
@@ -34,7 +34,7 @@ def write_section(path: Path, name: str, text: str) -> None:
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
-    """Give the lines of a table: a column whose name begins with ``>`` is of numbers, set to the right."""
+    """Return the lines of a table: a column whose name begins with ``>`` is of numbers, set to the right."""
     names = list(columns)
     lines = [_line(name.removeprefix(">") for name in names)]
     lines.append(_line("---:" if name.startswith(">") else "---" for name in names))

@@ -100,7 +100,7 @@ class Raced:
 
     @property
     def row(self) -> list[object]:
-        """Give the row of the table."""
+        """Return the row of the table."""
         return [
             self.runner.words,
             self.tasks,

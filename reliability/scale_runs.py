@@ -206,7 +206,7 @@ class Phase:
         return outcome
 
     def tasks(self) -> list[dict[str, Any]]:
-        """Give the task of each run, as Airflow's API does."""
+        """Return the task of each run, as Airflow's API does."""
         found = patiently(partial(self.here.airflow.api.task_instances, DAG_ID))
         return [task for task in found if task["dag_run_id"] in self._shift_of]
 
@@ -222,7 +222,7 @@ class Phase:
         return accepted[run_id] / self.shifts[self._shift_of[run_id]].sendable
 
     def waiting(self) -> set[str]:
-        """Give the runs of which a bulk operation has not ended."""
+        """Return the runs of which a bulk operation has not ended."""
         now = self.service.now()
         open_ids = {each.id for each in self.service.bulk_operations() if each.status(now) not in TERMINAL}
         numbers = {
@@ -268,7 +268,7 @@ Strikes = Sequence[Callable[[Phase], Strike]]
 
 
 def judge(shift: Shift, report_dir: Path, claims: Remembered) -> list[str]:
-    """Give all that is wrong with a run at its end."""
+    """Return all that is wrong with a run at its end."""
     if not (report_dir / "report.csv").exists():
         return [f"lost or doubled rows: {shift.rows} in the file, and no report"]
     report = read_report(report_dir)

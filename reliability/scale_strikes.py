@@ -93,7 +93,7 @@ def _busiest_worker(phase: Phase, tasks: dict[str, tuple[str, int]]) -> tuple[st
 
 
 def _task_instances(worker: int) -> list[str]:
-    """Give the ids of the task instances that the processes below a worker execute."""
+    """Return the ids of the task instances that the processes below a worker execute."""
     titles = []
     with suppress(psutil.Error):
         for process in psutil.Process(worker).children(recursive=True):
@@ -111,7 +111,7 @@ def _fullest_triggerer(phase: Phase, least: int) -> tuple[str, set[str]] | None:
 
 
 def _runs_in(triggerer: int) -> set[str]:
-    """Give the runs whose tasks wait in a triggerer: it keeps a log open for each."""
+    """Return the runs whose tasks wait in a triggerer: it keeps a log open for each."""
     with suppress(psutil.Error):
         logs = [file.path for file in psutil.Process(triggerer).open_files()]
         return {found[1] for log in logs if (found := _TRIGGER_LOG.search(log))}

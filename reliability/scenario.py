@@ -99,7 +99,7 @@ class Scenario:
 
 
 def scenario(seed: int, devices: int | None = None) -> Scenario:
-    """Give the scenario of a seed; the same one gives the same scenario, always.
+    """Return the scenario of a seed; the same one gives the same scenario, always.
 
     :param devices: as many in the file, and nothing from outside; by default the seed decides that too.
     """

@@ -27,7 +27,7 @@ class QuietHandler(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(handler: type[QuietHandler]) -> Iterator[str]:
-    """Give the URL of a server, on a port that was free."""
+    """Yield the URL of a server, on a port that was free."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -38,7 +38,7 @@ class DeviceFilter:
         return self == DeviceFilter()
 
     def query(self) -> dict[str, str]:
-        """Give the parameters of ListClaimedDevices. Their names are inferred."""
+        """Return the parameters of ListClaimedDevices. Their names are inferred."""
         after = self.claimed_after.in_timezone("UTC").isoformat() if self.claimed_after else None
         values = {"tag": self.tag, "status": self.status, "claimed_after": after}
         return {CLAIMED_DEVICES_FILTERS[name]: value for name, value in values.items() if value is not None}

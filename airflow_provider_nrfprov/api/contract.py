@@ -247,7 +247,7 @@ READING_ROLES = ("Viewer", *CHANGING_ROLES)
 
 
 def wanted_roles(operation: str) -> tuple[str, ...]:
-    """Give the roles of which an operation wants one, none for what is no operation (a download).
+    """Return the roles of which an operation wants one, none for what is no operation (a download).
 
     Where the line lies between reading and changing is inferred.
     """
@@ -296,7 +296,7 @@ _OVERRIDE = re.compile(r"^(GET|POST|PUT|PATCH|DELETE) (/\S*)$")
 def endpoints(
     bulk_contract: BulkContract = BulkContract.AUTO, overrides: Mapping[str, str] | None = None
 ) -> dict[str, tuple[Endpoint, ...]]:
-    """Give the candidates of every operation for one connection.
+    """Return the candidates of every operation for one connection.
 
     :param overrides: operation name to ``"METHOD /path"``, the path with the same ``{…}`` parts as
         in :data:`ENDPOINTS`; an override is the only candidate of its operation.
@@ -333,7 +333,7 @@ def _overridden(name: str, override: str) -> Endpoint:
 
 
 def claimed_devices_page(host: str | None) -> str | None:
-    """Give the portal's page of claimed devices; ``None`` if the service of a connection is not Nordic's own.
+    """Return the portal's page of claimed devices; ``None`` if the service of a connection is not Nordic's own.
 
     :raises ConfigurationError: if the base URL cannot be one.
     """
@@ -342,7 +342,7 @@ def claimed_devices_page(host: str | None) -> str | None:
 
 
 def base_urls(host: str | None, cloud_url: str | None = None) -> dict[Host, str]:
-    """Give the two base URLs, each ending in ``/v1``, from what a connection says.
+    """Return the two base URLs, each ending in ``/v1``, from what a connection says.
 
     ``host`` may lack the scheme (https is assumed) and ``/v1``. Where only ``host`` is given, the
     other follows from it: ``api.provisioning.X`` has its bulk operations on ``api.X``; any other host

@@ -59,7 +59,7 @@ class ClaimedDevice:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the attributes as JSON has them, ``claimed_at`` as ISO 8601; without ``extra``."""
+        """Return the attributes as JSON has them, ``claimed_at`` as ISO 8601; without ``extra``."""
         return {
             "id": self.id,
             "device_type": self.device_type,
@@ -151,7 +151,7 @@ class BulkOpsRequest:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Give what says how it stands, as JSON has it, times as ISO 8601; no URLs, no ``extra``."""
+        """Return what says how it stands, as JSON has it, times as ISO 8601; no URLs, no ``extra``."""
         return {
             "id": self.id,
             "status": self.status,

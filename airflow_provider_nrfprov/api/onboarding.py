@@ -57,7 +57,7 @@ ROOT_CERTIFICATES = f"{AMAZON_ROOT_CA_1}\n{NRF_CLOUD_COAP_CA}"
 def onboarding_commands(
     sec_tag: int = DEFAULT_SEC_TAG, certificates: str = ROOT_CERTIFICATES
 ) -> tuple[dict[str, Any], ...]:
-    """Give the commands of the onboarding rule: make a key pair, a cloud access key, and store the roots.
+    """Return the commands of the onboarding rule: make a key pair, a cloud access key, and store the roots.
 
     :param sec_tag: security tag of the modem under which all of it is stored.
     :param certificates: PEM of the roots that the device trusts.

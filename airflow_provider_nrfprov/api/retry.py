@@ -54,7 +54,7 @@ class Retry:
         elapsed: float,
         jitter: Callable[[], float] = random.random,  # noqa: S311 - spreads requests, hides nothing
     ) -> float | None:
-        """Give the seconds until the next attempt, ``None`` to give up.
+        """Return the seconds until the next attempt, ``None`` to give up.
 
         :param repeatable: whether sending it twice does no harm.
         :param attempt: how often it was sent, from 1.

@@ -46,7 +46,7 @@ class ProvisioningService:
     """
 
     def get_conn(self) -> ProvisioningClient:
-        """Give the client, the same at each call."""
+        """Return the client, the same at each call."""
         raise NotImplementedError
 
     @property
@@ -191,7 +191,7 @@ class ProvisioningService:
         return True
 
     def list_device_tags(self, device_id: str) -> list[Tag]:
-        """Give the tags of one device; one that is not ours is a ``NotFoundError``.
+        """Return the tags of one device; one that is not ours is a ``NotFoundError``.
 
         The guide gives a path for this whose id may as well be meant to be a tag's. Where it finds no
         device, or is switched off, the device itself is fetched: its tags have names then, and no ids.

@@ -172,7 +172,7 @@ class Watch:
         self._not_before = max(self._not_before, self._now() + seconds_asked_for(error))
 
     def _note_failures(self, errors: Mapping[str, NrfProvError], ending: NrfProvError | None) -> None:
-        """Say in one sentence what failed, however much did."""
+        """Return in one sentence what failed, however much did."""
         if not self.waiting or not (errors or ending):
             return
         newest = ending or list(errors.values())[-1]

@@ -359,7 +359,7 @@ def _too_many_columns(cells: list[str], form: Form, token_at: int) -> str:
 
 
 def _unnamed_column(cells: list[str], form: Form, token_at: int) -> str:
-    """Say that the last column of ``imei,uuid,token,time`` holds no time: tags in it would be lost."""
+    """Return in words that the last column of ``imei,uuid,token,time`` holds no time: tags in it would be lost."""
     time = _cell(cells, form.carried_at[-1]) if form is ATTESTATION and token_at else ""
     if (
         not time

@@ -239,7 +239,7 @@ def problem_without_token(text: str, wanted: Mapping[str, str]) -> str:
 
 
 def in_words(form: Form) -> str:
-    """Say what each column of a header is taken for."""
+    """Return in words what each column of a header is taken for."""
     tags = "none" if form.tags is None else f"column {form.tags + 1}"
     return f"token: column {form.token + 1}; tags: {tags}; carried along: {', '.join(form.carried) or 'none'}"
 

@@ -26,12 +26,12 @@ class FirstLines:
         self._parts: dict[int, bytearray] = {}
 
     def get(self, device: bytes) -> int | None:
-        """Give the line in which a device was met; ``None`` if it was not."""
+        """Return the line in which a device was met; ``None`` if it was not."""
         line = self._newest.get(device)
         return self._find(device) if line is None and self._parts else line
 
     def setdefault(self, device: bytes, line: int) -> int:
-        """Give the line in which a device was met first: this one, if it was not met before."""
+        """Return the line in which a device was met first: this one, if it was not met before."""
         newest = self._newest
         first_line = newest.get(device)
         if first_line is None and self._parts:

@@ -267,7 +267,7 @@ def _without_device(doubt: _Doubt, why_not: str) -> tuple[Outcome, str]:
 
 
 def _whose_claim(device: ClaimedDevice, doubt: _Doubt, state: RowState) -> Outcome:
-    """Tell a device that this job claimed from one that was ours before."""
+    """Return whether this job claimed a device, or it was ours before."""
     assert state.last is not None  # noqa: S101 - it was sent
     # A row that was always refused was ours before, unless the service's own time says otherwise: a request may be
     # delivered twice, and the answer be that of the second one.

@@ -129,7 +129,7 @@ def mint_devices(
 
 
 def verify(token_text: str, public_key: ec.EllipticCurvePublicKey) -> bool:
-    """Tell whether a token (of either kind) was signed with the key that belongs to ``public_key``.
+    """Return whether a token (of either kind) was signed with the key that belongs to ``public_key``.
 
     A text that is not a token at all is simply not verified.
     """

@@ -84,7 +84,7 @@ class TagAction:
 
 
 def wanted_tags(present: Sequence[str], tags: Sequence[str], mode: TagMode) -> tuple[str, ...]:
-    """Give the tags a device should have, the present ones first and in their order."""
+    """Return the tags a device should have, the present ones first and in their order."""
     if mode is TagMode.ADD:
         return tuple(dict.fromkeys((*present, *tags)))
     if mode is TagMode.REMOVE:

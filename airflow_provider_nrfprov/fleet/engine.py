@@ -214,7 +214,7 @@ class Progress:
 
 
 def failed(device_id: str, error: NrfProvError) -> DeviceResult:
-    """Give what an error means for a device."""
+    """Return what an error means for a device."""
     if isinstance(error, ServiceError):
         words = error.problem.message or "(no words)"
         return DeviceResult(device_id, DeviceOutcome.FAILED, str(error.status), words)

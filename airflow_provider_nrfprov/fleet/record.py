@@ -42,7 +42,7 @@ class DeviceRecord:
         self._written_at = time.monotonic()
 
     def read(self) -> dict[str, DeviceResult]:
-        """Give what earlier tries did, by device; under 500 bytes each."""
+        """Return what earlier tries did, by device; under 500 bytes each."""
         outcomes = {outcome.value: outcome for outcome in SETTLED}
         known: dict[tuple[str, ...], tuple[DeviceOutcome, str, str]] = {}
         done: dict[str, DeviceResult] = {}

@@ -60,7 +60,7 @@ def try_out(client: ProvisioningClient, urls: Mapping[Host, str]) -> tuple[bool,
 
 
 def in_words(error: NrfProvError, url: str) -> str:
-    """Give an error as a sentence: what is wrong and what to look at, then the service's own words."""
+    """Return an error as a sentence: what is wrong and what to look at, then the service's own words."""
     if isinstance(error, UnreachableError):
         return (
             f"{url} gave no answer: {_cause(error)}. Check the base URL and the port, and that Airflow's web server "

@@ -68,7 +68,7 @@ class NrfProvHook(ProvisioningService, BaseHook):
         return self.get_connection(self.nrfprov_conn_id)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Say in a sentence whether the connection works, and if not, what is wrong; see ``connection_test.try_out``."""
+        """Return whether the connection works, and a sentence on what is wrong if not; see ``connection_test.try_out``."""
         connection = self.get_connection(self.nrfprov_conn_id)
         try:
             # Whoever pressed the button waits for the first answer, whatever it is.

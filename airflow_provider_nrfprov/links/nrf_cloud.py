@@ -20,7 +20,7 @@ class NrfProvPortalLink(BaseOperatorLink):
     name = "nRF Cloud"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Give the address, an empty text for none. Asks for the connection, and nothing else."""
+        """Return the address, an empty text for none. Asks for the connection, and nothing else."""
         from airflow.providers.common.compat.sdk import BaseHook
 
         from airflow_provider_nrfprov.api.errors import ConfigurationError

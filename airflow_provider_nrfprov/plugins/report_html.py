@@ -15,7 +15,7 @@ _STYLE = (
 
 
 def page(title: str, *parts: str) -> str:
-    """Give a whole page; ``parts`` are HTML, ``title`` is text."""
+    """Return a whole page; ``parts`` are HTML, ``title`` is text."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{''.join(parts)}</body></html>"
@@ -23,12 +23,12 @@ def page(title: str, *parts: str) -> str:
 
 
 def paragraph(text: str) -> str:
-    """Give a paragraph of text."""
+    """Return a paragraph of text."""
     return f"<p>{escape(text)}</p>"
 
 
 def report_page(view: ReportView, *, title: str, download: str) -> str:
-    """Give the page of a report: counts, where it lies, and the rows to look at.
+    """Return the page of a report: counts, where it lies, and the rows to look at.
 
     :param download: address of the CSV.
     """

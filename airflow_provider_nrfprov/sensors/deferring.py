@@ -96,7 +96,7 @@ class DeferringSensor(NrfProvBaseOperator, BaseSensorOperator):
 
     @abstractmethod
     def _late(self, waiting: Sequence[str]) -> str:
-        """Say what has not ended in time."""
+        """Return in words what has not ended in time."""
 
     @property
     def hook(self) -> NrfProvHook:

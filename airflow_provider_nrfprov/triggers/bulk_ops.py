@@ -39,7 +39,7 @@ class NrfProvBulkOpsTrigger(WaitingTrigger):
         self.bulk_ops_request_ids = list(bulk_ops_request_ids)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give class path and arguments; no secret is among them."""
+        """Return class path and arguments; no secret is among them."""
         return (
             "airflow_provider_nrfprov.triggers.bulk_ops.NrfProvBulkOpsTrigger",
             {

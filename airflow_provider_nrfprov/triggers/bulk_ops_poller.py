@@ -97,7 +97,7 @@ class Follower:
         return bool(self._notes) or self.is_over or self.error is not None or self.watch.is_done
 
     def news(self) -> asyncio.Future[None]:
-        """Give what is to be awaited for news."""
+        """Return what is to be awaited for news."""
         self._news = asyncio.get_running_loop().create_future()
         self._tell()
         return self._news
@@ -138,7 +138,7 @@ class Follower:
         return self._poll_interval * float(_STEP**steps)
 
     def take_notes(self) -> tuple[str, ...]:
-        """Give what is new, one sentence each."""
+        """Return what is new, one sentence each."""
         notes, self._notes = self._notes, ()
         return notes
 
@@ -177,7 +177,7 @@ def _drop(key: tuple[str, asyncio.AbstractEventLoop], poller: BulkOpsPoller) -> 
 
 
 def _next_round(now: float, interval: float) -> float:
-    """Give the first round after an interval; rounds of the same interval are the same for all."""
+    """Return the first round after an interval; rounds of the same interval are the same for all."""
     grid = _GRID * interval or 1.0
     round_ = (math.ceil((now + interval) / grid - _PHASE) + _PHASE) * grid
     # What is lost in rounding must not make it too early.

@@ -65,7 +65,7 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
         self._is_readable = True
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give class path and arguments."""
+        """Return class path and arguments."""
         return (
             "airflow_provider_nrfprov.triggers.claim_file_arrival.NrfProvClaimFileTrigger",
             {"folder": self.folder, "pattern": self.pattern, "poll_interval": self.poll_interval},
@@ -94,7 +94,7 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
             await asyncio.sleep(interval)
 
     async def _look(self) -> dict[str, _File] | None:
-        """Give the files of the folder by name; ``None`` if it cannot be read, which the log says once."""
+        """Return the files of the folder by name; ``None`` if it cannot be read, which the log says once."""
         from asgiref.sync import sync_to_async
 
         try:
@@ -159,7 +159,7 @@ class _File:
 
 
 def _landed(before: Mapping[str, _File], found: Mapping[str, _File], fired: frozenset[str]) -> list[_File]:
-    """Give the files that are as they were at the last look, and had no event, in the order of their names."""
+    """Return the files that are as they were at the last look, and had no event, in the order of their names."""
     return [
         file for name, file in sorted(found.items()) if file == before.get(name) and file.mark not in fired
     ]

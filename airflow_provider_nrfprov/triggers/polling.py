@@ -58,7 +58,7 @@ class WaitingTrigger(BaseTrigger):
 
     @abstractmethod
     def watch(self) -> Watch:
-        """Give a new watch over what is waited for."""
+        """Return a new watch over what is waited for."""
 
     @abstractmethod
     async def wait(self, watch: Watch) -> dict[str, Any]:
@@ -168,5 +168,5 @@ def _fields(connection: Connection) -> tuple[object, ...]:
 
 @cache
 def threads() -> ThreadPoolExecutor:
-    """Give the threads in which triggers ask: a few for the whole triggerer, as asyncio's own are everybody's."""
+    """Return the threads in which triggers ask: a few for the whole triggerer, as asyncio's own are everybody's."""
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="nrfprov-trigger")

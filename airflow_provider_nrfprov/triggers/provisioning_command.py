@@ -41,7 +41,7 @@ class NrfProvCommandTrigger(WaitingTrigger):
         self.command_id = command_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give class path and arguments; no secret is among them."""
+        """Return class path and arguments; no secret is among them."""
         return (
             "airflow_provider_nrfprov.triggers.provisioning_command.NrfProvCommandTrigger",
             {

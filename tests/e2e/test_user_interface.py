@@ -36,7 +36,7 @@ def browser(stack):
 
 
 def address(stack, name):
-    """Give the base URL and the port of a host that a connection may lead to."""
+    """Return the base URL and the port of a host that a connection may lead to."""
     port = {
         "the emulator": urlsplit(stack.emulator.url).port,
         "nobody": 9,

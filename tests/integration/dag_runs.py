@@ -48,7 +48,7 @@ class End:
 
 @contextmanager
 def new_dag(**arguments: Any) -> Iterator[DAG]:
-    """Give a DAG that no other test has: ``dag.test()`` leaves things behind in its DAG and its database."""
+    """Yield a DAG that no other test has: ``dag.test()`` leaves things behind in its DAG and its database."""
     with DAG(f"built_by_a_test_{next(_numbers)}", schedule=None, **arguments) as dag:
         yield dag
 
@@ -75,7 +75,7 @@ def run(dag: DAG, *, at: datetime | None = None, **arguments: Any) -> dict[str, 
 
 
 def database() -> Path:
-    """Give the file of Airflow's database."""
+    """Return the file of Airflow's database."""
     return Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
 
 

@@ -32,7 +32,7 @@ class Secrets:
         self._keys = {form: key for key in api_keys for form in _forms(key)}
 
     def found_in(self, text: str) -> list[str]:
-        """Give what a text shows of the secrets; an empty list is what one wants."""
+        """Return what a text shows of the secrets; an empty list is what one wants."""
         pieces = (
             run[start : start + PIECE] for run in _RUNS.findall(text) for start in range(len(run) - PIECE + 1)
         )
@@ -40,13 +40,13 @@ class Secrets:
         return tokens + [f"the API key {key} as {form}" for form, key in self._keys.items() if form in text]
 
     def found_in_places(self, places: Mapping[str, str]) -> dict[str, list[str]]:
-        """Give for each place that shows secrets the first few of them."""
+        """Return for each place that shows secrets the first few of them."""
         found = {place: self.found_in(text) for place, text in places.items()}
         return {place: leaks[:3] for place, leaks in found.items() if leaks}
 
 
 def written_by_airflow() -> dict[str, str]:
-    """Give all files below ``AIRFLOW_HOME`` (database, its write-ahead log, task logs), and the database's rows as text."""
+    """Return all files below ``AIRFLOW_HOME`` (database, its write-ahead log, task logs), and the database's rows as text."""
     home = Path(os.environ["AIRFLOW_HOME"])
     places = {
         str(path.relative_to(home)): path.read_bytes().decode("latin-1")
@@ -69,7 +69,7 @@ def tables(database: Path) -> Iterator[tuple[str, str]]:
 
 
 def folder(path: Path, *, apart_from: Iterable[str] = ()) -> dict[str, str]:
-    """Give the text of all files below a folder but those of these names, which may hold tokens."""
+    """Return the text of all files below a folder but those of these names, which may hold tokens."""
     skipped = set(apart_from)
     return {
         str(file): file.read_bytes().decode("latin-1")
@@ -79,7 +79,7 @@ def folder(path: Path, *, apart_from: Iterable[str] = ()) -> dict[str, str]:
 
 
 def words_of(error: BaseException | None) -> str:
-    """Give all that an exception says: itself, its attributes, and what a traceback shows above it."""
+    """Return all that an exception says: itself, its attributes, and what a traceback shows above it."""
     words = []
     while error is not None:
         words += [str(error), repr(error), repr(vars(error))]

@@ -82,7 +82,7 @@ def test_a_claim_that_has_no_report_yet_has_read_its_file(connect, emulator, tok
 
 
 def as_told(operator) -> dict[str, list]:
-    """Give what the provider's own extractor makes of the operator."""
+    """Return what the provider's own extractor makes of the operator."""
     from airflow.providers.openlineage.extractors.base import DefaultExtractor
 
     lineage = DefaultExtractor(operator).extract_on_complete(None)

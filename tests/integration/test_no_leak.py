@@ -80,14 +80,14 @@ Planning = Callable[[Faults], None]
 
 
 def lies(contract: str) -> list[Fault]:
-    """Give the lies that an emulator of that contract can be made to tell."""
+    """Return the lies that an emulator of that contract can be made to tell."""
     return [
         lie for operation, lie in LIES if (operation == "ClaimDeviceOwnershipCsv") is (contract == "sync")
     ]
 
 
 def plans(contract: str) -> dict[str, Planning]:
-    """Give all that goes wrong, by a name that can be a task's."""
+    """Return all that goes wrong, by a name that can be a task's."""
     named: dict[str, Planning] = {}
     for number, fault in enumerate(RECOVERABLE):
         named[f"meets_{number}_{type(fault).__name__}"] = of_each_kind(fault)
@@ -143,7 +143,7 @@ class Run:
             service.devices.claim("B", token, (), now)
 
     def before(self, plan: Planning) -> Callable[[Any], None]:
-        """Give a callback that lets go wrong for the coming task what is planned, and nothing else."""
+        """Return a callback that lets go wrong for the coming task what is planned, and nothing else."""
 
         def start(_: Any) -> None:
             self.emulator.service.faults.clear()
@@ -152,7 +152,7 @@ class Run:
         return start
 
     def places(self, ends: dict[str, End], printed: str) -> dict[str, str]:
-        """Give all that was written, by where."""
+        """Return all that was written, by where."""
         return {
             **written_by_airflow(),
             # Their owner's only: rows to run again, and the copy of a claim file that is not done with.
@@ -256,7 +256,7 @@ def test_bulk_claims_under_every_fault_write_no_secret(a_run, capfd, contract, m
 
 
 def bad_rows(a_run: Run) -> list[str]:
-    """Give rows that cannot be sent, each with (a part of) a real token in another place."""
+    """Return rows that cannot be sent, each with (a part of) a real token in another place."""
     one, other, third, fourth, fifth, sixth, *rest = a_run.mint(12, "bad rows")
     return [
         one[:-30],

@@ -243,7 +243,7 @@ def one_failed_and_one_that_goes_on(world: World) -> list[str]:
 
 
 def a_list_of_many(world: World) -> str:
-    """Give the path of a list, as a bulk claim pushes it to XCom if there are more ids than fit."""
+    """Return the path of a list, as a bulk claim pushes it to XCom if there are more ids than fit."""
     path = world.folder / "bulk_ops_request_ids.txt"
     path.write_text("".join(f"{world.claim(token)}\n" for token in TOKENS[: IDS_IN_XCOM + 1]))
     return str(path)
@@ -649,7 +649,7 @@ def bulk_claim(folder: Path, mode: str, rows: int = 5, **arguments: Any) -> NrfP
 
 
 def plain(text: str, world: World, folder: Path) -> list[str]:
-    """Give the lines of a text in which operations and folders are named alike in every run."""
+    """Return the lines of a text in which operations and folders are named alike in every run."""
     for number, operation in enumerate(world.emulator.service.bulk_operations()):
         text = text.replace(operation.id, f"<operation {number}>")
     text = re.sub(r"(\"job\": \"|\bjob )[0-9a-f]{16}\b", r"\1<job>", text)

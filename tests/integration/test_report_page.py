@@ -36,7 +36,7 @@ def test_the_plugin_is_an_entry_point_that_airflow_takes():
 
 @pytest.fixture
 def browser(load_dag):
-    """Give a browser of a person with a role, at a server with Airflow's own sign-in and the plugin."""
+    """Return a browser of a person with a role, at a server with Airflow's own sign-in and the plugin."""
     from airflow.api_fastapi.app import init_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from fastapi import FastAPI
@@ -99,7 +99,7 @@ def test_nobody_else_sees_it(browser, claimed):
 
 @pytest.fixture
 def named_by_a_task(browser):
-    """Give what the page answers if a task had named this file in its XCom, and the summary beside it said that it is its own."""
+    """Return what the page answers if a task had named this file in its XCom, and the summary beside it said that it is its own."""
     from airflow.providers.common.compat.sdk import BaseOperator
 
     class Naming(BaseOperator):

@@ -216,7 +216,7 @@ def seconds_of(duration):
 
 @contextlib.contextmanager
 def postgres_as_the_image_makes_it(folder):
-    """Give the port of a PostgreSQL; what has to be in it is made by the function that is given, too."""
+    """Return the port of a PostgreSQL; what has to be in it is made by the function that is given, too."""
     import psycopg2
 
     from reliability.postgres import running_postgres

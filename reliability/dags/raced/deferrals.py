@@ -34,7 +34,7 @@ class ControlOperator(BaseOperator):
 
 
 def files_of(dag_id: str) -> list[dict[str, str]]:
-    """Give the arguments of each mapped task: a claim file, and the emulator whose operations take so long."""
+    """Return the arguments of each mapped task: a claim file, and the emulator whose operations take so long."""
     return [
         {
             "claim_file": f"{FOLDER}/{dag_id}/{number}.csv",
@@ -46,7 +46,7 @@ def files_of(dag_id: str) -> list[dict[str, str]]:
 
 
 def dag_of(dag_id: str) -> DAG:
-    """Give a DAG of which as many tasks run as Airflow lets."""
+    """Return a DAG of which as many tasks run as Airflow lets."""
     return DAG(dag_id, schedule=None, max_active_tasks=64, default_args={"retries": 0})
 
 

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def written(caplog, capfd) -> Callable[[], str]:
-    """Give all that was logged until now: Airflow 3 writes it out, Airflow 2 hands it to logging."""
+    """Return all that was logged until now: Airflow 3 writes it out, Airflow 2 hands it to logging."""
     caplog.set_level(logging.DEBUG)
     texts: list[str] = []
 

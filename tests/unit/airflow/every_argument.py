@@ -14,7 +14,7 @@ DEVICE = "4961c873-408c-45ce-b1ba-7c0d99d88179"
 
 
 def public(kind: str) -> dict[str, type]:
-    """Give the classes that a provider's kind of module defines, by name: ``operators``, ``sensors``, ``triggers``."""
+    """Return the classes that a provider's kind of module defines, by name: ``operators``, ``sensors``, ``triggers``."""
     (entry,) = get_provider_info()[kind]
     return {
         name: each
@@ -25,12 +25,12 @@ def public(kind: str) -> dict[str, type]:
 
 
 def operators_and_sensors() -> dict[str, type]:
-    """Give all public operators and sensors by name."""
+    """Return all public operators and sensors by name."""
     return {**public("operators"), **public("sensors")}
 
 
 def signature(kind: type) -> dict[str, inspect.Parameter]:
-    """Give the arguments of an operator that this provider has made, those of its bases included."""
+    """Return the arguments of an operator that this provider has made, those of its bases included."""
     found: dict[str, inspect.Parameter] = {}
     for each in inspect.getmro(kind):
         if each is BaseOperator or each.__module__.partition(".")[0] != "airflow_provider_nrfprov":
@@ -60,7 +60,7 @@ GOOD: dict[str, Any] = {
 
 
 def required(kind: type) -> dict[str, Any]:
-    """Give a good value for each argument of an operator that has no default."""
+    """Return a good value for each argument of an operator that has no default."""
     return {
         name: GOOD[name]
         for name, parameter in signature(kind).items()

@@ -205,7 +205,7 @@ def read(operator: Any, argument: str, context: dict[str, Any]) -> Any:
 
 
 def outcome(make: Callable[[], tuple[Any, dict[str, Any]]], argument: str) -> Any:
-    """Give what the argument is read as, or that it is an error: one that names it, and before anybody is asked."""
+    """Return what the argument is read as, or that it is an error: one that names it, and before anybody is asked."""
     try:
         operator, context = make()
     except ArgumentError as error:

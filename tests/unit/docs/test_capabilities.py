@@ -18,7 +18,7 @@ NOT_ONE_CALL = {"get_conn", "find_on_pages", "urls", "now", "learn_time"}
 
 
 def rows(heading: str) -> list[list[str]]:
-    """Give the cells of the rows of the first table that begins so."""
+    """Return the cells of the rows of the first table that begins so."""
     lines = PAGE[PAGE.index(heading) :].splitlines()[2:]
     table = lines[: lines.index("")] if "" in lines else lines
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table]

@@ -119,6 +119,8 @@ def deserialized(dag):
         from airflow.serialization.serialized_objects import DagSerialization as serialization
     except ImportError:
         from airflow.serialization.serialized_objects import SerializedDAG as serialization
+    # Airflow's own clearing of a task switches links off for the rest of its process, which is here that of other tests.
+    serialization._load_operator_extra_links = True
     return serialization.from_dict(serialization.to_dict(dag))
 
 

@@ -58,7 +58,7 @@ _RECIPES = dict(
         _airflow("3.0.6", "test", (3, 12)),
         _airflow("3.1.8", "test", (3, 13)),
         _airflow("3.2.2", "test", (3, 14)),
-        _airflow("3.3.2", "dev", (3, 14)),
+        _airflow("3.3.2", "dev-newest", (3, 14)),
         # The lowest of everything that pyproject.toml names, and what comes next: make test-lowest and test-canary.
         _airflow("2.11.0", "test", (3, 12), "constraints/lowest.txt"),
         _airflow("3.4.0b2", "test", (3, 14), None),

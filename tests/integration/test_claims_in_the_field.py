@@ -564,7 +564,7 @@ def in_memory() -> Iterator[str]:
 @pytest.fixture
 def s3(monkeypatch) -> Iterator[str]:
     """S3 as moto's server has it."""
-    server = pytest.importorskip("moto.server", reason="moto is in the group object-stores only")
+    server = pytest.importorskip("moto.server", reason="moto is in the group dev-newest only")
     import boto3
 
     running = server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)

@@ -22,19 +22,19 @@ NRF_CLOUD ?=
 QUICK ?=
 BENCH_QUICKLY = $(filter-out 0 no false,$(QUICK))
 # By name: outside of a git checkout, ruff does not know that .venv-2.11.2 is none of ours.
-SOURCES = $(wildcard airflow_provider_nrfprov benchmarks dags demo docker reliability tests)
+SOURCES = $(wildcard airflow_provider_nrfprov benchmarks dags demo docker harness reliability tests)
 
 # $(call environment,AIRFLOW,VENV): the virtual environment, complete and up to date. `exec`, here and below:
 # a signal to make must reach the program itself, not a shell around it.
 define environment
 	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
 	  echo "There is no $(PYTHON); install Python 3.10 or newer, or name one with PYTHON=/path/to/python3." >&2; exit 1; }
-	@exec "$(PYTHON)" demo/environment.py --airflow "$(1)" --venv "$(2)"
+	@exec "$(PYTHON)" harness/environment.py --airflow "$(1)" --venv "$(2)"
 endef
 
 # Nordic's own client, for tests/contract and the comparisons; it cannot live beside every Airflow (pyproject.toml).
 define nordic
-	@exec "$(PYTHON)" demo/environment.py --nordic --venv .venv-nordic
+	@exec "$(PYTHON)" harness/environment.py --nordic --venv .venv-nordic
 endef
 
 .DEFAULT_GOAL := help

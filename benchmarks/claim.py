@@ -15,7 +15,7 @@ from benchmarks.claim_file import write_claim_file
 from benchmarks.emulator import Running, emulator
 from benchmarks.figures import Figure
 from benchmarks.process import Measured, measure
-from reliability.nordic import nordic_python
+from harness.nordic import nordic_python
 
 FEW = 1_000
 
@@ -32,7 +32,7 @@ def nordic(service: Running, claim_file: Path, *more: str) -> Measured:
     """Claim a file with Nordic's tool, in a process of its own."""
     service.reset()
     done = measure(
-        ["reliability.nordic", service.url, "--api-key", API_KEY, "--plain", "--csv", str(claim_file), *more],
+        ["harness.nordic", service.url, "--api-key", API_KEY, "--plain", "--csv", str(claim_file), *more],
         python=nordic_python(),
     )
     with claim_file.open("rb") as stream:

@@ -14,8 +14,8 @@ from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from benchmarks.calls import API_KEY, calls_of
 from benchmarks.claim_file import tokens
 from benchmarks.figures import Figure
-from demo.local_airflow import LocalAirflow
-from reliability.real_airflow import patiently, real_airflow
+from harness.local_airflow import LocalAirflow
+from harness.real_airflow import patiently, real_airflow
 
 DAGS = Path(__file__).parent / "dags"
 PARALLELISM = 16

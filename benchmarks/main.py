@@ -19,9 +19,9 @@ from benchmarks.devices import many_devices
 from benchmarks.figures import COLUMNS, Figure
 from benchmarks.growth import Series
 from benchmarks.imports import imports
-from demo.interruption import Interrupted, raise_on_signals
-from reliability.nordic import nordic_version
-from reliability.published import table, working_folder, write_section
+from harness.interruption import Interrupted, raise_on_signals
+from harness.nordic import nordic_version
+from harness.published import table, working_folder, write_section
 
 NAME = "benchmarks"
 _PACKAGES = ("apache-airflow", "apache-airflow-providers-http", "requests", "aiohttp")

@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.agreement import differences
-from demo.airflow_api import AirflowApiError
 from demo.claim_file import RUN_TAG, DemoFile, make_claim_file
-from demo.interruption import Interrupted, ignore_signals, raise_on_signals
-from demo.local_airflow import USER, AirflowDiedError, LocalAirflow
-from demo.local_emulator import EmulatorError, LocalEmulator
-from demo.ports import PortInUseError, require_free
 from demo.progress import Progress
+from harness.airflow_api import AirflowApiError
+from harness.interruption import Interrupted, ignore_signals, raise_on_signals
+from harness.local_airflow import USER, AirflowDiedError, LocalAirflow
+from harness.local_emulator import EmulatorError, LocalEmulator
+from harness.ports import PortInUseError, require_free
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".demo"

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from harness.nordic import environment, nordic_python
 from reliability.errand import (
     HTTP_CONNECTION,
     RETRIES,
@@ -26,7 +27,6 @@ from reliability.errand import (
     Tool,
     run_task,
 )
-from reliability.nordic import environment, nordic_python
 from reliability.ours import OUR_KEY
 
 LONGEST_RUN = 120.0
@@ -41,7 +41,7 @@ def worker_command(tool: str, errand: Errand) -> list[str]:
 
 def run_nordic(errand: Errand, death: Death | None = None) -> Account:
     """Run Nordic's tool over the file; after a death once more from the start, as a person would."""
-    command = [nordic_python(), "-m", "reliability.nordic", errand.url, "--api-key", OUR_KEY, "--plain"]
+    command = [nordic_python(), "-m", "harness.nordic", errand.url, "--api-key", OUR_KEY, "--plain"]
     command += ["--csv", errand.claim_file]
     if death:
         death(command)

@@ -26,13 +26,13 @@ from airflow_provider_nrfprov.emulator.faults import RECOVERABLE
 from airflow_provider_nrfprov.emulator.mint import attestation_rows
 from airflow_provider_nrfprov.emulator.service import Service
 from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices
+from harness.nordic import nordic_version
+from harness.published import table, working_folder, write_section
 from reliability.baselines import HTTP, NORDIC
 from reliability.errand import ROWS_PER_REQUEST, Account, Errand, Tool, connections
 from reliability.misfortunes import MISFORTUNES, Misfortune
-from reliability.nordic import nordic_version
 from reliability.our_task import OUR_TASK
 from reliability.ours import World, world
-from reliability.published import table, working_folder, write_section
 from reliability.scenario import Device, Scenario
 
 LEGEND = """\

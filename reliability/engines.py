@@ -11,10 +11,10 @@ from pathlib import Path
 import requests
 
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
-from demo.local_airflow import PARTS, AirflowDiedError, LocalAirflow
-from reliability import postgres, redis_server
-from reliability.real_airflow import QUICK_TO_NOTICE, RealAirflow, real_airflow
-from reliability.redis_server import running_redis
+from harness import postgres, redis_server
+from harness.local_airflow import PARTS, AirflowDiedError, LocalAirflow
+from harness.real_airflow import QUICK_TO_NOTICE, RealAirflow, real_airflow
+from harness.redis_server import running_redis
 
 CELERY, LOCAL = "CeleryExecutor", "LocalExecutor"
 WORKERS, SLOTS, TRIGGERERS = 2, 4, 2

@@ -20,11 +20,11 @@ from airflow_provider_nrfprov.emulator.bulk import TERMINAL
 from airflow_provider_nrfprov.emulator.faults import ANY, Slow
 from airflow_provider_nrfprov.emulator.server import Emulator
 from airflow_provider_nrfprov.emulator.service import Service
-from demo.airflow_api import AirflowApi, AirflowApiError
-from demo.local_airflow import USER, LocalAirflow
+from harness.airflow_api import AirflowApi, AirflowApiError
+from harness.local_airflow import USER, LocalAirflow
+from harness.real_airflow import patiently
 from reliability.judge import faults_of_end, faults_of_report, read_report
 from reliability.misfortunes import CLAIM
-from reliability.real_airflow import patiently
 from reliability.scenario import Scenario, scenario
 from reliability.victims import Victim, child_process, kill, task_process, wait_until_gone, worker_process
 

@@ -19,11 +19,12 @@ from itertools import count
 from pathlib import Path
 
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from demo.interruption import Interrupted, raise_on_signals
+from harness.interruption import Interrupted, raise_on_signals
+from harness.published import table, working_folder, write_section
+from harness.real_airflow import QUICK_TO_NOTICE, real_airflow
+from reliability import DAGS
 from reliability.judge import COUNTED, COUNTED_LEGEND, Tally
 from reliability.killed_runs import BULK_SECONDS, Case, Ground, KilledRun, run_and_kill
-from reliability.published import table, working_folder, write_section
-from reliability.real_airflow import DAGS, QUICK_TO_NOTICE, real_airflow
 from reliability.victims import Victim
 
 NAME = "kills"

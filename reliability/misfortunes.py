@@ -22,9 +22,9 @@ from airflow_provider_nrfprov.emulator.faults import (
 )
 from airflow_provider_nrfprov.emulator.service import Service
 from airflow_provider_nrfprov.emulator.submissions import Submissions
+from harness.nordic import environment
 from reliability.baselines import LONGEST_RUN
 from reliability.errand import Death
-from reliability.nordic import environment
 from reliability.ours import OUR_KEY
 
 CLAIM = {"sync": "ClaimDeviceOwnershipCsv", "async": "BulkClaimDeviceOwnership"}

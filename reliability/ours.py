@@ -24,8 +24,10 @@ from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.plan import Owner
 from airflow_provider_nrfprov.claiming.report import Outcome
+from airflow_provider_nrfprov.emulator.accounts import OTHER_TEAM_KEY
 from airflow_provider_nrfprov.emulator.faults import HtmlBefore
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from airflow_provider_nrfprov.emulator.settings import Settings
 from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.paths import to_path
 from airflow_provider_nrfprov.storage import Folder, PathLike
@@ -37,7 +39,7 @@ MOST_TRIES = 60
 _VISIBLE_AFTER = 2.5, 1.0
 """Times the lag of the service's lists, and seconds more (its clock is known to the second): how long a job looks for what
 it may have done."""
-OUR_KEY, THEIR_KEY = "emulator-key", "other-team-key"
+OUR_KEY, THEIR_KEY = Settings.api_key, OTHER_TEAM_KEY
 _RETRY = Retry(attempts=3, first_wait=0.001, longest_wait=0.002, deadline=5.0)
 
 

@@ -21,11 +21,12 @@ from pathlib import Path
 
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.emulator.signing import mint_devices
-from demo.interruption import Interrupted, raise_on_signals
-from demo.local_airflow import LocalAirflow
-from reliability.postgres import what_is_missing
-from reliability.published import table, working_folder, write_section
-from reliability.real_airflow import DAGS, patiently, real_airflow
+from harness.interruption import Interrupted, raise_on_signals
+from harness.local_airflow import LocalAirflow
+from harness.postgres import what_is_missing
+from harness.published import table, working_folder, write_section
+from harness.real_airflow import patiently, real_airflow
+from reliability import DAGS
 
 NAME = "race"
 LONGEST_RUN = 1800.0

@@ -18,7 +18,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from demo.interruption import Interrupted, raise_on_signals
+from harness.interruption import Interrupted, raise_on_signals
+from harness.published import table, working_folder, write_section
+from reliability import DAGS
 from reliability.engines import (
     CELERY,
     LOCAL,
@@ -30,8 +32,6 @@ from reliability.engines import (
     what_is_missing,
 )
 from reliability.judge import COUNTED, COUNTED_LEGEND
-from reliability.published import table, working_folder, write_section
-from reliability.real_airflow import DAGS
 from reliability.scale_runs import ANSWER, CONNECTION, DAG_ID, Outcome, Phase, Size, Strikes, write_shifts
 from reliability.scale_strikes import kill_a_triggerer, kill_a_worker
 

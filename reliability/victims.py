@@ -10,7 +10,7 @@ from enum import Enum
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
-from demo.local_airflow import LocalAirflow
+from harness.local_airflow import LocalAirflow
 
 TITLE = "airflow worker -- "
 """Airflow gives the process of a task this title, and then the id of the task instance, which is another one

@@ -12,7 +12,7 @@ import logging
 import sys
 from typing import Any
 
-from reliability.nordic import speak_to
+from harness.nordic import speak_to
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from reliability.nordic import ROOT, environment, nordic_python
+from harness.nordic import ROOT, environment, nordic_python
 
 
 @dataclass(frozen=True)

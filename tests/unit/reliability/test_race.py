@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from reliability import postgres
-from reliability.postgres import NoPostgresError, running_postgres, what_is_missing
+from harness import postgres
+from harness.postgres import NoPostgresError, running_postgres, what_is_missing
 from reliability.race import RUNNERS, Raced, mismatches
 
 CONTROL, CLAIM = RUNNERS

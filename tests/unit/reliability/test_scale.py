@@ -12,7 +12,8 @@ import pytest
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.bulk import Row
 from airflow_provider_nrfprov.emulator.service import Service
-from reliability import engines, redis_server
+from harness import redis_server
+from reliability import engines
 from reliability.judge import Remembered, Tally
 from reliability.scale import lines_of
 from reliability.scale_runs import Outcome, Shift, Size, Strike, judge, write_shifts

@@ -7,7 +7,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,7 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from demo.ports import HOST
+from harness.ports import HOST, free_port
 
 _USER = "airflow"
 _UNPRIVILEGED = ("postgres", "nobody")
@@ -131,7 +130,7 @@ def _start(
 def _run_as(
     user: pwd.struct_passwd | None, command: list[str], folder: Path, output: int = subprocess.PIPE
 ) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - found on this machine's own path
+    return subprocess.Popen(
         command,
         cwd=folder,
         stdin=subprocess.DEVNULL,
@@ -181,10 +180,3 @@ def _unprivileged() -> pwd.struct_passwd | None:
         with suppress(KeyError):
             return pwd.getpwnam(name)
     return None
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

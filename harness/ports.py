@@ -1,4 +1,4 @@
-"""Whether a port of this machine is free, asked before anything is started on it."""
+"""Ports of this machine: one that is free, or whether a certain one is, asked before anything is started on it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ def require_free(port: int, what: str, variable: str) -> None:
             raise PortInUseError(
                 f"Port {port} for {what} is in use; choose another: make demo {variable}={_another(port)}."
             ) from None
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
 
 
 def _another(port: int) -> int:

@@ -1,6 +1,6 @@
 """Nordic's own client, unmodified, made to speak to the emulator.
 
-``python -m reliability.nordic URL [arguments of claim_devices]``, run by :func:`nordic_python`, is ``claim_devices``. Only
+``python -m harness.nordic URL [arguments of claim_devices]``, run by :func:`nordic_python`, is ``claim_devices``. Only
 where the client looks for the service is changed: three globals of ``nrf_cloud_diap``.
 
 What it needs cannot be beside every Airflow, so it has an environment of its own, and this module imports nothing else.
@@ -30,7 +30,7 @@ def nordic_python() -> str:
     if find_spec("nrfcloud_utils"):
         return sys.executable
     raise FileNotFoundError(
-        f"there is no {_PACKAGE}: python3 demo/environment.py --nordic --venv .venv-nordic installs it (make test does so)"
+        f"there is no {_PACKAGE}: python3 harness/environment.py --nordic --venv .venv-nordic installs it (make test does so)"
     )
 
 
@@ -42,7 +42,7 @@ def environment() -> dict[str, str]:
 def nordic_version() -> str:
     """Return the version of Nordic's client."""
     code = f"from importlib.metadata import version; print(version({_PACKAGE!r}))"
-    return subprocess.check_output([nordic_python(), "-c", code], text=True).strip()  # noqa: S603 - our own
+    return subprocess.check_output([nordic_python(), "-c", code], text=True).strip()
 
 
 def speak_to(url: str) -> None:

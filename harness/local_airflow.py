@@ -15,10 +15,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from demo import processes
-from demo.airflow_api import AirflowApi
-from demo.ports import HOST
-from demo.processes import Program
+from harness import processes
+from harness.airflow_api import AirflowApi
+from harness.ports import HOST
+from harness.processes import Program
 
 USER = "admin"
 

@@ -13,10 +13,9 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from demo import processes
-from demo.ports import HOST
-from demo.processes import Program
-from reliability.postgres import free_port
+from harness import processes
+from harness.ports import HOST, free_port
+from harness.processes import Program
 
 _START_SECONDS = 30
 

@@ -11,8 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from demo import environment
-from demo.environment import NORDIC, TESTED, Problem, check_python, install, recipe_of
+from harness import environment
+from harness.environment import NORDIC, TESTED, Problem, check_python, install, recipe_of
 
 if sys.version_info >= (3, 11):
     import tomllib

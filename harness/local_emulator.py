@@ -13,8 +13,8 @@ from typing import Any
 import requests
 
 from airflow_provider_nrfprov.emulator.accounts import OTHER_TEAM_KEY, TEAM_A
-from demo import processes
-from demo.processes import Program
+from harness import processes
+from harness.processes import Program
 
 _LISTENING = re.compile(r"nRF Cloud emulator on (http://\S+)")
 _SECONDS_TO_START = 60

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from demo.ports import HOST, PortInUseError, require_free
+from harness.ports import HOST, PortInUseError, require_free
 
 
 def test_a_free_port_is_free_and_stays_so():

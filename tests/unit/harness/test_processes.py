@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from demo import processes
+from harness import processes
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
 

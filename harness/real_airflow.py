@@ -1,4 +1,4 @@
-"""A real Airflow for reliability's sake: on PostgreSQL if there is one, and quick to notice a death."""
+"""A real Airflow for runs that are measured: on PostgreSQL if there is one, and quick to notice a death."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-from demo.airflow_api import AirflowApiError
-from demo.local_airflow import PARTS, LocalAirflow
-from reliability.ours import OUR_KEY
-from reliability.postgres import free_port, running_postgres, what_is_missing
+from airflow_provider_nrfprov.emulator.settings import Settings
+from harness.airflow_api import AirflowApiError
+from harness.local_airflow import PARTS, LocalAirflow
+from harness.ports import free_port
+from harness.postgres import running_postgres, what_is_missing
 
 ResultT = TypeVar("ResultT")
-
-DAGS = Path(__file__).parent / "dags"
 
 QUICK_TO_NOTICE = {
     # A task whose worker died silently is given up after 20 s instead of 5 minutes. How often a worker tells
@@ -71,12 +70,12 @@ def real_airflow(
 
     :param folder: its home, which holds its logs afterwards.
     :param dags: the folder of its DAG files.
-    :param emulators: URLs of emulators; each is the connection ``nrfprov_NAME``.
+    :param emulators: URLs of emulators; each is the connection ``nrfprov_NAME``, with an emulator's usual key.
     :param parallelism: as many tasks at a time; on SQLite at most 4.
     :param settings: more of Airflow's settings, as ``section__name``.
     :param env: more of its environment.
     :param executor: what runs its tasks.
-    :param parts: what it consists of, in the form of ``demo.local_airflow.PARTS``.
+    :param parts: what it consists of, in the form of ``harness.local_airflow.PARTS``.
     :raises AirflowDiedError: if it does not get healthy.
     """
     with ExitStack() as stack:
@@ -90,7 +89,7 @@ def real_airflow(
         env_of_airflow = {f"AIRFLOW__{name.upper()}": value for name, value in chosen.items()}
         env_of_airflow |= dict(env or {})
         for name, url in emulators.items():
-            connection = {"conn_type": "nrfprov", "host": url, "password": OUR_KEY}
+            connection = {"conn_type": "nrfprov", "host": url, "password": Settings.api_key}
             env_of_airflow[f"AIRFLOW_CONN_NRFPROV_{name.upper()}"] = json.dumps(connection)
         airflow = LocalAirflow(folder, dags, port=free_port(), env=env_of_airflow, parts=parts)
         stack.callback(airflow.stop)

@@ -8,6 +8,7 @@ dies while writing leaves what stood there before.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import secrets
@@ -19,6 +20,8 @@ from typing import IO, Any, AnyStr, BinaryIO, Protocol, TextIO, cast
 _OWNER_ONLY = 0o600
 _FOLDERLESS = ("s3", "gs", "gcs", "abfs", "az", "adl", "wasb")
 """Stores without folders: to make one would make the bucket, and of a mistyped name a new one."""
+
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def lines(stream: IO[AnyStr]) -> Iterator[AnyStr]:
@@ -147,7 +150,7 @@ def _beside(target: Path, *, owner_only: bool) -> Iterator[BinaryIO]:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(beside, flags, _OWNER_ONLY if owner_only else 0o666)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with _named_if_full(target), os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -163,6 +166,18 @@ def _spooled(target: Any) -> Iterator[BinaryIO]:
     A stream that is closed because its writer died would be kept by most stores, cut off, in the place of the whole one.
     """
     with tempfile.NamedTemporaryFile(prefix="nrfprov-") as spool:
-        yield cast("BinaryIO", spool.file)
-        spool.flush()
+        with _named_if_full(Path(spool.name)):
+            yield cast("BinaryIO", spool.file)
+            spool.flush()
         target.fs.put_file(spool.name, target.path)
+
+
+@contextlib.contextmanager
+def _named_if_full(path: Path) -> Iterator[None]:
+    """Name the file in the error of a full disk: the system does so only where a file is opened."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_IS_FULL and error.filename is None:
+            error.filename = str(path)
+        raise

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import stat
 import threading
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +128,19 @@ def test_a_file_of_tokens_is_never_readable_by_others_while_it_is_written(tmp_pa
         stream.write("a token")
         stream.flush()
         assert {oct(stat.S_IMODE(path.stat().st_mode)) for path in Path(tmp_path).iterdir()} == {"0o600"}
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file of this process may grow past 64 KiB; what a disk without room answers differs by its number only."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_the_error_of_a_full_disk_names_the_file(folder, full_disk):
+    with pytest.raises(OSError, match=r"report\.csv|nrfprov-") as caught:
+        folder.write("report.csv", "x" * 200_000)
+    assert caught.value.errno == errno.EFBIG
+    assert not folder.names()

@@ -121,6 +121,16 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "How long a call is tried that may be sent again; 0 for one attempt",
                         "schema": {"type": ["number", "null"], "default": 120, "minimum": 0},
                     },
+                    "longest_wait": {
+                        "label": "Longest wait (s)",
+                        "description": "Where the service asks for a longer wait before the next try, it is cut off here",
+                        "schema": {"type": ["number", "null"], "default": 3600, "minimum": 0},
+                    },
+                    "verify": {
+                        "label": "CA bundle",
+                        "description": "File of CA certificates (PEM) on each worker and triggerer, for a gateway or proxy of your own",
+                        "schema": {"type": ["string", "null"]},
+                    },
                     "endpoints": {
                         "label": "Endpoints",
                         "description": 'Where your service differs: {"UpdateClaimedDevice": "PUT /claimed-devices/{device_id}"}',

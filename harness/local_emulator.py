@@ -16,7 +16,7 @@ from airflow_provider_nrfprov.emulator.accounts import OTHER_TEAM_KEY, TEAM_A
 from harness import processes
 from harness.processes import Program
 
-_LISTENING = re.compile(r"nRF Cloud emulator on (http://\S+)")
+_LISTENING = re.compile(r"nRF Cloud emulator on (\S+)\n(?:Its certificate is of the CA in (.+))?")
 _SECONDS_TO_START = 60
 
 
@@ -30,22 +30,28 @@ class LocalEmulator:
     :param log: the file that its output is added to.
     :param contract: which generation of the service it is: ``async``, ``sync`` or ``both``.
     :param bulk_seconds: how long a bulk operation takes.
+    :param tls: whether it speaks TLS, with a certificate of a CA of its own (``ca_file``).
     """
 
     team = TEAM_A
     """The id of the team that the API key belongs to."""
 
-    def __init__(self, log: Path, *, contract: str = "both", bulk_seconds: float = 3) -> None:
+    def __init__(
+        self, log: Path, *, contract: str = "both", bulk_seconds: float = 3, tls: bool = False
+    ) -> None:
         self.api_key = secrets.token_hex(16)
         self.url = ""
+        self.ca_file = ""
         self._log = log
         self._options = ["--contract", contract, "--bulk-seconds", str(bulk_seconds)]
+        if tls:
+            self._options.append("--tls")
         self._program: Program | None = None
         self._session = requests.Session()
         self._session.trust_env = False
 
     def start(self) -> None:
-        """Start it and wait until it listens; ``url`` is where."""
+        """Start it and wait until it listens; ``url`` is where, and ``ca_file`` what to trust there."""
         self._log.unlink(missing_ok=True)
         command = [sys.executable, "-m", "airflow_provider_nrfprov.emulator", "--port", "0"]
         self._program = processes.start(
@@ -56,11 +62,12 @@ class LocalEmulator:
             log=self._log,
         )
         end = time.monotonic() + _SECONDS_TO_START
-        while not (found := _LISTENING.search(self._program.last_lines())):
+        while not (found := _LISTENING.search(f"{self._program.last_lines()}\n")):
             if not self._program.is_running or time.monotonic() > end:
                 raise EmulatorError(f"The emulator did not start:\n{self._program.last_lines()}")
             time.sleep(0.05)
-        self.url = found[1]
+        self.url, self.ca_file = found[1], found[2] or ""
+        self._session.verify = self.ca_file or True
 
     def stop(self) -> list[int]:
         """End it; give the ids of its processes that nothing could end."""

@@ -46,7 +46,7 @@ class Browser:
         self.page.locator("input[name=password]").fill(password)
         self.picture("1-log-in")
         self.page.locator("button[type=submit]").click()
-        self.page.get_by_role("link", name="Dags").wait_for()
+        self.page.get_by_role("link", name="Dags", exact=True).wait_for()
         self.picture("1-logged-in")
 
     def ask(self, path: str) -> Any:

@@ -54,7 +54,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         pytest.skip(f"no end-to-end test in a browser: {missing}")
     PICTURES.mkdir(parents=True, exist_ok=True)
     folder = tmp_path_factory.mktemp("e2e")
-    emulator = LocalEmulator(folder / "emulator.log", bulk_seconds=1)
+    emulator = LocalEmulator(folder / "emulator.log", bulk_seconds=1, tls=True)
     left = []
     try:
         emulator.start()
@@ -82,7 +82,9 @@ def _with_browser(airflow: LocalAirflow, emulator: LocalEmulator) -> Iterator[St
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=arguments, headless=True)
-        context = chromium.new_context(viewport=WINDOW, reduced_motion="reduce", timezone_id="UTC")
+        context = chromium.new_context(
+            viewport=WINDOW, reduced_motion="reduce", timezone_id="UTC", ignore_https_errors=True
+        )
         browser = Browser(context.new_page(), airflow.url, PICTURES)
         browser.log_in(USER, airflow.password)
         yield Stack(airflow, emulator, browser)
@@ -104,7 +106,7 @@ def _environment(emulator: LocalEmulator) -> dict[str, str]:
         "conn_type": "nrfprov",
         "host": emulator.url,
         "password": emulator.api_key,
-        "extra": {"portal_url": f"{emulator.url}/emulator/devices"},
+        "extra": {"portal_url": f"{emulator.url}/emulator/devices", "verify": emulator.ca_file},
     }
     return {
         "AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection),

@@ -42,7 +42,8 @@ def address(stack, name):
         "nobody": 9,
         "another service": urlsplit(stack.airflow.url).port,
     }[name]
-    return "http://127.0.0.1", port
+    scheme = "https" if name == "the emulator" else "http"
+    return f"{scheme}://127.0.0.1", port
 
 
 def test_the_connection_form_has_our_fields_and_its_test_says_that_the_service_answered(stack, browser):
@@ -70,9 +71,12 @@ def test_the_connection_form_has_our_fields_and_its_test_says_that_the_service_a
         "Connect timeout (s)",
         "Read timeout (s)",
         "Retry for (s)",
+        "Longest wait (s)",
+        "CA bundle",
         "Endpoints",
     ):
         form.get_by_text(label, exact=True).first.wait_for()
+    browser.fill_in(form, {"verify": stack.emulator.ca_file})
     browser.picture("2-connection-form-extra-fields")
     browser.save_connection(form)
 
@@ -106,6 +110,8 @@ def test_the_connection_form_has_our_fields_and_its_test_says_that_the_service_a
 def test_the_test_button_says_in_a_sentence_what_is_wrong(stack, browser, name, host, api_key, words):
     url, port = address(stack, host)
     body = {"connection_id": name, "conn_type": "nrfprov", "host": url, "port": port, "password": api_key}
+    if host == "the emulator":
+        body["extra"] = json.dumps({"verify": stack.emulator.ca_file})
     assert browser.page.request.post(f"{browser.url}/api/v2/connections", data=body).ok
     shown = browser.press_test(name)
     browser.picture(f"3-connection-test-{name}")

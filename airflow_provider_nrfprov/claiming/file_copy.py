@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
 import tempfile
 import weakref
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from airflow_provider_nrfprov.claiming.ledger import LEDGER
@@ -32,11 +30,10 @@ class FileCopy:
     """A nameless local file, which is gone with the process."""
 
     def __init__(self) -> None:
-        descriptor, name = tempfile.mkstemp(prefix="nrfprov-")
-        Path(name).unlink()
-        self.stream = cast("BinaryIO", os.fdopen(descriptor, "w+b", closefd=False))
-        # Also if nobody calls close(): a job may be dropped at any place by a task that ends.
-        self._close = weakref.finalize(self, os.close, descriptor)
+        self.stream = cast("BinaryIO", tempfile.TemporaryFile(prefix="nrfprov-"))  # noqa: SIM115 - closed below
+        # Also if nobody calls close(): a job may be dropped at any place by a task that ends. The stream and not its
+        # descriptor: what it still holds would be written to whatever file has that number next.
+        self._close = weakref.finalize(self, self.stream.close)
 
     def close(self) -> None:
         """Give it up."""

@@ -43,6 +43,8 @@ class ArgumentReadingOperator(BaseOperator):
 
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {}
     secret_arguments: ClassVar[Mapping[str, Argument[Any]]] = {}
+    xcoms: ClassVar[Mapping[str, str]] = {}
+    """What is pushed to XCom beside the return value: key to what it holds. The reference is made from it."""
 
     def __init__(self, *, retry_policy: Any = DEFAULT_RETRY_POLICY, **kwargs: Any) -> None:
         if AIRFLOW_V_3_3_PLUS:

@@ -64,7 +64,7 @@ def claim_and_tag(
     :param max_rejected_rows: how many rows may be rejected; ``None`` for any number, as long as some row is claimed.
     :param max_rejected_ratio: which share of the rows may, from 0 to 1, if that is more; ``None`` for no share.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
-    :param claim_arguments: others of :class:`NrfProvBulkClaimOperator`, as ``{"deferrable": True}``. In a mapped group
+    :param claim_arguments: others of :class:`~airflow_provider_nrfprov.operators.bulk_claim.NrfProvBulkClaimOperator`, as ``{"deferrable": True}``. In a mapped group
         let a ``report_dir`` be another for each file; the default is.
     :param group_arguments: others of Airflow's ``TaskGroup``.
     :raises ArgumentError: if ``mode`` is ``replace`` and there are no tags.

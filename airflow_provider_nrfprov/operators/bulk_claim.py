@@ -106,6 +106,12 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         "max_in_flight": Argument(count(1)),
         **ClaimReportingOperator.arguments,
     }
+    xcoms: ClassVar[Mapping[str, str]] = {
+        "report_dir": "folder of the job's report and ledger",
+        "job": "id of the job, as ``NrfProvBulkClaimReportOperator(job=…)`` takes it",
+        "bulk_ops_request_ids": "ids of the bulk operations; the path of their list if there are more than 40",
+        **ClaimReportingOperator.xcoms,
+    }
     template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
     ui_color = "#d7f0f7"

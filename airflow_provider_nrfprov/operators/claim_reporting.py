@@ -30,6 +30,10 @@ class ClaimReportingOperator(ClaimJudgingOperator, NrfProvBaseOperator):
         **ClaimJudgingOperator.arguments,
         **NrfProvBaseOperator.arguments,
     }
+    xcoms: ClassVar[Mapping[str, str]] = {
+        "report": "path of ``report.csv``",
+        "summary": "what ``return_value`` is, and there also if the task fails",
+    }
     operator_extra_links = (NrfProvPortalLink(), NrfProvReportLink())
     written_report: str | None = None
     """Path of the report, once it is written; the link to it asks."""

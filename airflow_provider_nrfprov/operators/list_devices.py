@@ -64,6 +64,10 @@ class NrfProvListDevicesOperator(NrfProvBaseOperator):
         "limit": Argument(count(1)),
         **NrfProvBaseOperator.arguments,
     }
+    xcoms: ClassVar[Mapping[str, str]] = {
+        "path": "of the file, with ``output_path``",
+        "count": "how many devices are in it, with ``output_path``",
+    }
     template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(

@@ -51,6 +51,10 @@ class ManyDevicesOperator(NrfProvBaseOperator):
     }
     template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"device_ids": "json"}  # noqa: RUF012 - as Airflow declares it
+    xcoms: ClassVar[Mapping[str, str]] = {
+        "report": "path of ``report.csv``, if there is a ``report_dir``",
+        "failed_devices": "path of ``failed_devices.txt``, if some failed or were not tried",
+    }
     operator_extra_links = (NrfProvPortalLink(), NrfProvReportLink())
     _verb = ""
     _participle = ""

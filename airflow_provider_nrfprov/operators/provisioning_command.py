@@ -44,6 +44,7 @@ class NrfProvCreateCommandOperator(NrfProvBaseOperator):
         **NrfProvBaseOperator.arguments,
     }
     secret_arguments: ClassVar[Mapping[str, Argument[Any]]] = {"request": Argument(fields)}
+    xcoms: ClassVar[Mapping[str, str]] = {"command_id": "id of the command"}
     template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(

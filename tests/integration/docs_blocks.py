@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(DOCS.glob("*.md")),
+    *sorted(DOCS.glob("reference/*.md")),
+]
 _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\S*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
 )
@@ -26,11 +32,13 @@ class Block:
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """Return the blocks of a page, in order."""
+    """Return the blocks of a page, in order, but for those that only tell Sphinx what to put there."""
     text = page.read_text(encoding="utf-8")
     found: list[Block] = []
     numbers: Counter[str] = Counter()
     for match in _FENCE.finditer(text):
+        if match["language"].startswith("{"):
+            continue
         # A comment in a block of commands looks like a heading.
         above = _FENCE.sub("", text[: match.start()])
         heading = re.findall(r"^#+ (.*)$", above, re.MULTILINE)[-1].partition(":")[0]

@@ -1,4 +1,4 @@
-"""Every block of Python in README.md, docs/operators.md and docs/recipes.md runs against the emulator as a reader would paste it.
+"""Every block of Python in README.md and docs/ runs against the emulator as a reader would paste it.
 
 Three things are put in the place of what a test cannot have:
 
@@ -42,7 +42,11 @@ from tests.integration.docs_world import SCENES, Clock, Scene, World, claim_with
 from tests.integration.test_approval import Person
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
-IN_A_DAG = [block for block in BLOCKS.values() if block.language == "python" and block.page != "emulator"]
+IN_A_DAG = [
+    block
+    for block in BLOCKS.values()
+    if block.language == "python" and block.page not in {"emulator", "tutorial"}
+]
 SCHEDULED, WITHOUT_DATE = "as scheduled", "without a logical date"
 
 
@@ -112,6 +116,12 @@ def test_a_block_does_what_the_page_says(block, started, world, capfd):
     assert {name: end.state for name, end in ends.items()} == {
         task_id: scene.ends.get(task_id, "success") for task_id in dag.task_ids
     }, errors
+    for task in dag.tasks:
+        assert ends[task.task_id].xcoms.keys() <= {
+            "return_value",
+            "skipmixin_key",
+            *getattr(task, "xcoms", {}),
+        }
     scene.check(world, ends, prepared)
     said = capfd.readouterr()
     assert scene.says in said.out + said.err

@@ -38,12 +38,23 @@ NOT_RUN = {
     "README, See it work": "makes environments and runs for minutes; .ci/run does both",
     "README, Install": INSTALLS,
     "emulator, Start it": INSTALLS,
+    "tutorial, 1. Install": INSTALLS,
+    "CONTRIBUTING, Ten minutes to a first green test": "clones, and makes an environment; .ci/run lints",
+    "example-dags, Copy one": "wants an installed wheel; tests/packaging runs it",
     "docker-compose, Start it": ENGINE,
     "docker-compose, With the emulator": ENGINE,
     "docker-compose, More workers": ENGINE,
     "architecture, The house": "is a tree of folders, not code",
 }
-SETTINGS = ["README, Install (2)", "connection, The connection", "docker-compose, With nRF Cloud"]
+SETTINGS = [
+    "README, Install (2)",
+    "connection, Define it",
+    "connection, Define it (2)",
+    "docker-compose, With nRF Cloud",
+]
+COMMANDS = "connection, Define it (3)"
+BACKEND, BACKEND_FILE = "connection, Define it (4)", "connection, Define it (5)"
+TUTORIAL = [block for block in BLOCKS.values() if block.page == "tutorial" and block.name not in NOT_RUN]
 SERVERS = {
     "emulator, Start it (2)": "emulator, Start it (3)",
     "emulator, TLS": "emulator, TLS (2)",
@@ -60,7 +71,10 @@ EMULATOR = [block for block in BLOCKS.values() if block.page == "emulator" and b
 
 def test_every_block_is_run_or_has_a_reason_why_not():
     python = {block.name for block in BLOCKS.values() if block.language == "python"}
-    run_here = {*SETTINGS, *SERVERS, *SERVERS.values(), CHECK, ENDPOINTS, EVENT, *SHOWN_ELSEWHERE}
+    run_here = {
+        *SETTINGS, *SERVERS, *SERVERS.values(), CHECK, ENDPOINTS, EVENT, *SHOWN_ELSEWHERE,
+        COMMANDS, BACKEND, BACKEND_FILE, *(block.name for block in TUTORIAL),
+    }  # fmt: skip
     assert python | run_here | set(NOT_RUN) == set(BLOCKS)
     assert not run_here & set(NOT_RUN)
 
@@ -75,7 +89,7 @@ def environment(**others: str) -> dict[str, str]:
     }
 
 
-def bash(text: str, folder: Path, **others: str) -> subprocess.CompletedProcess[str]:
+def bash(text: str, folder: Path, *, seconds: int = 60, **others: str) -> subprocess.CompletedProcess[str]:
     """Run commands; the first that fails ends them, a refused request of curl, too."""
     start = 'set -euo pipefail; curl() { command curl --fail-with-body -sS "$@"; }\n'
     return subprocess.run(
@@ -84,7 +98,7 @@ def bash(text: str, folder: Path, **others: str) -> subprocess.CompletedProcess[
         env=environment(**others),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=seconds,
         check=False,
     )
 
@@ -98,11 +112,57 @@ def test_a_connection_in_the_environment_is_one_that_the_hook_takes(name, monkey
         result = bash(f'set -a\n{line}\nprintf %s "$AIRFLOW_CONN_NRFPROV_DEFAULT"', tmp_path)
         monkeypatch.setenv("AIRFLOW_CONN_NRFPROV_DEFAULT", result.stdout)
         hook = NrfProvHook()
-        assert hook.urls[0] == "https://api.provisioning.nrfcloud.com/v1"
         connection = hook.get_connection("nrfprov_default")
-        assert connection.password in {"KEY", "YOUR-API-KEY"}
+        if "127.0.0.1" in line:
+            assert hook.urls[0] == "http://127.0.0.1:8099/v1"
+            assert connection.password == "emulator-key"
+        else:
+            assert hook.urls[0] == "https://api.provisioning.nrfcloud.com/v1"
+            assert connection.password in {"KEY", "YOUR-API-KEY"}
         wanted = {"bulk_contract": "sync"} if "bulk_contract" in line else {}
         assert connection.extra_dejson == wanted
+
+
+def test_connections_are_added_by_the_command_line(load_dag, tmp_path):
+    copy = shutil.copy(database(), tmp_path / "airflow.db")
+    result = bash(BLOCKS[COMMANDS].text, tmp_path, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{copy}")
+    assert result.returncode == 0, result.stderr + result.stdout
+    assert "nrfprov_default" in result.stdout
+
+
+def test_connections_come_from_the_file_of_a_secrets_backend(tmp_path):
+    file = tmp_path / "connections.json"
+    file.write_text(BLOCKS[BACKEND_FILE].text)
+    settings = BLOCKS[BACKEND].text.replace("/factory/secrets/connections.json", str(file))
+    ask = "from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook as H; print(*H().urls[:1], *H('nrfprov_emulator').urls)"
+    result = bash(f'{settings}\npython -c "{ask}"', tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split()[-2:] == [
+        "https://api.provisioning.nrfcloud.com/v1",
+        "http://127.0.0.1:8099/v1",
+    ]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+def test_the_tutorial_leads_to_a_claimed_file(port, tmp_path):
+    # An Airflow of the reader's own, not that of these tests.
+    commands = ["unset ${!AIRFLOW__*}"]
+    server, *others = TUTORIAL
+    for block in others:
+        if block.language == "python":
+            commands.append(f"cat > airflow/dags/first_claim.py <<'END'\n{block.text}END")
+        elif block.language == "bash":
+            commands.append(block.text.replace("8099", str(port)))
+    (shown,) = [block.text for block in others if block.language == "text"]
+    with serving(server, port, tmp_path):
+        result = bash("\n".join(commands), tmp_path, seconds=300)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert shown in result.stdout
+    first = json.loads((tmp_path / "report" / "summary.json").read_text())
+    assert (first["rows"], first["claimed"], first["rejected"]) == (21, 20, 1)
+    (again,) = (tmp_path / "report").glob("*/summary.json")
+    second = json.loads(again.read_text())
+    assert (second["rows"], second["already_claimed"], second["rejected"]) == (21, 20, 1)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ NRF_CLOUD ?=
 QUICK ?=
 BENCH_QUICKLY = $(filter-out 0 no false,$(QUICK))
 # By name: outside of a git checkout, ruff does not know that .venv-2.11.2 is none of ours.
-SOURCES = $(wildcard airflow_provider_nrfprov benchmarks dags demo docker harness reliability tests)
+SOURCES = $(wildcard airflow_provider_nrfprov benchmarks dags demo docker docs harness reliability tests)
 
 # $(call environment,AIRFLOW,VENV): the virtual environment, complete and up to date. `exec`, here and below:
 # a signal to make must reach the program itself, not a shell around it.
@@ -38,7 +38,7 @@ define nordic
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-canary test-compose test-scale reliability bench env lint clean
+.PHONY: help demo test test-lowest test-canary test-compose test-scale reliability bench docs env lint clean
 
 help:
 	@echo "make demo    a file of devices through a real Airflow, against the emulator of nRF Cloud"
@@ -54,6 +54,7 @@ help:
 	@echo "             and sixty times as many files and tokens for the reader, whole and broken"
 	@echo "make bench   figures beside what one would use instead, into docs/benchmarks.md, for an hour"
 	@echo "             [QUICK=1: a small version of three minutes, into .bench/]"
+	@echo "make docs    the pages of docs/, with the reference made from the code, into build/docs/VERSION"
 	@echo "make env     secrets for docker-compose.yaml, once: writes .env [NRF_CLOUD=1: asks for the API key]"
 	@echo "make lint    ruff and mypy"
 	@echo "make clean   remove what these made"
@@ -67,7 +68,7 @@ demo:
 test:
 	$(call environment,$(AIRFLOW),$(VENV))
 	$(nordic)
-	@exec $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@exec env PYTHONDEVMODE=1 $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 test-lowest test-canary:
 	$(call environment,$(UNIT_AIRFLOW),.venv-$(UNIT_AIRFLOW))
@@ -95,6 +96,12 @@ bench:
 	$(nordic)
 	@$(if $(BENCH_QUICKLY),mkdir -p .bench && cp docs/benchmarks.md .bench/benchmarks.md)
 	@exec .venv/bin/python -m benchmarks.main $(if $(BENCH_QUICKLY),--quick --write .bench/benchmarks.md,--write docs/benchmarks.md)
+
+# One folder a version. Needs no network; -n and -W: a name or a link that leads nowhere is an error.
+docs:
+	$(call environment,$(DEMO_AIRFLOW),.venv)
+	@version="$$(.venv/bin/python -c 'import airflow_provider_nrfprov; print(airflow_provider_nrfprov.__version__)')" && \
+	  exec .venv/bin/python -m sphinx -n -W --keep-going -q -E -d build/docs/.doctrees docs "build/docs/$$version"
 
 env:
 	@exec "$(PYTHON)" docker/make_env.py $(if $(filter-out 0 no false,$(NRF_CLOUD)),--nrf-cloud)

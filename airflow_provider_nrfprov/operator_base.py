@@ -19,6 +19,7 @@ from airflow_provider_nrfprov.arguments import (
     path,
     text,
 )
+from airflow_provider_nrfprov.metrics import flushed_at_the_end
 from airflow_provider_nrfprov.retries import DEFAULT_RETRY_POLICY
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
 
@@ -45,6 +46,13 @@ class ArgumentReadingOperator(BaseOperator):
     secret_arguments: ClassVar[Mapping[str, Argument[Any]]] = {}
     xcoms: ClassVar[Mapping[str, str]] = {}
     """What is pushed to XCom beside the return value: key to what it holds. The reference is made from it."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let each way into a task end in its metrics being sent."""
+        super().__init_subclass__(**kwargs)
+        for name in ("execute", "execute_complete"):
+            if name in vars(cls):
+                setattr(cls, name, flushed_at_the_end(vars(cls)[name]))
 
     def __init__(self, *, retry_policy: Any = DEFAULT_RETRY_POLICY, **kwargs: Any) -> None:
         if AIRFLOW_V_3_3_PLUS:

@@ -36,11 +36,11 @@ from airflow_provider_nrfprov.api.redaction import redact, without_key
 from airflow_provider_nrfprov.api.response import Response
 from airflow_provider_nrfprov.api.retry import Retry
 from airflow_provider_nrfprov.api.service_clock import ServiceClock
+from airflow_provider_nrfprov.api.tally import TALLY
 from airflow_provider_nrfprov.api.throttle import Throttle
 from airflow_provider_nrfprov.api.transport import (
     BrokenExchangeError,
     UnreadableBodyError,
-    exchange,
     new_session,
 )
 
@@ -308,7 +308,8 @@ class ProvisioningClient:
         access = self._access
         secrets = (*source.secrets, access.api_key)
         try:
-            raw = exchange(
+            raw = TALLY.exchange(
+                "download",
                 self._session(),
                 "GET",
                 source.url,
@@ -337,7 +338,9 @@ class ProvisioningClient:
         )  # fmt: skip
 
     def _repeatedly(self, send: Callable[[], ResultT], name: str, *, repeatable: bool) -> ResultT:
+        asked = time.monotonic()
         sent_at = started = self._throttle.wait_for_turn()
+        TALLY.add_wait(started - asked)
         for attempt in itertools.count(1):
             try:
                 return send()
@@ -347,8 +350,11 @@ class ProvisioningClient:
                 )
                 if wait is None:
                     raise
+                TALLY.add_retry(name)
+                failed = time.monotonic()
                 self._wait(name, error, sent_at, wait)
             sent_at = self._throttle.wait_for_turn()
+            TALLY.add_wait(sent_at - failed)
         raise AssertionError("unreachable")
 
     def _wait(self, name: str, error: NrfProvError, sent_at: float, seconds: float) -> None:
@@ -368,8 +374,8 @@ class ProvisioningClient:
         method, url = endpoint.method, access.urls[endpoint.host] + endpoint.path.format(**parts)
         csv = operation.csv
         try:
-            raw = exchange(
-                self._session(), method, url,
+            raw = TALLY.exchange(
+                operation.name, self._session(), method, url,
                 auth=access.auth, timeout=self._timeout, verify=access.verify,
                 params=operation.query,
                 json=operation.json,

@@ -20,6 +20,7 @@ from airflow_provider_nrfprov.api.contract import (
 )
 from airflow_provider_nrfprov.api.errors import LONGEST_WAIT, ConfigurationError
 from airflow_provider_nrfprov.api.retry import Retry
+from airflow_provider_nrfprov.metrics import count_requests
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -40,6 +41,7 @@ def client_from(
         CA bundle differ, the client goes on with those.
     :raises ConfigurationError: naming the connection and the field that is wrong.
     """
+    count_requests()
     with _naming(connection):
         extra = _extra(connection.extra)
         return ProvisioningClient(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.links.report import NrfProvReportLink
+from airflow_provider_nrfprov.metrics import count_outcomes
 from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push
 from airflow_provider_nrfprov.operators.claim_verdict import ClaimJudgingOperator
 
@@ -84,6 +85,7 @@ class ClaimReportingOperator(ClaimJudgingOperator, NrfProvBaseOperator):
         self.log.info("report: %s\n%s", summary.report, summary)
         # Before it is judged: a claim that fails has counts, too.
         push(self, context, report=summary.report, summary=summary.as_dict())
+        count_outcomes("rows", {outcome.value: count for outcome, count in summary.counts.items()})
         claim_file = job.details.claim_file
         facts = {
             "claim_file": claim_file,

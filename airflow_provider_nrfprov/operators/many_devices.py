@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_nrfprov.arguments import Argument, count, device_ids, path, ratio
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.links.report import NrfProvReportLink
+from airflow_provider_nrfprov.metrics import count_outcomes
 from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push, task_of
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ class ManyDevicesOperator(NrfProvBaseOperator):
             self.written_report = end.paths.get("report")
             # So that block.output["report"] works, and also after a failure.
             push(self, context, **end.paths)
+            count_outcomes("devices", {outcome.value: count for outcome, count in end.tally.counts.items()})
             return self._judge(job, end)
         finally:
             # Airflow copies operators, and a lock cannot be copied.

@@ -124,7 +124,9 @@ def test_a_connection_in_the_environment_is_one_that_the_hook_takes(name, monkey
 
 
 def test_connections_are_added_by_the_command_line(load_dag, tmp_path):
-    copy = shutil.copy(database(), tmp_path / "airflow.db")
+    copy = tmp_path / "airflow.db"
+    with closing(sqlite3.connect(database())) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
     result = bash(BLOCKS[COMMANDS].text, tmp_path, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{copy}")
     assert result.returncode == 0, result.stderr + result.stdout
     assert "nrfprov_default" in result.stdout

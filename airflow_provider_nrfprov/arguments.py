@@ -1,6 +1,6 @@
 """The kinds of value that users give to operators, sensors, triggers and task groups, each read in one place.
 
-A value stands in the DAG, or it comes out of a template or another task's output: as what it is, or, where the DAG does
+A value is written in the DAG, or comes out of a template or another task's output: as what it is, or, where the DAG does
 not render native objects, as the text of it. What comes out empty is an error and never the default: nothing that was
 rendered is permission. The default is meant by leaving the argument out.
 """
@@ -32,14 +32,14 @@ _TIMEDELTA = re.compile(r"(?:(\d+) days?, )?(\d+):(\d{2}):(\d{2}(?:\.\d+)?)")
 
 
 class ArgumentError(ValueError):
-    """An argument that cannot be what it is for; the message names argument and task. Trying again cannot mend it."""
+    """An argument that cannot be what it is for; the message names argument and task. Another try would fail in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Argument(Generic[T]):
     """How an argument is read.
 
-    ``read`` takes what is there, and raises a ``ValueError`` that goes on where the argument's name stood:
+    ``read`` takes what is there, and raises a ``ValueError`` that continues the argument's name:
     ``is 'x'; it is …``. ``optional`` and ``blank`` allow the DAG's author to write ``None``, or an empty text, which is returned as it is.
     """
 
@@ -76,7 +76,7 @@ def check_present(value: Any, otherwise: str = "renders to nothing") -> None:
 
 
 def is_constant(value: Any) -> bool:
-    """Whether a value stands in the DAG as it is: no template, and no output of another task in it."""
+    """Whether a value is written in the DAG as it is: no template, and no output of another task in it."""
     if isinstance(value, str):
         return not any(mark in value for mark in _TEMPLATE_MARKS)
     if isinstance(value, Mapping):
@@ -90,12 +90,14 @@ def text(value: Any) -> str:
     """Read a text: blanks at its ends are dropped. Digits may have become a whole number, where templates are native."""
     if isinstance(value, str):
         if _list_in(value.strip()) is not None:
-            raise ValueError(f"is a list: {_shown(value)}; it is one text")
+            raise ValueError(f"is a list: {_shown(value)}; it must be one string")
         return value.strip()
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     # A float is not what was written: of 1.10 a native template makes 1.1.
-    raise ValueError(f"is {_shown(value)}; it is a text, in quotes where templates render native objects")
+    raise ValueError(
+        f"is {_shown(value)}; it must be a string, in quotes where templates render native objects"
+    )
 
 
 def choice(*allowed: str) -> Callable[[Any], str]:
@@ -105,7 +107,7 @@ def choice(*allowed: str) -> Callable[[Any], str]:
         chosen = str(getattr(value, "value", value)).strip()
         if chosen not in allowed:
             *others, last = allowed
-            raise ValueError(f"is {_shown(value)}; it can be {', '.join(others)} or {last}")
+            raise ValueError(f"is {_shown(value)}; it must be {', '.join(others)} or {last}")
         return chosen
 
     return read
@@ -121,14 +123,14 @@ def path(value: Any) -> str:
     try:
         return text(value)
     except ValueError:
-        raise ValueError(f"is {_shown(value)}; it is one path or URL") from None
+        raise ValueError(f"is {_shown(value)}; it must be one path or URL") from None
 
 
 def texts(value: Any) -> list[str]:
     """Read a list of texts: ids, or tags.
 
     A list is taken as it is, lists inside it one after another, which is what mapped tasks give. A text is that of a list,
-    ``['a', 'b']``, or items parted by commas, ``a, b``.
+    ``['a', 'b']``, or items separated by commas, ``a, b``.
     """
     if isinstance(value, str):
         return _items_of_text(value.strip())
@@ -173,7 +175,7 @@ def device_ids(value: Any) -> list[str]:
             uuid.UUID(each)
         except ValueError:
             raise ValueError(
-                f"holds {_shown(each)}, which is no device UUID, like 4961c873-408c-45ce-b1ba-7c0d99d88179"
+                f"holds {_shown(each)}, which is not a device UUID like 4961c873-408c-45ce-b1ba-7c0d99d88179"
             ) from None
     return found
 
@@ -194,7 +196,7 @@ def count(least: int = 0) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         number = _number(value)
         if number is None or number < least or not number.is_integer():
-            raise ValueError(f"is {_shown(value)}; it is a whole number from {least}")
+            raise ValueError(f"is {_shown(value)}; it must be a whole number of {least} or more")
         return int(number)
 
     return read
@@ -204,7 +206,7 @@ def ratio(value: Any) -> float:
     """Read a share of the whole, from 0 to 1."""
     number = _number(value)
     if number is None or not 0 <= number <= 1:
-        raise ValueError(f"is {_shown(value)}; it is a share from 0 to 1")
+        raise ValueError(f"is {_shown(value)}; it must be a number from 0 to 1")
     return number
 
 
@@ -215,7 +217,7 @@ def duration(value: Any) -> float:
         days, hours, minutes, rest = parts.groups()
         seconds = ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + float(rest)
     if seconds is None or seconds < 0:
-        raise ValueError(f"is {_shown(value)}; it is a timedelta, or a number of seconds")
+        raise ValueError(f"is {_shown(value)}; it must be a timedelta or a number of seconds")
     return seconds
 
 
@@ -223,7 +225,7 @@ def interval(value: Any) -> float:
     """Read the time between two polls, a duration above 0; return seconds. What is below 1 counts as 1 (``api.wait_policy``)."""
     seconds = duration(value)
     if seconds == 0:
-        raise ValueError("is 0; polls want a time between them: a timedelta, or seconds above 0")
+        raise ValueError("is 0; it must be more: a timedelta, or a number of seconds")
     return seconds
 
 
@@ -231,7 +233,7 @@ def flag(value: Any) -> bool:
     """Read a yes or no."""
     said = str(value).strip().lower()
     if said not in _TRUE | _FALSE:
-        raise ValueError(f"is {_shown(value)}; it is true or false")
+        raise ValueError(f"is {_shown(value)}; it must be true or false")
     return said in _TRUE
 
 
@@ -248,7 +250,7 @@ def moment(value: Any) -> pendulum.DateTime:
     except ValueError:
         parsed = None
     if not isinstance(parsed, pendulum.DateTime):
-        raise ValueError(f"is {_shown(value)}; it is a time, a datetime or ISO 8601")
+        raise ValueError(f"is {_shown(value)}; it must be a datetime, or a time in ISO 8601")
     return parsed
 
 
@@ -260,14 +262,14 @@ def fields(value: Any) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             value = None
     if not isinstance(value, Mapping) or not value:
-        raise ValueError("is no dictionary with anything in it")
+        raise ValueError("is not a dictionary, or is an empty one")
     return dict(value)
 
 
 def secret_text(value: Any) -> str:
     """Read a text that no message quotes."""
     if not isinstance(value, str):
-        raise ValueError(f"is of type {type(value).__name__}; it is a text")
+        raise ValueError(f"is of type {type(value).__name__}; it must be a string")
     return value.strip()
 
 
@@ -305,7 +307,7 @@ def _items_of_text(value: str) -> list[str]:
         return list(_items(value.split(",")))
     items = _list_in(value)
     if items is None:
-        raise ValueError(f"is no list: {_shown(value)}")
+        raise ValueError(f"is not a list: {_shown(value)}")
     return list(_items(items))
 
 

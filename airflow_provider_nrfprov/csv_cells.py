@@ -13,9 +13,9 @@ _RUN_BY_SPREADSHEETS = tuple("=+-@\t\r")
 
 
 def visible(text: str) -> str:
-    r"""Return a text in which what cannot be seen or written stands as an escape: ``\x07``, ``\ud800``.
+    r"""Return a text in which what cannot be seen or written is an escape: ``\x07``, ``\ud800``.
 
-    Bytes that were no UTF-8 stand as such: ``\xff``.
+    Bytes that were not UTF-8 are shown as such: ``\xff``.
     """
     return _HIDDEN.sub(_escape, text)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, from_data
 from airflow_provider_nrfprov.api.wait_policy import at_least
+from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.paths import to_path
 from airflow_provider_nrfprov.storage import lines
@@ -62,7 +63,7 @@ def backstop(poll_interval: float, end_time: float) -> timedelta:
 def read_event(event: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
     """Return the ids of what failed, and of what still waits, from a trigger's event.
 
-    :raises NrfProvError: if the trigger met an error, or the event is none of ours.
+    :raises NrfProvError: if the trigger met an error, or sent an unknown event.
     """
     match event:
         case {"status": "ended", "failed": [*failed]}:
@@ -72,8 +73,8 @@ def read_event(event: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
         case {"status": "error", "error": {"kind": str(), "message": str()} as error}:
             raise from_data(error, "while waiting in the triggerer: ")
         case {"status": "error", "message": str(message)}:
-            raise NrfProvError(f"waiting in the triggerer ended with {message}")
-    raise NrfProvError(f"the trigger ended with an event that is not understood: {event!r}")
+            raise NrfProvError(f"the wait in the triggerer failed with {message}")
+    raise NrfProvError(f"the trigger sent an event of an unknown form: {event!r}")
 
 
 def check_failed(failed: Sequence[str]) -> None:
@@ -84,6 +85,6 @@ def check_failed(failed: Sequence[str]) -> None:
     if failed:
         shown = ", ".join(failed[:10]) + (", …" if len(failed) > 10 else "")
         raise BulkOpsFailedError(
-            f"{len(failed)} bulk operation(s) ended FAILED: {shown}. Some of their rows may have been carried out: "
+            f"{counted(len(failed), 'bulk operation')} ended FAILED: {shown}. Some of their rows may have been carried out: "
             "NrfProvBulkClaimReportOperator says which"
         )

@@ -98,7 +98,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "cloud_url": {
                         "label": "URL of bulk operations",
-                        "description": "Where the status of bulk operations is asked, if not on the host that follows from the base URL",
+                        "description": "Base URL for the status of bulk operations, where it does not follow from the base URL above",
                         "schema": {"type": ["string", "null"], "format": "url"},
                     },
                     "portal_url": {
@@ -113,17 +113,17 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "read_timeout": {
                         "label": "Read timeout (s)",
-                        "description": "How long it may take to answer; a bulk claim of 1,000 rows may take most of it",
+                        "description": "How long it may take to answer; allow for a bulk claim of 1,000 rows",
                         "schema": {"type": ["number", "null"], "default": 60, "minimum": 1},
                     },
                     "retry_deadline": {
                         "label": "Retry for (s)",
-                        "description": "How long a call is tried that may be sent again; 0 for one attempt",
+                        "description": "How long a request that may be repeated is retried; 0 for one attempt",
                         "schema": {"type": ["number", "null"], "default": 120, "minimum": 0},
                     },
                     "longest_wait": {
                         "label": "Longest wait (s)",
-                        "description": "Where the service asks for a longer wait before the next try, it is cut off here",
+                        "description": "The longest wait before the next attempt, even if the service asks for more",
                         "schema": {"type": ["number", "null"], "default": 3600, "minimum": 0},
                     },
                     "verify": {

@@ -90,7 +90,7 @@ def jobs_in(base: Folder) -> Iterator[tuple[Folder, dict[str, Any]]]:
 
 
 def _ids(marks: Folder) -> list[str]:
-    """Return the ids that were left; what else lies there is nobody's mark."""
+    """Return the ids that were left; what else is there is nobody's mark."""
     return sorted(name for name in marks.names() if _ID.fullmatch(name))
 
 

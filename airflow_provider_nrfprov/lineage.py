@@ -33,7 +33,7 @@ def claim_lineage(claim_file: str, report: str | None, rows: int | None) -> Oper
 
 
 def dataset_name(path: str) -> tuple[str, str]:
-    """Return namespace and name of a file as OpenLineage's naming has them; the Airflow connection is no part of it."""
+    """Return namespace and name of a file as OpenLineage's naming has them; the Airflow connection is not part of it."""
     parts = urlsplit(path)
     if "://" not in path or parts.scheme == "file":
         return "file", parts.path if "://" in path else path

@@ -118,7 +118,7 @@ class ArgumentReadingOperator(BaseOperator):
         mapped = self._mapped_operator()
         if mapped is None or name in mapped.partial_kwargs:
             return True
-        # What ``expand`` gave is another task's, or stands for it.
+        # What ``expand`` gave is another task's, or represents it.
         return name not in getattr(self, "_BaseOperator__init_kwargs", {})
 
     def _is_mapped_instance(self) -> bool:
@@ -156,8 +156,8 @@ class ArgumentReadingOperator(BaseOperator):
             for value in _items(given[name]) if each else (given[name],):
                 if name in cls.secret_arguments and _holds_secret(value):
                     raise ArgumentError(
-                        f"{name} of a mapped {cls.__name__} holds a claim token or a private key, which would stand in the "
-                        "serialized DAG: let another task, a variable or a param give it"
+                        f"{name} of a mapped {cls.__name__} holds a claim token or a private key, which the serialized "
+                        "DAG would contain: take it from another task, a variable or a param"
                     )
                 try:
                     argument(value, written=not each)

@@ -59,7 +59,7 @@ class NrfProvRetryPolicy(RetryPolicy):
         ):
             return RetryDecision.fail(f"the service would answer {exception.status} again")
         if isinstance(exception, _users_mistakes()) and not isinstance(exception, OSError):
-            return RetryDecision.fail("trying again cannot mend this")
+            return RetryDecision.fail("another try would fail in the same way")
         return RetryDecision.default()
 
     def serialize(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Works with whatever behaves as :class:`pathlib.Path` does (Airflow's ``ObjectStoragePath`` does).
 A file is whole or absent: it is written elsewhere first, and put in its place once it is complete. So whoever
-dies while writing leaves what stood there before.
+dies while writing leaves what was there before.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Folder:
     def writing_bytes(self, name: str, *, owner_only: bool = False) -> Iterator[BinaryIO]:
         """Open a file for writing; it appears under its name when the block ends without an error.
 
-        :param owner_only: let only its owner read it where the file system knows owners, whatever stood there before.
+        :param owner_only: let only its owner read it where the file system knows owners, whatever was there before.
         """
         target = self.path / name
         if not str(getattr(self.path, "protocol", "")).startswith(_FOLDERLESS):
@@ -137,7 +137,7 @@ class Folder:
 
 
 def _forget_listings(path: Any) -> None:
-    """Let an object store be asked anew: others write to the same folder, and what its client remembers is what was."""
+    """Let an object store be asked again: others write to the same folder, and what its client remembers is what was."""
     store = getattr(path, "fs", None)
     if store is not None:
         store.invalidate_cache()
@@ -145,7 +145,7 @@ def _forget_listings(path: Any) -> None:
 
 @contextlib.contextmanager
 def _beside(target: Path, *, owner_only: bool) -> Iterator[BinaryIO]:
-    """Write a local file under a name that nobody can foresee, and rename it: a link that stands there is replaced."""
+    """Write a local file under a name that nobody can foresee, and rename it: a link of that name is replaced."""
     beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(beside, flags, _OWNER_ONLY if owner_only else 0o666)

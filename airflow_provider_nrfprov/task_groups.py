@@ -72,7 +72,7 @@ def claim_and_tag(
     """
     if mode == "replace" and is_constant(tags) and not tags:
         raise ArgumentError(
-            f"tags of {group_id!r} is empty: with mode='replace' it would take all tags of devices away that were ours"
+            f"tags of {group_id!r} is empty: with mode='replace' it would remove all tags of devices that were ours before"
         )
     group = NrfProvClaimAndTagGroup(group_id=group_id, **group_arguments)
     with group:

@@ -1,6 +1,6 @@
 """Airflow's store of a task's own state (3.3 and later) as the second place of the ledger.
 
-It survives retries and clearing, whichever worker the task runs on. What it keeps is gone 30 days after
+It survives retries and clearing, on any worker. What it keeps is gone 30 days after
 the last write unless ``[state_store] default_retention_days`` says otherwise.
 """
 

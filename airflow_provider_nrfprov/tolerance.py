@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from airflow_provider_nrfprov.counted import counted
+
 
 def share_of(ratio: float | None, rows: int) -> int:
     """Return how many whole rows a share of them is: 29 of 100 for 0.29, which is a little less as a float."""
@@ -13,14 +15,14 @@ def share_of(ratio: float | None, rows: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """So many rows, or such a share of all rows, whichever is more."""
+    """How many rows may fail: a number, or a share of all rows, whichever is more."""
 
     max_rows: int | None = 0
     """``None``: any number."""
     max_ratio: float | None = None
 
     def allowed(self, rows: int) -> int:
-        """Return how many of so many rows may fail."""
+        """Return how many of a number of rows may fail."""
         return rows if self.max_rows is None else max(self.max_rows, share_of(self.max_ratio, rows))
 
 
@@ -28,8 +30,8 @@ class Tolerance:
 class RejectedTolerance:
     """How many rows may be rejected, each of them a device that ships unclaimed.
 
-    By default any number, as long as some row of the file is claimed, now or before. With a limit: so many rows, or
-    such a share of all rows, whichever is more. A file of which every row was rejected is a failure in any case.
+    By default any number, as long as some row of the file is claimed, now or before. With a limit: a number of rows, or
+    a share of all rows, whichever is more. A file of which every row was rejected is a failure in any case.
     Rows that repeat a device of the file do not count: their device is not unclaimed for it.
     """
 
@@ -45,7 +47,7 @@ class RejectedTolerance:
         """
         if not rejected:
             return ""
-        words = f"{rejected:,} of {rows:,} row{'' if rows == 1 else 's'} {'was' if rejected == 1 else 'were'} rejected"
+        words = f"{rejected:,} of {counted(rows, 'row')} {'was' if rejected == 1 else 'were'} rejected"
         if rejected == rows:
             return f"{words}; none was sent"
         if self.max_rows is None and self.max_ratio is None:

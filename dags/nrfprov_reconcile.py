@@ -32,7 +32,7 @@ with DAG(
             minLength=1,
             title="ERP export",
             description="Path as the workers see it, or a URL like s3://conn_id@bucket/shipped.csv. A CSV with a "
-            "header, parted by commas or semicolons.",
+            "header, separated by commas or semicolons.",
             examples=["s3://erp@exports/shipped.csv"],
         ),
         "id_column": Param(
@@ -63,7 +63,7 @@ with DAG(
             False,
             type="boolean",
             title="Fail if there are differences",
-            description="Otherwise they are only warned of in the log.",
+            description="Otherwise the log warns of them.",
         ),
     },
 ) as dag:

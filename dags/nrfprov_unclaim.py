@@ -27,7 +27,7 @@ with DAG(
             type="integer",
             minimum=1,
             title="At most",
-            description="More devices than this are refused, so that a slip of the hand cannot give a fleet away.",
+            description="More devices than this are refused, so that a typing error cannot give away a fleet.",
         ),
     },
 ) as dag:

@@ -60,7 +60,7 @@ if why_not is None:
                 minLength=1,
                 maxLength=500,
                 title="Reason",
-                description="Shown to who approves, and kept with the run.",
+                description="Shown to whoever approves, and kept with the run.",
                 examples=["Returned and scrapped, ticket 4711"],
             ),
             "report_dir": Param(

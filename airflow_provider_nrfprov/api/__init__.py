@@ -2,7 +2,7 @@
 
 >>> from airflow_provider_nrfprov.api import ProvisioningClient, ProvisioningService, ServiceError
 
-A name is loaded when it is first asked for: each task of Airflow parses its DAG file anew, and most need none of it.
+A name is loaded when it is first asked for: each task of Airflow parses its DAG file again, and most need nothing of it.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _DEVICES_PER_PAGE_ASKED = 10
 
 @dataclass(frozen=True, slots=True)
 class DeviceFilter:
-    """Conditions that all have to hold. What is ``None`` is no condition."""
+    """Conditions that all have to hold. ``None`` means no condition."""
 
     tag: str | None = None
     status: str | None = None
@@ -73,7 +73,7 @@ def list_claimed_devices(client: ProvisioningClient, wanted: DeviceFilter) -> It
     except ServiceError as error:
         if not query or error.status not in REFUSES_PARAMETERS:
             raise
-        _log.info("the service takes no filter of these: %s; the whole list is read", ", ".join(query))
+        _log.info("the service does not accept these filters: %s; reading the whole list", ", ".join(query))
         devices = _pages(client, {})
         first = next(devices, None)
     found = devices if first is None else chain([first], devices)
@@ -130,7 +130,7 @@ def _find_among_new(
     except ServiceError as error:
         if error.status not in REFUSES_PARAMETERS:
             raise
-        _log.info("the service takes no filter by time")
+        _log.info("the service does not accept a filter by time")
     return found
 
 
@@ -158,7 +158,7 @@ def find_on_pages(
 def _some_pages(
     client: ProvisioningClient, wanted: int, query: Mapping[str, str]
 ) -> Iterator[Page[ClaimedDevice]]:
-    """Yield the first pages of the list, as many as are worth it for so many devices."""
+    """Yield the first pages of the list, as many as pay off for this number of devices."""
     token: str | None = None
     for _ in range(1 + wanted // _DEVICES_PER_PAGE_ASKED):
         page = client.send(operations.list_claimed_devices(token, filters=query))

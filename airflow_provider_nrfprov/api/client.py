@@ -103,11 +103,11 @@ class Access:
         self.urls = dict(urls or base_urls(None))
         self.candidates = dict(endpoint_candidates or endpoints())
         self.verify = verify
-        # What the client learns of the candidates is no difference.
+        # What the client learns about the candidates does not count.
         self._identity = (self.api_key, tuple(self.urls.items()), tuple(self.candidates.items()), verify)
 
     def is_same(self, other: Access) -> bool:
-        """Return whether another one is no other."""
+        """Return whether another one means the same access."""
         return self._identity == other._identity
 
 
@@ -120,7 +120,7 @@ class ProvisioningClient:
 
     :param access: an API key, or all of how the service is reached.
     :param urls: see :class:`Access`, as ``endpoint_candidates`` and ``verify``; only beside an API key.
-    :param connect_timeout: seconds until a connection must stand.
+    :param connect_timeout: seconds until a connection must be made.
     :param read_timeout: seconds between two bytes of an answer, which has to be whole after twice as many.
     :param retry: how long an operation is tried that may be sent again.
     :param longest_wait: seconds; a longer wait that the service asks for is cut off.
@@ -172,7 +172,7 @@ class ProvisioningClient:
         return self._clock.is_told
 
     def without_key(self, text: str) -> str:
-        """Return a text in which the API key does not stand."""
+        """Return a text without the API key."""
         return without_key(text, self._access.api_key)
 
     def __enter__(self) -> ProvisioningClient:
@@ -219,7 +219,7 @@ class ProvisioningClient:
             if renewed is None:
                 raise
             _log.info(
-                "%s was answered %d; the connection has changed, and it is sent again",
+                "%s was answered %d; retrying with the connection's new settings",
                 operation.name,
                 error.status,
             )
@@ -266,14 +266,16 @@ class ProvisioningClient:
         while True:
             page = self.send(list_page(token))
             if page.items and page.items == before:
-                raise NrfProvError("the service gave the same page twice; the list has no end")
+                raise NrfProvError("the service returned the same page twice; the list would never end")
             before = page.items
             yield from page.items
             token = page.next_page_token
             if token is None:
                 return
             if token in seen:
-                raise NrfProvError("the service gave the same pageNextToken twice; the list has no end")
+                raise NrfProvError(
+                    "the service returned the same pageNextToken twice; the list would never end"
+                )
             seen.add(token)
 
     def download(self, url: str) -> str:
@@ -284,7 +286,7 @@ class ProvisioningClient:
 
         :raises ServiceError: if it is unavailable.
         :raises UnreachableError: if there was no whole answer.
-        :raises UnreadableAnswerError: if it is a web page, or lies where nothing is fetched from: by plain HTTP, but for
+        :raises UnreadableAnswerError: if it is a web page, or is where nothing is fetched from: by plain HTTP, but for
             the connection's own host.
         """
         return self._repeatedly(lambda: self._download_once(url), "download", repeatable=True)
@@ -321,7 +323,7 @@ class ProvisioningClient:
             reason = redact(source.without_address(str(error)), *secrets)
             if error.is_setting:
                 raise UnreadableAnswerError(
-                    f"the service names a file at an address that cannot be used, on {source.host}",
+                    f"the service points to a file at an unusable address on {source.host}",
                     status=200,
                     text="",
                 ) from None
@@ -360,12 +362,12 @@ class ProvisioningClient:
     def _wait(self, name: str, error: NrfProvError, sent_at: float, seconds: float) -> None:
         why = str(error).splitlines()[0]
         if not _asks_to_wait(error):
-            _log.info("%s: %s; asking again in %.1f s", name, why, seconds)
+            _log.info("%s: %s; retrying in %.1f s", name, why, seconds)
             time.sleep(seconds)
         elif interval := self._throttle.slow_down(sent_at, seconds):
             # One line for all the threads that are told the same now.
             _log.info(
-                "%s: %s; nothing is sent for %.1f s, and at most %.3g requests a second then",
+                "%s: %s; sending nothing for %.1f s, then at most %.3g requests per second",
                 name, why, seconds, 1 / interval,
             )  # fmt: skip
 
@@ -385,10 +387,12 @@ class ProvisioningClient:
         except BrokenExchangeError as error:
             reason = redact(str(error), access.api_key)
             if error.is_setting:
-                raise ConfigurationError(f"{url} cannot be asked: {reason}") from None
+                raise ConfigurationError(f"{url} cannot be used: {reason}") from None
             maybe_sent = error.is_written
             what = (
-                "gave no whole answer; it may have been carried out" if maybe_sent else "could not be reached"
+                "got no complete response; it may have been carried out"
+                if maybe_sent
+                else "could not be reached"
             )
             raise UnreachableError(f"{method} {url} {what}: {reason}", maybe_sent=maybe_sent) from None
         except UnreadableBodyError as error:

@@ -2,7 +2,7 @@
 
 Nordic moved paths over the years. An operation therefore has one or more candidates; the client
 asks them in order and remembers the first that exists. Everything about the service that may turn
-out to be different stands here, and the ``endpoints`` extra of a connection overrides any of it.
+out to be different is here, and the ``endpoints`` extra of a connection overrides any of it.
 """
 
 from __future__ import annotations
@@ -247,9 +247,9 @@ READING_ROLES = ("Viewer", *CHANGING_ROLES)
 
 
 def wanted_roles(operation: str) -> tuple[str, ...]:
-    """Return the roles of which an operation wants one, none for what is no operation (a download).
+    """Return the roles of which an operation requires one; none for a download, which is not an operation.
 
-    Where the line lies between reading and changing is inferred.
+    Where the line is between reading and changing is inferred.
     """
     methods = {endpoint.method for endpoint in ENDPOINTS.get(operation, ())}
     if not methods:

@@ -25,7 +25,7 @@ class DownloadSource:
     def of(cls, url: str, own_urls: Iterable[str]) -> DownloadSource:
         """Return the source that a URL names.
 
-        :param own_urls: base URLs of the connection; what lies on one of these hosts need not be https.
+        :param own_urls: base URLs of the connection; what is on one of these hosts need not be https.
         :raises UnreadableAnswerError: if it cannot be a URL, or nothing is fetched from there.
         """
         try:
@@ -48,7 +48,7 @@ class DownloadSource:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What of the address would let others in: the values of its query, as they stand and decoded."""
+        """What of the address would let others in: the values of its query, as they are and decoded."""
         query = urlsplit(self.url).query
         written = (part.partition("=")[2] for part in query.split("&"))
         decoded = (value for _, value in parse_qsl(query))
@@ -62,7 +62,7 @@ class DownloadSource:
             raise _refused("a redirect that is no URL") from None
 
     def without_address(self, text: str) -> str:
-        """Return a text in which path and query do not stand."""
+        """Return a text without path and query."""
         parts = urlsplit(self.url)
         for piece in (self.url, f"{parts.path}?{parts.query}", parts.query):
             if len(piece) > 1:

@@ -50,7 +50,7 @@ def parse_error_summary(text: str) -> ErrorSummary:
 def _entries(body: Any) -> Iterator[tuple[int | None, str]]:
     errors = body
     if isinstance(body, dict):
-        # Under which key the old string stood is not known.
+        # The key of the old string is not known.
         errors = body.get("errors", list(body.values()))
     for entry in errors if isinstance(errors, list) else [errors]:
         if not isinstance(entry, str):

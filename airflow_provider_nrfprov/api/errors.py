@@ -42,7 +42,7 @@ class UnreadableAnswerError(NrfProvError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What the service said of an error, taken from whichever of the known body shapes it used."""
+    """What the service said of an error, taken from the known body shape that it used."""
 
     message: str
     """``message``, else ``detail``, else ``title`` of the body, else its whole text."""

@@ -1,4 +1,4 @@
-"""What may stand in the path of a request. An id that is none would name another path: ``..``, or all devices."""
+"""Which ids may be part of a request's path. Anything else could name another path: ``..``, or all devices."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _NO_TAG_ID = re.compile(r"[/\\\x00-\x1f\x7f]")
 def checked_device_id(device_id: str) -> str:
     """Return the UUID of a device in lower case.
 
-    :raises ValueError: if it is none.
+    :raises ValueError: if it is not one.
     """
     lower = device_id.lower() if isinstance(device_id, str) else ""
     if not _DEVICE_ID.fullmatch(lower):
         raise ValueError(
-            f"{_shown(device_id)} is no device UUID, of the form 7b21b4bc-1cc9-41df-b05c-61b4605e5bb0; nothing is sent"
+            f"{_shown(device_id)} is not a device UUID like 7b21b4bc-1cc9-41df-b05c-61b4605e5bb0; nothing was sent"
         )
     return lower
 
@@ -25,10 +25,10 @@ def checked_device_id(device_id: str) -> str:
 def checked_id(id_: str) -> str:
     """Return the id of a bulk operation or a provisioning command.
 
-    :raises ValueError: if it is none: empty, or with other characters than letters, digits and ``. _ : ~ -``.
+    :raises ValueError: if it is not one: empty, or with other characters than letters, digits and ``. _ : ~ -``.
     """
     if not isinstance(id_, str) or not _ID.fullmatch(id_):
-        raise ValueError(f"{_shown(id_)} is no id of a bulk operation or a command; nothing is sent")
+        raise ValueError(f"{_shown(id_)} is not the id of a bulk operation or a command; nothing was sent")
     return id_
 
 
@@ -38,7 +38,7 @@ def checked_tag_id(tag_id: str) -> str:
     :raises ValueError: if it is blank, dots alone, or holds a slash or a control character.
     """
     if not isinstance(tag_id, str) or not tag_id.strip(" .") or _NO_TAG_ID.search(tag_id):
-        raise ValueError(f"{_shown(tag_id)} is no id of a tag; nothing is sent")
+        raise ValueError(f"{_shown(tag_id)} is not the id of a tag; nothing was sent")
     return tag_id
 
 

@@ -41,7 +41,7 @@ class ClaimedDevice:
 
     @classmethod
     def from_json(cls, body: Json) -> ClaimedDevice:
-        """Read the JSON object of one device. Raises KeyError, TypeError or ValueError if it is none."""
+        """Read the JSON object of one device. Raise KeyError, TypeError or ValueError if it is not one."""
         names = {
             "id", "deviceType", "firmwareId", "imei", "ownerId", "ownershipStatus", "tags", "status", "claimedAt",
         }  # fmt: skip
@@ -133,7 +133,7 @@ class BulkOpsRequest:
 
     @classmethod
     def from_json(cls, body: Json) -> BulkOpsRequest:
-        """Read the JSON object of one operation. Raises KeyError, TypeError or ValueError if it is none."""
+        """Read the JSON object of one operation. Raise KeyError, TypeError or ValueError if it is not one."""
         names = {
             "bulkOpsRequestId", "status", "endpoint", "requestedAt", "completedAt",
             "uploadedDataUrl", "resultDataUrl", "errorSummaryUrl",
@@ -151,7 +151,7 @@ class BulkOpsRequest:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what says how it stands, as JSON has it, times as ISO 8601; no URLs, no ``extra``."""
+        """Return its state as JSON has it, times as ISO 8601; no URLs, no ``extra``."""
         return {
             "id": self.id,
             "status": self.status,
@@ -211,10 +211,10 @@ class ProvisioningCommand:
 
     @classmethod
     def from_json(cls, body: Json) -> ProvisioningCommand:
-        """Read the JSON object of one command. Raises KeyError, TypeError or ValueError if it is none.
+        """Read the JSON object of one command. Raise KeyError, TypeError or ValueError if it is not one.
 
         A new command may come without a status (inferred); it is pending then. The service writes two times beside
-        the kind, ``requestedAt`` and ``respondedAt`` (confirmed by Nordic's own test); here they stand apart.
+        the kind, ``requestedAt`` and ``respondedAt`` (confirmed by Nordic's own test); here they are separate.
         """
         request, requested_at = _without_time(body.get("request"), "requestedAt")
         response, responded_at = _without_time(body.get("response"), "respondedAt")
@@ -246,7 +246,7 @@ class ProvisioningRule:
 
     @classmethod
     def from_json(cls, body: Json) -> ProvisioningRule:
-        """Read the JSON object of one rule. Raises KeyError, TypeError or ValueError if it is none."""
+        """Read the JSON object of one rule. Raise KeyError, TypeError or ValueError if it is not one."""
         return cls(
             name=_required(body["name"]),
             id=_text(body.get("id")),
@@ -305,7 +305,7 @@ def _tags(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise TypeError("tags are no list")
+        raise TypeError("tags are not a list")
     return tuple(_required(each["tag"] if isinstance(each, dict) else each) for each in value)
 
 
@@ -313,7 +313,7 @@ def _objects(value: object) -> tuple[Json, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise TypeError("is no list of objects")
+        raise TypeError("is not a list of objects")
     return tuple(value)
 
 

@@ -345,9 +345,9 @@ def _read_page(build: Callable[[Any], ItemT]) -> Callable[[Response], Page[ItemT
             else (body, None)
         )
         if not isinstance(items, list):
-            raise answer.unreadable(f"holds no list {contract.PAGE_ITEMS!r}")
+            raise answer.unreadable(f"has no list {contract.PAGE_ITEMS!r}")
         if token is not None and not isinstance(token, str):
-            raise answer.unreadable(f"holds a {contract.NEXT_PAGE_TOKEN!r} that is no text")
+            raise answer.unreadable(f"holds a {contract.NEXT_PAGE_TOKEN!r} that is not a string")
         built = [item for each in items if (item := _item(build, each, answer)) is not None]
         if items and not built:
             raise answer.unreadable("does not have the expected fields")
@@ -361,7 +361,7 @@ def _item(build: Callable[[Any], ItemT], body: Any, answer: Response) -> ItemT |
     try:
         return _build(build, body, answer)
     except UnreadableAnswerError:
-        _log.warning("an item of a list cannot be read and is left out (%s)", answer.url)
+        _log.warning("skipping an item of a list that cannot be read (%s)", answer.url)
         return None
 
 

@@ -7,13 +7,13 @@ import re
 _CLAIM_TOKEN = re.compile(r"2dn3[A-Za-z0-9_+/-]{8,}={0,2}(?:\.[A-Za-z0-9_+/-]*={0,2})?")
 """What starts as every attestation token does (CBOR tag 55799 in base64url, or in base64), whole or damaged."""
 _UNMISTAKABLE = 16
-"""Characters of a secret that is nothing else wherever it stands. Nordic's keys have about 40."""
+"""Characters of a secret that cannot be anything else, wherever it occurs. Nordic's keys have about 40."""
 
 
 def redact(text: str, *secrets: str) -> str:
     """Replace everything that looks like a claim token, and the given secrets, by a name.
 
-    A short secret is replaced only where it stands alone: a key ``k`` is not cut out of the word ``bulk``.
+    A short secret is replaced only where it is a word of its own: a key ``k`` is not cut out of the word ``bulk``.
     """
     for secret in secrets:
         if len(secret) >= _UNMISTAKABLE:

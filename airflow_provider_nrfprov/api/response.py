@@ -37,14 +37,14 @@ MAX_DEPTH = 64
 """Lists and objects within each other; no answer of the service has more than a handful."""
 _LARGEST_NUMBER = 2**63
 _ENTITIES_OF_CODE = re.compile(r"\\u[dD][89a-fA-F]")
-"""How JSON writes half of a surrogate pair; a half alone is no character, and no file can hold it."""
+"""How JSON writes half of a surrogate pair; half of one is not a character, and no file can hold it."""
 
 _NO_SUCH_PATH_HINT = (
-    "That is what the gateway says of a path that does not exist on this host: check the connection's "
+    "That is what the gateway answers for a path that does not exist on this host: check the connection's "
     "base URL, or name the path in its extra 'endpoints'."
 )
 _GONE_HINT = (
-    "Nordic has switched this path off. Read on in its guide to the transition "
+    "Nordic has switched this path off. See its guide to the transition "
     "(https://docs.memfault.com/docs/nrfcloud/rest-api-transition); if the operation has another path now, name it in "
     "the connection's extra 'endpoints'."
 )
@@ -84,7 +84,7 @@ class Response:
         """Parse the body.
 
         :raises UnreadableAnswerError: if it is not JSON (an HTML page, a truncated answer), or JSON that is nested
-            too deeply or holds numbers that are none.
+            too deeply or holds invalid numbers.
         """
         try:
             return parse_json(without_key(self.body, self.api_key))
@@ -99,7 +99,7 @@ class Response:
         )
 
     def problem(self) -> Problem:
-        """Read the reason of an error from whichever of the known body shapes it has."""
+        """Read the reason of an error from the known body shape that it has."""
         text = self.text
         try:
             body = parse_json(self.body)
@@ -155,8 +155,8 @@ class Response:
         if self.status == 403:
             *others, last = roles
             return (
-                f"{operation} wants the role {', '.join(others)} or {last} in the team that the API key belongs to "
-                "(by the guides, which do not say it of each operation)."
+                f"{operation} requires the role {', '.join(others)} or {last} in the team that the API key belongs to "
+                "(according to the guides, which do not say so for each operation)."
             )
         return {401: key_advice(self.api_key), 410: _GONE_HINT}.get(self.status, "")
 
@@ -166,7 +166,7 @@ def parse_json(text: str) -> Any:
 
     Halves of surrogate pairs become U+FFFD.
 
-    :raises ValueError: if it is not JSON, nested too deeply, or holds a number that is none or beyond 64 bits.
+    :raises ValueError: if it is not JSON, nested too deeply, or holds a number that is invalid or beyond 64 bits.
     """
     try:
         value = json.loads(text)
@@ -183,7 +183,7 @@ def _sound(value: Any, depth: int, *, mend: bool) -> Any:
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if mend else value
     if isinstance(value, (int, float)):
         if abs(value) > _LARGEST_NUMBER or not math.isfinite(value):
-            raise ValueError("holds a number that is none, or beyond 64 bits")
+            raise ValueError("holds an invalid number, or one beyond 64 bits")
         return value
     if value is None:
         return value

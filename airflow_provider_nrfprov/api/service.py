@@ -32,6 +32,7 @@ from airflow_provider_nrfprov.api.models import (
     Tag,
 )
 from airflow_provider_nrfprov.api.redaction import redact
+from airflow_provider_nrfprov.counted import counted
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class ProvisioningService:
         return self.get_conn().send(operations.dry_run_claim(claim_token))
 
     def bulk_claim(self, csv: str) -> BulkClaim:
-        """Claim the devices of a CSV text of at most 1,000 rows, under whichever contract the service has."""
+        """Claim the devices of a CSV text of at most 1,000 rows, under the contract that the service has."""
         return self.get_conn().send(operations.bulk_claim(csv))
 
     def fetch_bulk_ops_request(self, bulk_ops_request_id: str) -> BulkOpsRequest:
@@ -107,7 +108,7 @@ class ProvisioningService:
         :raises NrfProvError: also if the operation names no ``uploadedDataUrl``.
         """
         if not operation.uploaded_data_url:
-            raise NrfProvError(f"bulk operation {operation.id} names no uploadedDataUrl")
+            raise NrfProvError(f"bulk operation {operation.id} has no uploadedDataUrl")
         return self.get_conn().download(operation.uploaded_data_url)
 
     def fetch_result_data(self, operation: BulkOpsRequest) -> str | None:
@@ -203,7 +204,7 @@ class ProvisioningService:
             return [Tag(tag) for tag in self.fetch_claimed_device(device_id).tags]
 
     def find_tag(self, tag: str) -> Tag | None:
-        """Find a tag of the team by its name, ``None`` if there is none."""
+        """Find a tag of the team by its name, ``None`` if there is no such tag."""
         return next((known for known in self.list_tags() if known.tag == tag), None)
 
     def rename_tag(self, tag: str, new_tag: str, description: str | None = None) -> int:
@@ -223,7 +224,7 @@ class ProvisioningService:
             raise TagError(f"there is no tag {tag!r} to rename")
         if new_tag != tag and new_tag in known:
             raise TagError(
-                f"{tag!r} cannot become {new_tag!r}, which is a tag already; give its devices the other tag and delete it"
+                f"{tag!r} cannot be renamed to {new_tag!r}, which exists already; give its devices that tag and delete it"
             )
         touched = self._count(tag)
         description = present.description or "" if description is None else description
@@ -243,11 +244,13 @@ class ProvisioningService:
             return 0
         carried = self._count(tag)
         if carried and not from_devices:
-            raise TagError(f"{carried} device(s) carry the tag {tag!r}; nothing is deleted")
+            raise TagError(
+                f"{counted(carried, 'device has', 'devices have')} the tag {tag!r}; nothing was deleted"
+            )
         try:
             self.get_conn().send(operations.delete_tag(present.id or present.tag))
         except NotFoundError:
-            _log.debug("tag %r is gone already", tag)
+            _log.debug("tag %r does not exist any more", tag)
         return carried
 
     def _count(self, tag: str) -> int:
@@ -266,7 +269,7 @@ class ProvisioningService:
         *,
         active: bool = True,
     ) -> None:
-        """Create a provisioning rule: so many commands for every device that has one of these tags.
+        """Create a provisioning rule: commands for every device that has one of these tags.
 
         An active rule can be changed no more. One of this name is a ``ConflictError`` (inferred).
 

@@ -22,7 +22,7 @@ def tag_problem(tag: str) -> str:
 def csv_tag_problem(tag: str) -> str:
     """Return what keeps a text from being a tag in a bulk claim, whose CSV parts tags by commas."""
     if "," in tag and not tag_problem(tag):
-        return f"a tag cannot hold a comma in a bulk claim, where commas part tags: {tag!r}"
+        return f"a tag cannot hold a comma in a bulk claim, where commas separate tags: {tag!r}"
     return tag_problem(tag)
 
 

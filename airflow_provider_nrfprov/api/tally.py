@@ -72,7 +72,7 @@ class Tally:
             self._counts.retries[operation] += 1
 
     def flush(self) -> None:
-        """Hand the counts over, if somebody takes them, and begin anew."""
+        """Hand the counts over, if somebody takes them, and start from zero."""
         if self.publish is None:
             return
         with self._lock:

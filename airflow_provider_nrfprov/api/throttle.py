@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 _FIRST_INTERVAL = 0.05
-"""Seconds; if the very first request is told to wait."""
+"""Seconds; if the very first request is asked to wait."""
 _LONGEST_INTERVAL = 1.0
 """Where that is not enough, the waits between the tries of one request do the rest."""
 _NO_INTERVAL = 0.001
@@ -28,7 +28,7 @@ class Throttle:
     """Says when the next request may be sent. Safe to use from many threads.
 
     :param now: gives seconds that only grow.
-    :param sleep: waits so many seconds.
+    :param sleep: waits for a number of seconds.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Throttle:
 
     @property
     def interval(self) -> float:
-        """Seconds between two requests at least; 0 as long as nobody was told to wait."""
+        """Seconds between two requests at least; 0 as long as nobody was asked to wait."""
         if not self._interval:
             return 0.0
         interval: float = self._interval * 0.5 ** (
@@ -67,11 +67,11 @@ class Throttle:
             self._sleep(wait)
 
     def slow_down(self, sent_at: float, seconds: float) -> float | None:
-        """Let nobody send for so many seconds, an hour at most, and only at half the rate afterwards.
+        """Let nobody send for that many seconds, an hour at most, and only at half the rate afterwards.
 
         Answers to requests that were under way together mean one slowing down, not one each.
 
-        :param sent_at: when the request was sent that was told to wait.
+        :param sent_at: when the request was sent that was asked to wait.
         :return: the interval afterwards, in seconds; ``None`` if the rate was halved already.
         """
         with self._lock:

@@ -91,7 +91,7 @@ class _ClockedReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         left = _exchange.deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("the answer was not whole in time")
+            raise TimeoutError("the response was not complete in time")
         self._sock.settimeout(left if self._timeout is None else min(left, self._timeout))
         return self._raw.readinto(buffer)
 
@@ -167,8 +167,8 @@ def exchange(
 ) -> RawResponse:
     """Send one request and read its answer, within twice the read timeout. No redirect is followed.
 
-    :param timeout: seconds until a connection has to stand, and between two bytes of an answer.
-    :param verify: path of a CA bundle; the environment's or Mozilla's without it. There is no way to verify nothing.
+    :param timeout: seconds until a connection has to be made, and between two bytes of an answer.
+    :param verify: path of a CA bundle; the environment's or Mozilla's without it. Verification cannot be switched off.
     :param content: ``params``, ``data``, ``json`` and ``headers`` as ``requests`` takes them.
     :raises BrokenExchangeError: if there was no whole answer.
     :raises UnreadableBodyError: if it is larger than 64 MiB or cannot be unpacked.
@@ -229,7 +229,9 @@ def _read(response: requests.Response) -> bytes:
     if packing in {"gzip", "x-gzip"}:
         pieces = _at_most(_unpacked(pieces, status), status)
     elif packing not in {"", "identity"}:
-        raise UnreadableBodyError(f"is packed as {packing[:40]!r}, which was not asked for", status=status)
+        raise UnreadableBodyError(
+            f"is compressed as {packing[:40]!r}, which was not requested", status=status
+        )
     return b"".join(pieces)
 
 
@@ -256,7 +258,7 @@ def _unpacked(pieces: Iterator[bytes], status: int) -> Iterator[bytes]:
                 # One gzip file may follow another.
                 packed, unpacker = unpacker.unused_data, _new_unpacker()
     if not is_whole:
-        raise UnreadableBodyError("cannot be unpacked: its end is missing", status=status)
+        raise UnreadableBodyError("cannot be decompressed: its end is missing", status=status)
 
 
 def _new_unpacker() -> zlib._Decompress:

@@ -14,12 +14,13 @@ from airflow_provider_nrfprov.api.errors import (
     UnreadableAnswerError,
 )
 from airflow_provider_nrfprov.api.retry import retry_after
+from airflow_provider_nrfprov.counted import counted
 
 FAILURES_IN_A_ROW = 20
-"""A wait ends with the last error after so many failed polls of one operation in a row, or so many rounds in a row in
-which nothing was answered."""
+"""A wait ends with the last error after this many failed polls of one operation in a row, or this many rounds in a row
+in which nothing was answered."""
 FAILURES_IN_A_ROUND = 5
-"""After so many failed polls in a row a round ends: a service that is down is not asked about a thousand operations."""
+"""After this many failed polls in a row a round ends: a service that is down is not asked about a thousand operations."""
 LEAST_INTERVAL = 1.0
 """Seconds between two rounds, whatever a user says."""
 LONGEST_WAIT = 3600.0
@@ -72,7 +73,7 @@ class Awaited(Protocol):
 
     @property
     def status(self) -> str:
-        """Its status, in the service's words."""
+        """Its status, as the service says it."""
         ...
 
     @property
@@ -85,7 +86,7 @@ class Watch:
     """Which of some things of the service are still to be waited for.
 
     Each change of a status is said once in ``notes``. A failed poll is counted by operation: one that is answered begins
-    to count anew.
+    to count from zero.
 
     :param ids: their ids.
     :param what: what they are, in the singular, for the notes.
@@ -177,7 +178,7 @@ class Watch:
             return
         newest = ending or list(errors.values())[-1]
         in_a_row = max(self._rounds_without_answer, *self._failures.values(), 0)
-        polls = "1 poll" if len(errors) < 2 else f"{len(errors)} polls"
+        polls = counted(max(1, len(errors)), "poll")
         self.notes.append(f"{polls} failed, {in_a_row} of {FAILURES_IN_A_ROW} in a row: {newest}")
 
     def _take(self, id_: str, awaited: Awaited) -> None:

@@ -160,5 +160,5 @@ class UnclaimAction:
             self._service.unclaim_device(device_id)
         except NotFoundError:
             # Also if our first request did it, and its answer was lost.
-            return DeviceResult(device_id, DeviceOutcome.UNCHANGED, "404", "was not ours, or is not any more")
+            return DeviceResult(device_id, DeviceOutcome.UNCHANGED, "404", "was not ours, or no longer is")
         return DeviceResult(device_id, DeviceOutcome.DONE)

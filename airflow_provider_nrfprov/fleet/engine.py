@@ -75,7 +75,7 @@ class DeviceResult(NamedTuple):
     status: str = ""
     """The HTTP status of a refusal, ``no_answer``, or a word of ours; empty for what is done."""
     message: str = ""
-    """The service's words, unedited but for secrets; or ours, where it was not asked."""
+    """The service's message, unedited but for secrets; or ours, where it was not asked."""
 
 
 Act = Callable[[str], DeviceResult]
@@ -172,7 +172,7 @@ def carry_out(
 
     :param device_ids: UUIDs, each once, lower case.
     :param done_before: what an earlier try did; no request is sent for these.
-    :param stop: ends the work early, from any thread, when told to.
+    :param stop: ends the work early, from any thread, when asked to.
     :raises ValueError: if ``max_in_flight`` is below 1.
     """
     if max_in_flight < 1:

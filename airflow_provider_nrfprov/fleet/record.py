@@ -2,7 +2,7 @@
 
 In segments of 500 devices, each a file written whole, since an object store cannot append. A crash loses
 the last segment at most, so that at most 500 devices are asked about twice, which does no harm. When
-every device is done the record is closed: the same work in the same run begins anew then.
+every device is done the record is closed: the same work in the same run starts over then.
 """
 
 from __future__ import annotations

@@ -85,5 +85,5 @@ class DeviceReport:
 
 
 def _spool() -> IO[str]:
-    # A service may send half a character; that is no reason to lose a report.
+    # A service may send half a character; which must not cost a report.
     return tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace", newline="")

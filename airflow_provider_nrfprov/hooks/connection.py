@@ -100,7 +100,7 @@ def portal_page_of(connection: Connection) -> str | None:
         return claimed_devices_page(_host(connection))
     if not isinstance(url, str) or not re.match(r"https?://[^\s/@]+(/\S*)?$", url):
         # It becomes a link that people click on.
-        raise ConfigurationError("extra 'portal_url' is no URL that begins with https:// or http://")
+        raise ConfigurationError("extra 'portal_url' is not a URL that begins with https:// or http://")
     return url
 
 
@@ -119,7 +119,7 @@ def _with_port(url: str, port: int) -> str:
     name, slash, path = rest.partition("/")
     said = re.search(r":(\d+)$", name)
     if said and int(said[1]) != port:
-        raise ConfigurationError(f"the base URL has the port {said[1]}, the field for the port has {port}")
+        raise ConfigurationError(f"the base URL has port {said[1]}, but the field Port has {port}")
     return url if said else f"{scheme}{separator}{name}:{port}{slash}{path}"
 
 
@@ -142,7 +142,7 @@ def _bulk_contract(extra: Mapping[str, Any]) -> BulkContract:
         return BulkContract(text)
     except ValueError:
         known = ", ".join(contract.value for contract in BulkContract)
-        raise ConfigurationError(f"extra 'bulk_contract' is {text!r}; it can be {known}") from None
+        raise ConfigurationError(f"extra 'bulk_contract' is {text!r}; it must be one of {known}") from None
 
 
 def _object(extra: Mapping[str, Any], name: str) -> Mapping[str, str]:
@@ -183,6 +183,6 @@ def _seconds(extra: Mapping[str, Any], name: str, default: float, least: float =
         seconds = -1.0
     if not least <= seconds < float("inf"):
         raise ConfigurationError(
-            f"extra {name!r} is {value!r}; it has to be a number of seconds, {least} or more"
+            f"extra {name!r} is {value!r}; it must be a number of seconds, {least} or more"
         )
     return seconds

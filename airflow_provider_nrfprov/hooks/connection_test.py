@@ -28,7 +28,7 @@ _SHOWN_CHARACTERS = 80
 def try_out(client: ProvisioningClient, urls: Mapping[Host, str]) -> tuple[bool, str]:
     """Ask for one claimed device and one bulk operation, and whether the key's role may claim.
 
-    The last is asked with a dry run of a text that is no claim token: 403 is taken to mean that the role is too low,
+    The last is asked with a dry run of a text that is not a claim token: 403 is taken to mean that the role is too low,
     any other answer that it is not (inferred: that the service looks at the role before it looks at the token).
 
     :param urls: where the client asks, to be named in the sentence.
@@ -51,11 +51,11 @@ def try_out(client: ProvisioningClient, urls: Mapping[Host, str]) -> tuple[bool,
             return False, f"{listed}, but there is no path to claim. {error}"
         *others, last = CHANGING_ROLES
         return False, (
-            "The API key can list devices, but its role is too low to claim them (403): that wants the role "
+            "The API key can list devices, but its role is too low to claim them (403): that requires the role "
             f"{', '.join(others)} or {last} in the team. The service says: {error.problem.message}"
         )
     except NrfProvError:
-        return True, f"{listed}. Whether the key's role may claim could not be found out."
+        return True, f"{listed}. Whether the key's role may claim could not be determined."
     return True, f"{listed}, and a claim is not refused to the key's role."
 
 
@@ -71,7 +71,7 @@ def in_words(error: NrfProvError, url: str) -> str:
             f"The service refused the API key (401). {error.hint} The service says: {error.problem.message}"
         )
     if isinstance(error, UnavailableError):
-        return f"The service is there, but it failed ({error.status}): try again later. ({error})"
+        return f"The service was reached, but it failed ({error.status}): try again later. ({error})"
     if isinstance(error, (NotFoundError, UnreadableAnswerError)) or _is_no_such_path(error):
         return (
             f"{url} answers, but not as the Provisioning Service does ({error.status}): check the base URL. "

@@ -39,11 +39,11 @@ class _BlockingOperator(ManyDevicesOperator):
         most = self._value("max_devices")
         selection = self._select()
         if self.tag is not None and not selection:
-            # More likely a slip of the pen than a lot without a device.
-            raise ArgumentError(f"nothing is {self._participle}: no claimed device has the tag {self.tag!r}")
+            # A typing error is more likely than a lot without a device.
+            raise ArgumentError(f"nothing was {self._participle}: no claimed device has the tag {self.tag!r}")
         if most is not None and len(selection) > most:
             raise TooManyDevicesError(
-                f"nothing is {self._participle}: {len(selection)} devices are more than max_devices={most} allows"
+                f"nothing was {self._participle}: {len(selection)} devices are more than max_devices={most} allows"
             )
         action = BlockAction(self._connected_hook(), blocked=self._blocked, known=selection.known)
         counts = self._run(action, selection, context)
@@ -72,7 +72,7 @@ class NrfProvBlockDevicesOperator(_BlockingOperator):
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"blocked", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
         ``report`` and ``failed_devices``, which are also pushed by key.
-    :raises ArgumentError: for a selection that is none, or a tag that no claimed device has.
+    :raises ArgumentError: if nothing is selected, or no claimed device has the tag.
     :raises TooManyDevicesError: if there are more than ``max_devices``; nothing is blocked then.
     :raises DevicesFailedError: if more devices failed than may, after all of them were tried; names ten.
         ``DevicesRefusedError`` if a retry would be refused again.
@@ -104,7 +104,7 @@ class NrfProvUnblockDevicesOperator(_BlockingOperator):
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"unblocked", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
         ``report`` and ``failed_devices``, which are also pushed by key.
-    :raises ArgumentError: for a selection that is none, or a tag that no claimed device has.
+    :raises ArgumentError: if nothing is selected, or no claimed device has the tag.
     :raises TooManyDevicesError: if there are more than ``max_devices``; nothing is unblocked then.
     :raises DevicesFailedError: if more devices failed than may, after all of them were tried; names ten.
         ``DevicesRefusedError`` if a retry would be refused again.

@@ -20,6 +20,7 @@ from airflow_provider_nrfprov.arguments import (
     path,
     text,
 )
+from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.operator_base import push
 from airflow_provider_nrfprov.operators.claim_reporting import ClaimReportingOperator, in_xcom, owner_of
 
@@ -56,7 +57,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
     :param report_dir: folder for report and ledger, local or on an object store; ``None`` for
         ``NAME-reports/RUN_ID`` beside the claim file. Workers, retries and later tasks have to see the same.
     :param tags: given to each device besides the row's own tags, as it is claimed.
-    :param columns: what the file calls its columns, where it is no usual name: ``{"token": "Token ID"}`` (also ``tags``,
+    :param columns: the file's own names of its columns, where they are not the usual ones: ``{"token": "Token ID"}`` (also ``tags``,
         ``uuid``); ``None`` for the usual names.
     :param wait_for_completion: wait for the bulk operations and write the report.
     :param deferrable: wait in the triggerer and give the worker slot up.
@@ -225,7 +226,10 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
                 self._report(claim, context)
                 raise
             if waiting:
-                self.log.warning("%d bulk operation(s) have not ended in time", len(waiting))
+                self.log.warning(
+                    "%s not ended in time",
+                    counted(len(waiting), "bulk operation has", "bulk operations have"),
+                )
             claim.file_has_changed = file_has_changed
             return self._end(claim, context)
 
@@ -268,18 +272,18 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
             report = self._report(job, context).report
             job.forget_copy()
             raise RowsRejectedError(
-                f"nothing was sent: {found.rejected} of {found.rows} row(s) cannot be, and on_invalid_rows is "
+                f"nothing was sent: {found.rejected:,} of {counted(found.rows, 'row')} cannot be sent, and on_invalid_rows is "
                 f"'fail'. Report: {report}\n" + "\n".join(found.examples)
             )
         if not found.sample:
             return
         refused = refusals(found.sample, hook)
-        self.log.info("dry run: %d of %d rows refused", len(refused), len(found.sample))
+        self.log.info("dry run: %d of %s refused", len(refused), counted(len(found.sample), "row"))
         if len(refused) > self._tolerance().allowed(found.rows):
             report = self._report(job, context).report
             job.forget_copy()
             raise RowsFailedError(
-                f"nothing was sent: the service would refuse {len(refused)} of {len(found.sample)} rows that it "
+                f"nothing was sent: the service would refuse {len(refused)} of {counted(len(found.sample), 'row')} that it "
                 f"was asked about. Report: {report}\n" + "\n".join(refused[:10])
             )
 

@@ -36,7 +36,7 @@ class NrfProvListBulkOpsOperator(NrfProvBaseOperator):
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: the list of ids (ULIDs).
     :raises TooManyForXComError: if there are more than ``limit``.
-    :raises ArgumentError: for a condition that renders to nothing or is no time.
+    :raises ArgumentError: for a condition that renders to nothing or is not a time.
     :raises ServiceError: with the service's status and words.
     """
 
@@ -83,7 +83,7 @@ class NrfProvListBulkOpsOperator(NrfProvBaseOperator):
         for each in operations:
             self.log.info(
                 "bulk operation %s (%s) is %s; requested %s, completed %s",
-                each.id, each.endpoint or "endpoint not told", each.status, each.requested_at, each.completed_at,
+                each.id, each.endpoint or "unknown endpoint", each.status, each.requested_at, each.completed_at,
             )  # fmt: skip
         self.log.info("bulk operations: %d", len(operations))
         return [each.id for each in operations]

@@ -17,8 +17,8 @@ class NrfProvClaimDeviceOperator(NrfProvBaseOperator):
     """Claims one device (ClaimDeviceOwnership). Safe to repeat: a device that is ours is claimed.
 
     :param claim_token: what the device answers ``AT%ATTESTTOKEN``. May be a template or another task's output,
-        which is rendered by the operator itself: it is no template field, so that no rendered-template view shows a token. In
-        a mapped task a token that stands in the DAG is refused, since the serialized DAG would hold it.
+        which is rendered by the operator itself: it is not a template field, so that no rendered-template view shows a token. In
+        a mapped task a token that is written in the DAG is refused, since the serialized DAG would contain it.
     :param tags: given to the device as it is claimed; of a device that was ours already they are
         left as they are.
     :param check_only: only ask whether the device could be claimed, and if not, why not; nothing is claimed. A token
@@ -26,7 +26,7 @@ class NrfProvClaimDeviceOperator(NrfProvBaseOperator):
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: the device's attributes (``id``, ``device_type``, ``firmware_id``, ``imei``, ``owner_id``,
         ``ownership_status``, ``tags``, ``status``, ``claimed_at`` as ISO 8601). With ``check_only`` ``{"device_id",
-        "claimable", "reason", "is_ours"}``: ``reason`` in the service's words, ``is_ours`` if the device is ours already
+        "claimable", "reason", "is_ours"}``: ``reason`` is the service's message, ``is_ours`` if the device is ours already
         (``None`` where that is not known); a real run of that would be done at once.
     :raises TokenError: if the token cannot be used; nothing is sent then.
     :raises ArgumentError: if a tag cannot be one, or something renders to nothing; nothing is sent then.
@@ -103,6 +103,6 @@ class NrfProvClaimDeviceOperator(NrfProvBaseOperator):
         except NotFoundError:
             return False
         except NrfProvError as error:
-            self.log.info("whether device %s is ours could not be found out: %s", device_id, error)
+            self.log.info("could not find out whether device %s is ours: %s", device_id, error)
             return None
         return True

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, count, ratio
+from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.operator_base import ArgumentReadingOperator
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ class ClaimJudgingOperator(ArgumentReadingOperator):
         allowed = self._tolerance().allowed(rows)
         if bad > allowed:
             kind = RowsUnknownError if summary["unknown"] and self._may_know_more_later else RowsFailedError
-            words = "row failed or is" if bad == 1 else "rows failed or are"
-            raise kind(f"{bad} {words} unknown, {allowed} allowed. {where()}")
+            words = counted(bad, "row failed or is", "rows failed or are")
+            raise kind(f"{words} unknown, {allowed:,} allowed. {where()}")
         rejected = RejectedTolerance(self._value("max_rejected_rows"), self._value("max_rejected_ratio"))
         too_many = rejected.problem(
             rows=rows,

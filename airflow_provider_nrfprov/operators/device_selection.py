@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nrfprov.arguments import ArgumentError
+from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.paths import to_path
 from airflow_provider_nrfprov.storage import lines
 
@@ -66,7 +67,7 @@ def select_devices(
     :param device_ids: UUIDs.
     :param report: path of a ``report.csv``: its devices that are ours.
     :param device_file: path of a text file with one UUID a line.
-    :raises ValueError: if something is no device UUID.
+    :raises ValueError: if something is not a device UUID.
     """
     if report is not None:
         return _of_report(report)
@@ -97,7 +98,7 @@ def select_tagged(service: ProvisioningService, tag: str) -> Selection:
     selection = Selection(having_it(), f"tag {tag}")
     if len(known) <= DEVICES_LOOKED_UP_AT_ONCE:
         selection.known = known
-    _log.info("%s claimed devices have the tag %r", f"{len(selection):,}", tag)
+    _log.info("%s the tag %r", counted(len(selection), "claimed device has", "claimed devices have"), tag)
     return selection
 
 
@@ -110,7 +111,7 @@ def only_way(ways: Mapping[str, Any]) -> tuple[str, Any]:
     if len(given) != 1:
         *others, last = ways
         raise ArgumentError(
-            f"give either {', '.join(others)} or {last}: the devices have to be named one way"
+            f"give either {', '.join(others)} or {last}, exactly one of them, to name the devices"
             f" (given: {', '.join(given) or 'none'})"
         )
     return next(iter(given.items()))
@@ -141,4 +142,4 @@ def _uuid(text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except (ValueError, AttributeError, TypeError):
-        raise ValueError(f"{text!r} is no device UUID, like 4961c873-408c-45ce-b1ba-7c0d99d88179") from None
+        raise ValueError(f"{text!r} is not a device UUID like 4961c873-408c-45ce-b1ba-7c0d99d88179") from None

@@ -80,7 +80,7 @@ class NrfProvJudgeClaimOperator(ClaimJudgingOperator):
     def _examples(self) -> list[str]:
         try:
             return list(islice(_rows_to_explain(self.written_report), _SHOWN_ROWS))
-        except Exception as error:  # noqa: BLE001 - every object store fails in its own way, and the verdict stands without
+        except Exception as error:  # noqa: BLE001 - every object store fails in its own way, and the verdict needs none
             self.log.warning("the report %s cannot be read: %s", self.written_report, error)
             return []
 

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, count, moment, path, text
+from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push
 
 if TYPE_CHECKING:
@@ -45,14 +46,14 @@ class NrfProvListDevicesOperator(NrfProvBaseOperator):
     :param claimed_after: ``None``, or devices that were claimed at this time or later: a datetime, or ISO 8601 (UTC unless it names
         a zone), like ``{{ dag_run.run_after - macros.timedelta(hours=8) }}``.
     :param output_path: file to write, local (then whole or not at all) or on an object store: CSV with the columns ``device_id``,
-        ``status``, ``tags`` (parted by commas), ``claimed_at``, ``device_type``, ``imei``, ``firmware_id`` and
+        ``status``, ``tags`` (separated by commas), ``claimed_at``, ``device_type``, ``imei``, ``firmware_id`` and
         ``ownership_status``. If its name ends in ``.txt``: one id a line, which the operators over many devices take
         as their ``device_file``.
     :param limit: how many ids are pushed to XCom at most.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: without ``output_path`` the list of ids; with it ``{"path", "count"}``, both also pushed by key.
     :raises TooManyForXComError: if there are more than ``limit`` and no ``output_path``.
-    :raises ArgumentError: for a condition that renders to nothing or is no time.
+    :raises ArgumentError: for a condition that renders to nothing or is not a time.
     :raises NrfProvError: if the service could not be asked.
     """
 
@@ -122,7 +123,7 @@ class NrfProvListDevicesOperator(NrfProvBaseOperator):
             for count, device in enumerate(write(stream, devices), start=1):
                 if count % _DEVICES_PER_LINE_OF_LOG == 0:
                     self.log.info("%d devices so far, the last one %s", count, device.id)
-        self.log.info("%d claimed devices are in %s", count, output)
+        self.log.info("%s in %s", counted(count, "claimed device is", "claimed devices are"), output)
         return {"path": output, "count": count}
 
 

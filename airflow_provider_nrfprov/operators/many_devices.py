@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, count, device_ids, path, ratio
+from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.links.report import NrfProvReportLink
 from airflow_provider_nrfprov.metrics import count_outcomes
@@ -164,22 +165,18 @@ class ManyDevicesOperator(NrfProvBaseOperator):
         from airflow_provider_nrfprov.fleet.engine import DeviceOutcome
 
         tally, report = end.tally, end.paths.get("report")
-        where = f" Report: {report}" if report else ""
+        where, devices = f" Report: {report}" if report else "", counted(tally.devices, "device")
         failed, not_tried = tally.counts[DeviceOutcome.FAILED], tally.counts[DeviceOutcome.NOT_TRIED]
         if end.error is not None:
-            self.log.warning(
-                "ended early: %d of %d devices were not tried.%s", not_tried, tally.devices, where
-            )
+            self.log.warning("ended early: %d of %s not tried.%s", not_tried, devices, where)
             raise end.error
         if not_tried:
-            raise DevicesNotTriedError(
-                f"asked to stop: {not_tried} of {tally.devices} devices were not tried.{where}"
-            )
+            raise DevicesNotTriedError(f"asked to stop: {not_tried:,} of {devices} not tried.{where}")
         allowed = self._tolerance().allowed(tally.devices)
         if failed > allowed:
             kind = DevicesFailedError if tally.may_succeed_later else DevicesRefusedError
             raise kind(
-                f"{failed} of {tally.devices} devices could not be {self._participle}, {allowed} may fail.{where}\n"
+                f"{failed:,} of {devices} could not be {self._participle}, {allowed:,} allowed.{where}\n"
                 + "\n".join(tally.examples)
             )
         job.close()

@@ -26,9 +26,9 @@ class NrfProvCreateCommandOperator(NrfProvBaseOperator):
     :param device_id: UUID of the claimed device.
     :param request: one key, the kind of command, to its fields: ``{"finished": {}}``,
         ``{"certificateSigningRequest": {"secTag": 16842753, "attributes": "O=Factory", "keyUsage": "101010000"}}``. May hold
-        templates and the output of other tasks, which are rendered by the operator itself: it is no template field, so that no
+        templates and the output of other tasks, which are rendered by the operator itself: it is not a template field, so that no
         rendered-template view shows a private key. What renders to nothing in it is an error. In a mapped task a private key
-        that stands in the DAG is refused. The command to finish comes last: after it a device asks for no more.
+        that is written in the DAG is refused. The command to finish comes last: after it a device asks for no more.
     :param description: shown in the portal before the mark.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"device_id", "command_id", "status"}``; ``command_id`` is also pushed by key.

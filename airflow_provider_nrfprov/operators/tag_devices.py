@@ -83,7 +83,7 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
         )
         if not tags and mode is TagMode.REPLACE and not self._is_written("tags"):
             raise ArgumentError(
-                f"tags of task {self.task_id!r} renders to an empty list, which would take all tags of the devices away; "
+                f"tags of task {self.task_id!r} renders to an empty list, which would remove all tags of the devices; "
                 "to do that, write tags=[]"
             )
         selection = self._select()

@@ -98,7 +98,7 @@ class NrfProvRenameTagOperator(NrfProvBaseOperator):
             devices = self.hook.rename_tag(tag, new_tag, description)
         except TagError as error:
             raise TagRefusedError(str(error)) from None
-        self.log.info("the tag %r is called %r now; devices that have it: %d", tag, new_tag, devices)
+        self.log.info("renamed the tag %r to %r; devices that have it: %d", tag, new_tag, devices)
         return {"tag": new_tag, "devices": devices}
 
 
@@ -142,6 +142,6 @@ class NrfProvDeleteTagOperator(NrfProvBaseOperator):
         try:
             devices = self.hook.delete_tag(tag, from_devices=from_devices)
         except TagError as error:
-            raise TagRefusedError(f"{error}; set from_devices to take it from them") from None
-        self.log.info("the tag %r is gone; devices that carried it: %d", tag, devices)
+            raise TagRefusedError(f"{error}; set from_devices to remove it from them") from None
+        self.log.info("deleted the tag %r; devices that had it: %d", tag, devices)
         return {"tag": tag, "devices": devices}

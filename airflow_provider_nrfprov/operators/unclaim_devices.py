@@ -70,11 +70,11 @@ class NrfProvUnclaimDevicesOperator(ManyDevicesOperator):
         try:
             selection = self._select()
         except ValueError as error:
-            raise UnclaimRefusedError(f"nothing is unclaimed: {error}") from None
+            raise UnclaimRefusedError(f"nothing was unclaimed: {error}") from None
         if not selection:
-            raise UnclaimRefusedError("nothing is unclaimed: the selection of devices is empty")
+            raise UnclaimRefusedError("nothing was unclaimed: the selection of devices is empty")
         if len(selection) > most:
             raise UnclaimRefusedError(
-                f"nothing is unclaimed: {len(selection)} devices are more than max_devices={most} allows"
+                f"nothing was unclaimed: {len(selection)} devices are more than max_devices={most} allows"
             )
         return selection

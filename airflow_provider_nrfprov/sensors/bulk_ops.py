@@ -33,7 +33,7 @@ class NrfProvBulkOpsSensor(DeferringSensor):
     :param bulk_ops_request_ids: ids of operations (ULIDs): a list, one id, or the path of a file with one a line. An
         empty list is satisfied at once; what renders to nothing is an error.
         ``claim.output["bulk_ops_request_ids"]`` of a bulk claim fits.
-    :param allow_failed: take FAILED for an end as good as SUCCEEDED. That is right where
+    :param allow_failed: accept FAILED as an end like SUCCEEDED. That is right where
         :class:`~airflow_provider_nrfprov.operators.bulk_claim.NrfProvBulkClaimReportOperator` follows, since an
         operation is FAILED if one of its rows is.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.

@@ -117,7 +117,7 @@ class DeferringSensor(NrfProvBaseOperator, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Poll once; then poke on, or defer if not everything has ended."""
-        # Arguments that cannot be read fail the task whatever the sensor is told to tolerate.
+        # Arguments that cannot be read fail the task whatever the sensor tolerates.
         deferrable = self._values()["deferrable"]
         self._watch = self._new_watch()
         try:

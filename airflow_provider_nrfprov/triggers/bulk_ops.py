@@ -22,7 +22,7 @@ class NrfProvBulkOpsTrigger(WaitingTrigger):
     :param bulk_ops_request_ids: the operations to wait for.
     :param poll_interval: seconds between two rounds of asking, at first; 1 at least.
     :param end_time: when to give up, as seconds since the epoch; absolute, so that a restarted
-        triggerer does not start the wait anew.
+        triggerer does not start the wait over.
     :param silent_fail: ask on until ``end_time`` whatever goes wrong.
     """
 

@@ -47,7 +47,7 @@ _pollers: dict[tuple[str, asyncio.AbstractEventLoop], BulkOpsPoller] = {}
 
 
 class Standing(NamedTuple):
-    """How an operation stands: all that a wait needs of it."""
+    """The state of an operation: all that a wait needs to know."""
 
     status: str
     is_finished: bool
@@ -341,7 +341,7 @@ class BulkOpsPoller:
 
     def _wait_as_told(self, error: NrfProvError) -> None:
         if seconds := seconds_asked_for(error):
-            _log.info("nothing is asked for %.0f s, as the service told: %s", seconds, error)
+            _log.info("polling pauses for %.0f s, as the service asked: %s", seconds, error)
             self._not_before = time.time() + seconds
 
 

@@ -38,7 +38,7 @@ class WaitingTrigger(BaseTrigger):
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param poll_interval: seconds between two rounds of asking, 1 at least.
     :param end_time: when to give up, as seconds since the epoch; absolute, so that a restarted
-        triggerer does not start the wait anew.
+        triggerer does not start the wait over.
     :param silent_fail: ask on until ``end_time`` whatever goes wrong, as a sensor's ``silent_fail`` does.
     """
 

@@ -44,7 +44,7 @@ NOT_RUN = {
     "docker-compose, Start it": ENGINE,
     "docker-compose, With the emulator": ENGINE,
     "docker-compose, More workers": ENGINE,
-    "architecture, The house": "is a tree of folders, not code",
+    "architecture, The rooms": "is a tree of folders, not code",
 }
 SETTINGS = [
     "README, Install (2)",

@@ -130,11 +130,11 @@ def test_a_token_that_stands_in_a_mapped_task_is_refused_where_it_stands(tokens)
             ({}, {"claim_token": tokens[:2]}),
         ):
             with pytest.raises(
-                ArgumentError, match="let another task, a variable or a param give it"
+                ArgumentError, match="take it from another task, a variable or a param"
             ) as caught:
                 NrfProvClaimDeviceOperator.partial(task_id="claim", **arguments).expand(**expanded)
             assert tokens[0][:20] not in str(caught.value)
-        with pytest.raises(ArgumentError, match="let another task"):
+        with pytest.raises(ArgumentError, match="take it from another task"):
             NrfProvClaimDeviceOperator.partial(task_id="claim").expand_kwargs([{"claim_token": tokens[0]}])
 
 
@@ -166,7 +166,7 @@ def test_a_number_that_is_no_longer_what_was_written_is_no_tag(emulator):
     with new_dag(render_template_as_native_obj=True, params={"lot": "1.10"}) as dag:
         NrfProvDeleteTagOperator(task_id="delete", tag="{{ params.lot }}")
     end = run(dag)["delete"]
-    assert "tag of task 'delete' is 1.1; it is a text, in quotes" in str(end.error)
+    assert "tag of task 'delete' is 1.1; it must be a string, in quotes" in str(end.error)
     assert not emulator.service.request_counts()
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from airflow_provider_nrfprov.get_provider_info import get_provider_info
 from harness.environment import TESTED, recipe_of
+from tests.integration.docs_blocks import BLOCKS
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
@@ -144,6 +145,14 @@ def test_airflow_lists_the_provider_and_all_that_it_brings(clean):
         plugins: ("nrfprov",),
     }.items():
         assert [name for name in names if name not in listed] == []
+
+
+def test_an_example_is_copied_as_the_page_says(clean, tmp_path):
+    block = BLOCKS["example-dags, Copy one"].text
+    path = f"{clean['bin']}{os.pathsep}{os.environ['PATH']}"
+    listed = run("bash", "-euc", block, AIRFLOW_HOME=str(tmp_path), PATH=path, PYTHONPATH="")
+    assert set(listed.split()) >= {file.name for file in (ROOT / "dags").glob("*.py")}
+    assert (tmp_path / "dags" / "nrfprov_claim_from_csv.py").is_file()
 
 
 def test_airflow_takes_the_examples_of_the_package(clean):

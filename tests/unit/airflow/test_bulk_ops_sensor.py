@@ -200,7 +200,7 @@ def test_the_trigger_lets_the_event_loop_breathe(connect):
 
 @pytest.mark.parametrize("event", [None, {}, {"status": "success"}, {"status": "ended"}, "done"])
 def test_an_event_that_is_not_understood_is_an_error_and_no_success(event):
-    with pytest.raises(NrfProvError, match="not understood"):
+    with pytest.raises(NrfProvError, match="unknown form"):
         sensor([]).execute_complete({}, event)
 
 

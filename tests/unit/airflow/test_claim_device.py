@@ -89,7 +89,7 @@ def test_an_answer_that_says_nothing_of_the_device_is_an_error(connect, emulator
 
 def test_what_is_neither_yes_nor_no_claims_nothing(connect, emulator, tokens):
     connect(emulator.url)
-    with pytest.raises(ValueError, match="check_only of task 'claim' is 'flase'; it is true or false"):
+    with pytest.raises(ValueError, match="check_only of task 'claim' is 'flase'; it must be true or false"):
         claim(tokens[0], check_only="flase")
     assert not emulator.service.request_counts()
 

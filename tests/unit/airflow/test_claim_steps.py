@@ -137,5 +137,5 @@ def test_what_no_claim_returned_is_no_summary(summary):
 
 
 def test_a_group_that_would_take_all_tags_away_is_refused():
-    with pytest.raises(ArgumentError, match="take all tags"):
+    with pytest.raises(ArgumentError, match="remove all tags"):
         claim_and_tag(claim_file="shift.csv", mode="replace")

@@ -51,7 +51,7 @@ def test_host_port_and_schema_of_a_connection_uri_are_taken(fields, url):
         ({"host": "ftp://x"}, "base URL"),
         (
             {"host": "https://x:8443", "port": 443},
-            "the base URL has the port 8443, the field for the port has 443",
+            "the base URL has port 8443, but the field Port has 443",
         ),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_good_connection_tests_well(emulator, connect):
     [
         ("wrong", "legacy nRF Cloud app"),
         ("", "no API key"),
-        (VIEWER_KEY, "wants the role Editor, Admin or Owner"),
+        (VIEWER_KEY, "requires the role Editor, Admin or Owner"),
     ],
 )
 def test_a_bad_key_tests_as_a_sentence_that_does_not_show_it(emulator, connect, password, words):
@@ -137,7 +137,7 @@ def test_what_cannot_be_found_out_of_a_role_is_said_and_fails_no_test(emulator, 
     emulator.service.faults.plan("ClaimDeviceOwnershipDryRun", Refuse(503))
     ok, message = NrfProvHook().test_connection()
     assert ok
-    assert "Whether the key's role may claim could not be found out" in message
+    assert "Whether the key's role may claim could not be determined" in message
 
 
 def test_a_service_without_a_path_to_claim_is_not_mistaken_for_a_low_role(emulator, connect):

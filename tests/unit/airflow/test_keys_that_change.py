@@ -49,7 +49,7 @@ def test_a_key_that_was_changed_in_the_connection_is_used_without_a_new_hook(emu
 def test_a_role_that_was_changed_with_the_key_is_used(emulator, connect, tokens):
     connect(emulator.url, VIEWER_KEY)
     hook = NrfProvHook()
-    with pytest.raises(ForbiddenError, match="wants the role"):
+    with pytest.raises(ForbiddenError, match="requires the role"):
         hook.claim_device(tokens[0])
     connect(emulator.url)
     assert hook.claim_device(tokens[0]).id == decode(tokens[0]).device_id

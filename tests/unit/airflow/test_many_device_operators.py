@@ -121,9 +121,9 @@ def test_a_service_that_does_not_know_the_filter_does_not_get_the_whole_fleet_bl
 
 def test_a_tag_that_no_device_has_is_an_error_to_who_blocks(nrfcloud, context):
     claimed(nrfcloud, 3, tags=(LOT,))
-    with pytest.raises(ValueError, match=r"nothing is blocked: no claimed device has the tag 'lot=8'"):
+    with pytest.raises(ValueError, match=r"nothing was blocked: no claimed device has the tag 'lot=8'"):
         block(tag="lot=8").execute(context)
-    with pytest.raises(ValueError, match="nothing is unblocked"):
+    with pytest.raises(ValueError, match="nothing was unblocked"):
         NrfProvUnblockDevicesOperator(task_id="unblock", tag="lot=8").execute(context)
 
 
@@ -153,7 +153,7 @@ def test_a_file_of_uuids_selects(nrfcloud, context, tmp_path):
     device_file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*ids, "", ids[0].upper(), ""]).encode())
     assert block(device_file=str(device_file)).execute(context)["blocked"] == 4
     device_file.write_text(f"{ids[0]}\nimei\n")
-    with pytest.raises(ValueError, match=r"devices.txt, line 2: 'imei' is no device UUID"):
+    with pytest.raises(ValueError, match=r"devices.txt, line 2: 'imei' is not a device UUID"):
         block(device_file=str(device_file)).execute(context)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         block(device_file=str(tmp_path / "nowhere.txt")).execute(context)
@@ -176,7 +176,7 @@ def test_a_file_of_uuids_selects(nrfcloud, context, tmp_path):
 )
 def test_a_selection_that_is_none_is_refused_before_anything_is_sent(nrfcloud, context, arguments):
     claimed(nrfcloud, 3, tags=(LOT,))
-    with pytest.raises(ValueError, match=r"give either|is empty|no device UUID"):
+    with pytest.raises(ValueError, match=r"give either|is empty|not a device UUID"):
         block(**arguments).execute(context)
     assert not nrfcloud.service.request_counts()
 
@@ -206,7 +206,9 @@ def test_a_number_of_failures_that_is_none_is_refused_before_anything_is_sent(
     nrfcloud, context, max_failed_devices
 ):
     ids = claimed(nrfcloud, 2)
-    with pytest.raises(ValueError, match=r"max_failed_devices of task .* is .*; it is a whole number from 0"):
+    with pytest.raises(
+        ValueError, match=r"max_failed_devices of task .* is .*; it must be a whole number of 0 or more"
+    ):
         block(device_ids=ids, max_failed_devices=max_failed_devices).execute(context)
     assert not nrfcloud.service.request_counts()
 
@@ -219,7 +221,7 @@ def test_too_many_failures_fail_the_task_after_all_were_tried_and_ten_are_named(
         operator.execute(context)
     assert isinstance(caught.value, AirflowFailException)  # a retry would be refused again
     head, *named = str(caught.value).splitlines()
-    assert head == f"12 of 32 devices could not be blocked, 11 may fail. Report: {tmp_path / 'report.csv'}"
+    assert head == f"12 of 32 devices could not be blocked, 11 allowed. Report: {tmp_path / 'report.csv'}"
     assert context["ti"].pushed["failed_devices"] == str(tmp_path / "failed_devices.txt")
     assert named == [f"{each}: 404 there is no such claimed device" for each in strangers[:10]]
     assert statuses(nrfcloud) == {"BLOCKED": 20}
@@ -393,7 +395,7 @@ def test_unclaims_the_devices_of_a_file_or_report_too_and_reports_them(nrfcloud,
 )
 def test_unclaiming_is_guarded(nrfcloud, context, arguments):
     claimed(nrfcloud, 3, tags=(LOT,))
-    with pytest.raises((UnclaimRefusedError, ArgumentError), match=r"nothing is unclaimed|task 'unclaim'"):
+    with pytest.raises((UnclaimRefusedError, ArgumentError), match=r"nothing was unclaimed|task 'unclaim'"):
         unclaim(**arguments).execute(context)
     assert not nrfcloud.service.request_counts()
 

@@ -194,7 +194,7 @@ def test_neither_key_nor_answer_is_in_the_triggers_arguments_or_event(command):
 
 @pytest.mark.parametrize("event", [None, {}, {"status": "success"}, {"status": "ended"}, "done"])
 def test_an_event_that_is_not_understood_is_an_error_and_no_success(event):
-    with pytest.raises(NrfProvError, match="not understood"):
+    with pytest.raises(NrfProvError, match="unknown form"):
         sensor("d", "c").execute_complete({}, event)
 
 

@@ -69,7 +69,7 @@ def test_a_tag_that_is_not_there_cannot_be_renamed_and_a_retry_would_not_help(co
 def test_a_tag_that_devices_carry_stays(connect, emulator, tokens, from_devices):
     connect(emulator.url)
     NrfProvHook().claim_device(tokens[0], ["worn"])
-    with pytest.raises(TagRefusedError, match=r"1 device\(s\) carry the tag 'worn'.*from_devices"):
+    with pytest.raises(TagRefusedError, match=r"1 device has the tag 'worn'.*from_devices"):
         NrfProvDeleteTagOperator(task_id="delete", tag="worn", from_devices=from_devices).execute({})
     assert tag_names(emulator) == ["worn"]
 
@@ -85,5 +85,5 @@ def test_a_tag_is_taken_from_its_devices_when_told_so(connect, emulator, tokens)
 
 def test_a_viewer_is_told_which_role_is_wanted(connect, emulator):
     connect(emulator.url, VIEWER_KEY)
-    with pytest.raises(ForbiddenError, match="CreateTag wants the role Editor, Admin or Owner"):
+    with pytest.raises(ForbiddenError, match="CreateTag requires the role Editor, Admin or Owner"):
         NrfProvEnsureTagsOperator(task_id="tags", tags=["a"]).execute({})

@@ -299,7 +299,11 @@ def test_a_host_that_cannot_be_reached_was_never_asked(url, tokens):
 
 def test_a_list_without_end_is_an_error():
     page = json.dumps({"items": [], "pageNextToken": "again"}).encode()
-    with answering(200, page) as url, client_of(url) as client, pytest.raises(NrfProvError, match="no end"):
+    with (
+        answering(200, page) as url,
+        client_of(url) as client,
+        pytest.raises(NrfProvError, match="never end"),
+    ):
         list(client.iterate(operations.list_claimed_devices))
 
 

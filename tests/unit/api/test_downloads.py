@@ -129,7 +129,7 @@ def test_a_store_that_is_not_there_shows_as_little_in_its_exception_and_in_the_l
         pytest.raises(UnreachableError) as caught,
     ):
         service.rows("http://127.0.0.1:9" + SIGNED)
-    assert "asking again" in caplog.text
+    assert "retrying in" in caplog.text
     assert "Connection refused" in str(caught.value)
     for text in (str(caught.value), caplog.text, repr(caught.value.__cause__)):
         assert not any(secret in text for secret in (SIGNATURE, "X-Amz-Expires", "/team/"))

@@ -348,7 +348,7 @@ def test_what_is_packed_is_unpacked(content):
     [
         (gzip.compress(PAGE)[:-9], "gzip", "end is missing"),
         (b"no gzip at all", "gzip", "cannot be unpacked"),
-        (PAGE, "br", "packed as 'br'"),
+        (PAGE, "br", "compressed as 'br'"),
     ],
     ids=["truncated", "not packed", "packed otherwise"],
 )

@@ -115,7 +115,7 @@ def test_what_is_no_id_is_refused_before_a_request(service, name, parameter):
         }
         if parameter == "device_ids":
             arguments[parameter] = [DEVICE, wrong]
-        with pytest.raises(ValueError, match="nothing is sent"):
+        with pytest.raises(ValueError, match="nothing was sent"):
             read_on(function(**arguments))
     assert asked == []
 

@@ -90,7 +90,7 @@ def test_every_operation_is_tried_below():
 def test_a_viewer_is_told_which_role_a_change_wants(send, emulator, name):
     with pytest.raises(ForbiddenError) as caught:
         send(CHANGES[name], VIEWER_KEY)
-    assert f"{name} wants the role Editor, Admin or Owner" in str(caught.value)
+    assert f"{name} requires the role Editor, Admin or Owner" in str(caught.value)
     assert "the role viewer cannot change anything" in str(caught.value)  # the service's own words
     assert not emulator.service.claimed_ids()
 
@@ -112,7 +112,7 @@ def test_a_viewer_may_read(send, name):
 @pytest.mark.parametrize("name", READS)
 def test_a_read_that_is_forbidden_says_that_any_role_will_do(send, emulator, name):
     emulator.service.faults.plan("*", Refuse(403), times=None)
-    with pytest.raises(ForbiddenError, match=f"{name} wants the role Viewer, Editor, Admin or Owner"):
+    with pytest.raises(ForbiddenError, match=f"{name} requires the role Viewer, Editor, Admin or Owner"):
         send(READS[name], "emulator-key")
 
 

@@ -187,7 +187,7 @@ def test_renaming_a_tag_tells_how_many_devices_that_touches(emulator, calls, tok
 
 @pytest.mark.parametrize(
     ("tag", "new_tag", "words"),
-    [("missing", "new", "no tag 'missing'"), ("a", "b", "'b', which is a tag already")],
+    [("missing", "new", "no tag 'missing'"), ("a", "b", "to 'b', which exists already")],
 )
 def test_a_rename_that_cannot_be_is_refused_before_anything_changes(emulator, calls, tag, new_tag, words):
     calls.create_tag("a")

@@ -121,7 +121,7 @@ def test_a_429_to_one_thread_stops_all_of_them_until_the_wait_is_over(caplog):
     while_waiting = [at for at in traffic.arrivals if refused_at + 0.3 < at < refused_at + 0.95]
     assert not while_waiting
     assert len(traffic.arrivals) == 61
-    told = [record.getMessage() for record in caplog.records if "nothing is sent for" in record.getMessage()]
+    told = [record.getMessage() for record in caplog.records if "sending nothing for" in record.getMessage()]
     assert len(told) == 1
     assert "emulator-key" not in told[0]
 

@@ -27,7 +27,7 @@ def report(claim_file):
             "device_id": row.device_id,
             "outcome": row.outcome,
             "status": row.status,
-            "message": "the service's words",
+            "message": "the service's message",
         }
         for row in claim_file.expected
     ]
@@ -83,7 +83,7 @@ def test_a_wrong_outcome_is_found(compare, report):
     row = row_of(report, "failed")
     row["outcome"] = "unknown"
     assert compare() == [
-        f"line {row['line']} (another team's device) is reported as unknown instead of failed: the service's words"
+        f"line {row['line']} (another team's device) is reported as unknown instead of failed: the service's message"
     ]
 
 

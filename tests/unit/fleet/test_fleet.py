@@ -328,7 +328,7 @@ def test_unclaims_several_at_a_time_and_what_is_not_ours_is_as_wanted(watched, t
     assert not emulator.service.claimed_ids()
     assert report_of(tmp_path)[0] == {
         "device_id": stranger, "outcome": "unchanged", "status": "404",
-        "message": "was not ours, or is not any more",
+        "message": "was not ours, or no longer is",
     }  # fmt: skip
 
 

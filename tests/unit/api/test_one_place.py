@@ -110,9 +110,7 @@ def test_the_next_candidate_is_asked_where_a_path_is_not_there(status):
 def test_a_device_is_not_said_to_be_missing_because_its_path_was_switched_off():
     with answering((410, {"message": "Gone"})) as (client, _):
         for operation in (operations.fetch_claimed_device(DEVICE), operations.unclaim_device(DEVICE)):
-            with pytest.raises(
-                GoneError, match=r"switched this path off. See .*https://docs"
-            ) as caught:
+            with pytest.raises(GoneError, match=r"switched this path off. See .*https://docs") as caught:
                 client.send(operation)
             assert not isinstance(caught.value, NotFoundError)
 

@@ -88,7 +88,7 @@ def test_no_form_shows_a_claim_token(dag):
 
 
 def test_a_wrong_value_is_refused_in_every_field(dag):
-    from airflow.exceptions import ParamValidationError
+    from airflow.providers.common.compat.sdk import ParamValidationError
 
     assert REFUSED[dag.dag_id].keys() == set(dag.params)
     for name, values in REFUSED[dag.dag_id].items():

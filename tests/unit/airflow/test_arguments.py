@@ -210,6 +210,8 @@ def outcome(make: Callable[[], tuple[Any, dict[str, Any]]], argument: str) -> An
         operator, context = make()
     except ArgumentError as error:
         return named(error, argument)
+    # Airflow 3.4 asks whether this task may read what another gave: it has loops of tasks.
+    context["ti"].task = operator
     operator.render_template_fields(context)
     try:
         return read(operator, argument, context)

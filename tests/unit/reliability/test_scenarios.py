@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_nrfprov.claiming import job, ledger, recovery, report, sending, settlement
 from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome
 from airflow_provider_nrfprov.emulator.faults import DropAfter
+from airflow_provider_nrfprov.emulator.signing import mint_devices
 from reliability import ours
 from reliability.main import run_seeds
 from reliability.ours import World, run, world
@@ -101,6 +102,14 @@ def last_row_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "to_csv", without_last)
 
 
+def signatures_are_random() -> bool:
+    return len({device.token for _ in range(2) for device in mint_devices(1)}) > 1
+
+
+@pytest.mark.skipif(
+    signatures_are_random(),
+    reason="signatures of minted tokens are random with cryptography before 43, or OpenSSL before 3.2",
+)
 def test_a_seed_means_the_same_scenario_every_time():
     for seed in range(5):
         assert scenario(seed) == scenario(seed)

@@ -1,0 +1,91 @@
+// One claim: what became of its file, why, and each row.
+
+import { airflow, logPage, report, reportFile, runPage, taskPath } from "./api.js";
+import { againButton } from "./again.js";
+import { h, show } from "./dom.js";
+import { bar, copyButton, outLink, outcomeMark } from "./parts.js";
+import { rowsTable } from "./rows.js";
+import { OUTCOMES, counted, duration, fileName, number, starter, stateOf, when } from "./words.js";
+
+const SHOWN = 8;
+
+function fact(name, ...value) {
+  return value.flat().filter(Boolean).length ? [h("dt", {}, name), h("dd", {}, ...value)] : [];
+}
+
+function heading(task, summary, path, instance, run) {
+  const [state, kind] = stateOf(instance.state);
+  const file = summary.claim_file;
+  return [
+    h("div", { class: "headline" }, h("h2", {}, file ? fileName(file) : `${summary.action ?? "Report"} of ${task.task_id}`), h("span", { class: `state ${kind}` }, state)),
+    h(
+      "dl",
+      { class: "details" },
+      fact("File", file && [h("code", {}, file), copyButton(file, "the path")]),
+      fact("Began", when(instance.start_date), instance.duration !== null && instance.duration !== undefined && ` · took ${duration(instance.duration)}`),
+      fact("Started by", starter(run)),
+      fact("Run", outLink(runPage(task), {}, `${task.dag_id} · ${task.run_id}`)),
+      fact("Claimed for", (summary.service ?? []).join(", ")),
+      fact("Tags given", (summary.tags ?? []).join(", ")),
+      fact("Report", [h("code", {}, path), copyButton(path, "the path")]),
+    ),
+  ];
+}
+
+async function links(task) {
+  const { extra_links: found = {} } = await airflow([...taskPath(task), "links"]).catch(() => ({}));
+  const portal = found["nRF Cloud"];
+  return portal && /^https?:/.test(portal) ? outLink(portal, { class: "button", target: "_blank" }, "Devices in nRF Cloud") : null;
+}
+
+function reasonsOf(summary, choose) {
+  const reasons = summary.reasons ?? [];
+  if (!reasons.length) return null;
+  const item = (each) => {
+    const inner = [outcomeMark(each.outcome), h("b", {}, number(each.count)), h("span", {}, each.reason)];
+    // Reasons beyond the first 200 are gathered under words that no row has.
+    const open = each.reason === "other reasons" ? h("div", { class: "reason" }, inner) : h("button", { type: "button", class: "reason", onclick: () => choose(each) }, inner);
+    return h("li", {}, open);
+  };
+  const rest = reasons.slice(SHOWN);
+  return h(
+    "section",
+    {},
+    h("h3", {}, "Why rows were not claimed, and warnings"),
+    h("p", { class: "quiet" }, "Choose a reason to see its rows."),
+    h("ul", { class: "reasons" }, reasons.slice(0, SHOWN).map(item)),
+    rest.length > 0 && h("details", {}, h("summary", {}, `${counted(rest.length, "further reason", "further reasons")}`), h("ul", { class: "reasons" }, rest.map(item))),
+  );
+}
+
+const meaning = (summary) =>
+  "claimed" in summary &&
+  h("details", {}, h("summary", {}, "What do these words mean?"), h("dl", { class: "meanings" }, Object.entries(OUTCOMES).map(([outcome, [, text]]) => [h("dt", {}, outcomeMark(outcome)), h("dd", {}, text)])));
+
+/** Show a claim. */
+export async function runView(place, { dag, run: runId, task: taskId, map = -1, words = "" }, signal) {
+  const task = { dag_id: dag, run_id: runId, task_id: taskId, map_index: Number(map) };
+  const own = ["dags", dag, "dagRuns", runId];
+  const [{ summary, path }, instance, run] = await Promise.all([report(task), airflow(taskPath(task)).catch(() => ({})), airflow(own).catch(() => ({}))]);
+  if (signal.aborted) return;
+  const table = rowsTable(task, summary, signal, words);
+  const portal = h("span", {});
+  links(task).then((link) => link && show(portal, link));
+  show(
+    place,
+    h("p", {}, h("a", { href: "#/runs" }, "‹ All claims")),
+    heading(task, summary, path, instance, run),
+    h(
+      "p",
+      { class: "buttons" },
+      againButton(task, summary, run),
+      outLink(reportFile(task), { class: "button", download: "report.csv" }, "Download report.csv"),
+      outLink(logPage(task), { class: "button" }, "Log"),
+      portal,
+    ),
+    h("section", {}, h("h3", {}, counted(summary.rows ?? summary.devices ?? 0, "row", "rows")), bar(summary), meaning(summary)),
+    reasonsOf(summary, (reason) => table.choose(reason)),
+    table.element,
+  );
+  await table.load();
+}

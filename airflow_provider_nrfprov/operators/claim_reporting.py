@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OPERATION_IDS_FILE = "bulk_ops_request_ids.txt"
 _REASONS = 5
-_CHARACTERS_OF_REASONS = 700
+_CHARACTERS_OF_REASONS = 1_000
 """Of JSON, where a character that is not of ASCII takes six."""
 
 
@@ -118,12 +118,11 @@ def owner_of(context: Context) -> Owner:
 
 def summary_in_xcom(summary: Summary, claim_file: str) -> dict[str, Any]:
     """Return counts, paths and the most frequent reasons as they go into an XCom, where the web page looks for them."""
-    from airflow_provider_nrfprov.csv_cells import shortened
-
     reasons: list[dict[str, Any]] = []
     room = _CHARACTERS_OF_REASONS
     for each in summary.reasons[:_REASONS]:
-        short = {"outcome": each.outcome, "reason": shortened(each.reason, 100), "count": each.count}
+        words = f"{each.reason[:159]}…" if len(each.reason) > 160 else each.reason
+        short = {"outcome": each.outcome, "reason": words, "count": each.count}
         room -= len(json.dumps(short))
         if room < 0:
             break

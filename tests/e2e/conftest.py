@@ -7,9 +7,11 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.version import Version
@@ -59,7 +61,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         emulator.start()
         airflow = LocalAirflow(
-            folder / "airflow", _dags(folder / "dags"), port=_free_port(), env=_environment(emulator)
+            folder / "airflow", _dags(folder / "dags"), port=free_port(), env=environment(emulator)
         )
         try:
             airflow.start()
@@ -75,18 +77,25 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def _with_browser(airflow: LocalAirflow, emulator: LocalEmulator) -> Iterator[Stack]:
+    with chromium() as browser_program:
+        context = browser_program.new_context(viewport=WINDOW, reduced_motion="reduce", timezone_id="UTC")
+        browser = Browser(context.new_page(), airflow.url, PICTURES)
+        browser.log_in(USER, airflow.password)
+        yield Stack(airflow, emulator, browser)
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Start Chromium; yield Playwright's browser."""
     from playwright.sync_api import sync_playwright
 
     program = next(filter(None, map(shutil.which, BROWSERS)))
     # Without its sandbox, which root cannot have: it opens pages of this machine only.
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=arguments, headless=True)
-        context = chromium.new_context(viewport=WINDOW, reduced_motion="reduce", timezone_id="UTC")
-        browser = Browser(context.new_page(), airflow.url, PICTURES)
-        browser.log_in(USER, airflow.password)
-        yield Stack(airflow, emulator, browser)
-        chromium.close()
+        started = playwright.chromium.launch(executable_path=program, args=arguments, headless=True)
+        yield started
+        started.close()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -99,7 +108,7 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-def _environment(emulator: LocalEmulator) -> dict[str, str]:
+def environment(emulator: LocalEmulator) -> dict[str, str]:
     connection = {
         "conn_type": "nrfprov",
         "host": emulator.url,
@@ -122,7 +131,7 @@ def _dags(folder: Path) -> Path:
     return folder
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -341,6 +343,51 @@ def test_a_report_of_many_devices_and_long_cells_is_shown_and_downloaded(named_b
     assert page.json()["rows"][0] == ["0", "failed", "409", "<script>alert(0)</script>"]
     assert page.headers["Content-Type"] == "application/json"
     assert len(list(csv.reader(download.text.splitlines()[:-1]))) == 2001
+
+
+@pytest.mark.slow
+@needs_the_page
+def test_a_storage_that_hangs_costs_the_page_an_error_and_airflow_nothing(
+    browser, claimed, airflow_app, monkeypatch
+):
+    """A mount that is gone keeps whoever looks at it waiting for good."""
+    import httpx
+
+    from airflow_provider_nrfprov.plugins.device_claims import reports
+
+    cookies = {COOKIE: browser("viewer").cookies[COOKIE]}
+    back = threading.Event()
+    monkeypatch.setattr(reports, "to_path", lambda _: back.wait())
+
+    async def look() -> tuple[list[tuple[int, float]], float]:
+        transport = httpx.ASGITransport(airflow_app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://airflow", cookies=cookies, timeout=60
+        ) as client:
+            query = {key: value for key, value in claimed.items() if key != "dag_id"}
+
+            async def view(name: str) -> tuple[int, float]:
+                started = time.monotonic()
+                answer = await client.get(of(claimed, name), params=query)
+                return answer.status_code, time.monotonic() - started
+
+            views = [asyncio.create_task(view(("report", "rows", "report.csv")[n % 3])) for n in range(45)]
+            slowest = 0.0
+            while not all(each.done() for each in views):
+                started = time.monotonic()
+                assert (await client.get("/api/v2/version")).status_code == 200
+                slowest = max(slowest, time.monotonic() - started)
+                await asyncio.sleep(0.05)
+            return [each.result() for each in views], slowest
+
+    try:
+        answers, slowest = asyncio.run(look())
+    finally:
+        back.set()
+    assert {status for status, _ in answers} == {504}
+    assert slowest < 1
+    # Airflow's own answer to each, and five seconds.
+    assert max(seconds for _, seconds in answers) < 10
 
 
 @needs_the_page

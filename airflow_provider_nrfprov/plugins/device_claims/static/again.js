@@ -40,12 +40,13 @@ export function againButton(task, summary, run) {
     show(
       dialog,
       h("h3", { id: "again-title" }, "Claim these again?"),
-      h("p", {}, `A new run of ${task.dag_id} claims ${fileName(summary.failed_rows)}: ${counted(left(summary), "row", "rows")} that this claim did not claim. Bad rows stay bad until the file is put right.`),
+      h("p", {}, `A new run of ${task.dag_id} claims ${fileName(summary.failed_rows)}: ${counted(left(summary), "row", "rows")} that this claim did not claim.`),
+      summary.rejected > 0 && h("p", {}, "Bad rows stay bad until the file is put right."),
       outcome,
       h("p", { class: "buttons" }, start, h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Close")),
     );
     if (!dialog.isConnected) document.body.append(dialog);
     dialog.showModal();
   };
-  return h("button", { type: "button", class: "button main", onclick: ask }, "Claim these again");
+  return h("button", { type: "button", class: "button main", onclick: ask }, `Claim these again (${counted(left(summary), "row", "rows")})`);
 }

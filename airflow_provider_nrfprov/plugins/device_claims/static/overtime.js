@@ -10,7 +10,8 @@ const NAMES = Object.keys(OUTCOMES);
 const HOUR = 3600;
 const WIDTH = 1000;
 const HEIGHT = 300;
-const LEFT = 70;
+const LEFT = 90;
+const TOP = 30;
 const BOTTOM = 40;
 
 const dayOf = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
@@ -44,24 +45,34 @@ function everySpan(spans, hourly) {
   return all;
 }
 
+/** Return a round number that is not below another. */
+function roundUp(count) {
+  const unit = 10 ** Math.floor(Math.log10(Math.max(count, 1)));
+  return [1, 2, 4, 6, 8, 10].map((each) => each * unit).find((each) => each >= count);
+}
+
 function plot(spans, nameOf) {
-  const most = Math.max(...spans.map((span) => span.total), 1);
+  const floor = HEIGHT - BOTTOM;
+  const most = Math.max(2, roundUp(Math.max(...spans.map((span) => span.total))));
+  const height = (count) => ((floor - TOP) * count) / most;
   const step = (WIDTH - LEFT) / spans.length;
-  const height = (count) => ((HEIGHT - BOTTOM) * count) / most;
+  const width = Math.min(step * 0.8, 90);
+  const middle = (place) => LEFT + (place + 0.5) * step;
   const bars = spans.map((span, place) => {
-    let top = HEIGHT - BOTTOM;
+    let top = floor;
     const pieces = NAMES.filter((name) => span[name]).map((name) => {
       top -= height(span[name]);
-      return s("rect", { class: `fill-${name}`, x: LEFT + place * step + step * 0.1, width: step * 0.8, y: top, height: height(span[name]) });
+      return s("rect", { class: `fill-${name}`, x: middle(place) - width / 2, width, y: top, height: height(span[name]) });
     });
     const words = `${nameOf(span.start)}: ${NAMES.filter((name) => span[name]).map((name) => `${number(span[name])} ${outcomeName(name)}`).join(", ")}`;
-    return s("g", {}, s("title", {}, words), pieces);
+    const share = spans.length <= 16 && span.total > 0 && s("text", { x: middle(place), y: top - 6, "text-anchor": "middle" }, percent(span.claimed + span.already_claimed, span.total));
+    return s("g", {}, s("title", {}, words), pieces, share);
   });
   const every = Math.ceil(spans.length / 8);
-  const labels = spans.map((span, place) => place % every === 0 && s("text", { x: LEFT + (place + 0.5) * step, y: HEIGHT - 15, "text-anchor": "middle" }, nameOf(span.start)));
+  const labels = spans.map((span, place) => place % every === 0 && s("text", { x: middle(place), y: HEIGHT - 12, "text-anchor": "middle" }, nameOf(span.start)));
   const lines = [0, 0.5, 1].map((part) => {
-    const y = HEIGHT - BOTTOM - (HEIGHT - BOTTOM - 10) * part;
-    return s("g", {}, s("line", { x1: LEFT, x2: WIDTH, y1: y, y2: y }), s("text", { x: LEFT - 8, y: y + 5, "text-anchor": "end" }, number(Math.round(most * part * ((HEIGHT - BOTTOM - 10) / (HEIGHT - BOTTOM))))));
+    const y = floor - height(most * part);
+    return s("g", {}, s("line", { x1: LEFT, x2: WIDTH, y1: y, y2: y }), s("text", { x: LEFT - 8, y: y + 5, "text-anchor": "end" }, number(most * part)));
   });
   return s("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "Rows by outcome over time; the table below has the same numbers" }, lines, bars, labels);
 }
@@ -126,7 +137,7 @@ export async function timeView(place, { period = PERIODS[2][0] }, signal) {
     result,
     h("p", { class: "big" }, h("b", {}, percent(sum("claimed") + sum("already_claimed"), total)), ` of ${number(total)} rows are yours: claimed now, or yours before.`),
     h("ul", { class: "legend" }, NAMES.map((name) => h("li", { title: OUTCOMES[name][1] }, outcomeMark(name), h("b", {}, number(sum(name)))))),
-    h("p", { class: "quiet" }, hourly ? "Rows by hour" : "Rows by day"),
+    h("p", { class: "quiet" }, `${hourly ? "Rows by hour" : "Rows by day"}; above each, the share that is yours`),
     plot(all, nameOf),
     table(spans, nameOf),
     reasons(found),

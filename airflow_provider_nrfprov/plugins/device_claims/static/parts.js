@@ -1,7 +1,7 @@
 // Pieces that several views show: the bar of outcomes, links out of the frame, copying, pages, errors.
 
 import { h, say } from "./dom.js";
-import { OUTCOMES, counted, number, outcomeName, percent } from "./words.js";
+import { OUTCOMES, counted, number, outcomeName, percent, standing } from "./words.js";
 
 /** Return a summary's rows by outcome, those that there are. */
 export function countsOf(summary) {
@@ -14,6 +14,14 @@ export function countsOf(summary) {
 
 /** Return the name of an outcome with its colour. */
 export const outcomeMark = (outcome) => h("span", { class: `outcome is-${outcome}` }, outcomeName(outcome));
+
+/** Return how a claim stands; and, once its run is known, that it failed. */
+export function stateMark(claim, run) {
+  const [words, kind] = standing(claim);
+  const failed = h("span", { class: "state bad", hidden: true }, "Run failed");
+  Promise.resolve(run).then(({ state }) => (failed.hidden = state !== "failed"));
+  return [h("span", { class: `state ${kind}` }, words), failed];
+}
 
 /** Return a bar of outcomes with their counts below it. */
 export function bar(summary) {
@@ -94,7 +102,7 @@ export function pages({ offset, size, total, go, what = "rows" }) {
     { class: "pages", "aria-label": `Pages of ${what}` },
     button("«", 0, "First page"),
     button("‹ Back", offset - size, "Previous page"),
-    h("span", {}, `${number(from)}–${number(Math.min(offset + size, total))} of ${number(total)}`),
+    h("span", {}, `${number(from)} to ${number(Math.min(offset + size, total))} of ${number(total)}`),
     button("Next ›", offset + size, "Next page"),
     button("»", last, "Last page"),
   );

@@ -7,6 +7,12 @@ import { counted, number, outcomeName } from "./words.js";
 
 const SIZE = 50;
 const LABELS = { line: "Line", device_id: "Device", outcome: "Outcome", status: "Status", message: "What happened", bulk_ops_request_id: "Bulk operation" };
+/** What says how, and not what: shown if it is asked for. */
+const TECHNICAL = new Set(["status", "bulk_ops_request_id"]);
+const FIRST = ["line", "device_id"];
+const LAST = ["outcome", "message", "status", "bulk_ops_request_id"];
+/** Return the columns in the order in which they are read: which device, what the file says of it, what became of it. */
+const inOrder = (columns) => [...FIRST.filter((name) => columns.includes(name)), ...columns.filter((name) => !FIRST.includes(name) && !LAST.includes(name)), ...LAST.filter((name) => columns.includes(name))];
 const labelOf = (column) => LABELS[column] ?? column;
 const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
 
@@ -50,10 +56,10 @@ export function rowsTable(task, summary, signal, words) {
   }
 
   function sorter(column, sortable) {
-    const sorted = wanted.sort === column || (!wanted.sort && column === "line");
-    const direction = !sorted ? "none" : wanted.descending ? "descending" : "ascending";
+    const isSorted = () => wanted.sort === column || (!wanted.sort && column === "line");
+    const direction = !isSorted() ? "none" : wanted.descending ? "descending" : "ascending";
     if (!sortable.includes(column)) return h("th", { role: "columnheader", scope: "col" }, labelOf(column));
-    const sort = () => set({ sort: column, descending: sorted && !wanted.descending });
+    const sort = () => set({ sort: column, descending: isSorted() && !wanted.descending });
     const arrow = { none: "", ascending: " ▲", descending: " ▼" }[direction];
     return h("th", { role: "columnheader", scope: "col", "aria-sort": direction }, h("button", { type: "button", onclick: sort }, labelOf(column), h("span", { "aria-hidden": "true" }, arrow)));
   }
@@ -66,7 +72,8 @@ export function rowsTable(task, summary, signal, words) {
       return;
     }
     const all = answer.total ?? total;
-    const shown = answer.columns.filter((column, place) => answer.rows.some((row) => row[place] !== null && row[place] !== ""));
+    const filled = (column) => answer.rows.some((row) => (row[answer.columns.indexOf(column)] ?? "") !== "");
+    const shown = inOrder(answer.columns).filter((column) => filled(column) && (details.checked || !TECHNICAL.has(column)));
     say(answer.more ? `More than ${number(all)} rows` : counted(all, "row", "rows"));
     const focused = document.activeElement?.closest?.(".rows th")?.textContent;
     show(
@@ -82,7 +89,7 @@ export function rowsTable(task, summary, signal, words) {
               "table",
               { role: "table" },
               h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, shown.map((column) => sorter(column, ready ? answer.sortable : [])))),
-              h("tbody", { role: "rowgroup" }, answer.rows.map((row) => h("tr", { role: "row" }, shown.map((column) => h("td", { role: "cell", "data-label": labelOf(column), class: `of-${column}` }, cell(column, row[answer.columns.indexOf(column)])))))),
+              h("tbody", { role: "rowgroup" }, answer.rows.map((row) => h("tr", { role: "row" }, shown.map((column) => h("td", { role: "cell", "data-label": labelOf(column), class: `of-${column in LABELS ? column : "carried"}` }, cell(column, row[answer.columns.indexOf(column)])))))),
             ),
           ),
       ready && all > SIZE && pages({ offset: wanted.offset, size: SIZE, total: all, go: (offset) => set({ offset }) }),
@@ -114,11 +121,12 @@ export function rowsTable(task, summary, signal, words) {
     timer = setTimeout(() => set({ words: search.value }), 300);
   };
   const search = h("input", { type: "search", value: words, placeholder: "line, IMEI, serial, device id or words", oninput: typed });
+  const details = h("input", { type: "checkbox", onchange: () => load() });
   const element = h(
     "section",
     {},
     heading,
-    h("form", { class: "filters", role: "search", "aria-label": "Filter the rows", onsubmit: (event) => event.preventDefault() }, field("Outcome", outcomes), field("Search", search)),
+    h("form", { class: "filters", role: "search", "aria-label": "Filter the rows", onsubmit: (event) => event.preventDefault() }, field("Outcome", outcomes), field("Search", search), h("label", { class: "check" }, details, "Status and bulk operation")),
     chosen,
     body,
   );

@@ -3,9 +3,9 @@
 import { airflow, logPage, report, reportFile, runPage, taskPath } from "./api.js";
 import { againButton } from "./again.js";
 import { h, show } from "./dom.js";
-import { bar, copyButton, outLink, outcomeMark } from "./parts.js";
+import { bar, copyButton, outLink, outcomeMark, stateMark } from "./parts.js";
 import { rowsTable } from "./rows.js";
-import { OUTCOMES, counted, duration, fileName, number, starter, stateOf, when } from "./words.js";
+import { OUTCOMES, counted, duration, fileName, number, starter, when } from "./words.js";
 
 const SHOWN = 8;
 
@@ -13,24 +13,26 @@ function fact(name, ...value) {
   return value.flat().filter(Boolean).length ? [h("dt", {}, name), h("dd", {}, ...value)] : [];
 }
 
-function heading(task, summary, path, instance, run) {
-  const [state, kind] = stateOf(instance.state);
-  const file = summary.claim_file;
-  return [
-    h("div", { class: "headline" }, h("h2", {}, file ? fileName(file) : `${summary.action ?? "Report"} of ${task.task_id}`), h("span", { class: `state ${kind}` }, state)),
-    h(
-      "dl",
-      { class: "details" },
-      fact("File", file && [h("code", {}, file), copyButton(file, "the path")]),
-      fact("Began", when(instance.start_date), instance.duration !== null && instance.duration !== undefined && ` · took ${duration(instance.duration)}`),
-      fact("Started by", starter(run)),
-      fact("Run", outLink(runPage(task), {}, `${task.dag_id} · ${task.run_id}`)),
-      fact("Claimed for", (summary.service ?? []).join(", ")),
-      fact("Tags given", (summary.tags ?? []).join(", ")),
-      fact("Report", [h("code", {}, path), copyButton(path, "the path")]),
-    ),
-  ];
-}
+const heading = (task, summary, instance, run) =>
+  h(
+    "div",
+    { class: "headline" },
+    h("h2", {}, summary.claim_file ? fileName(summary.claim_file) : `${summary.action ?? "Report"} of ${task.task_id}`),
+    stateMark({ state: instance.state, summary: "claimed" in summary ? summary : null }, run),
+  );
+
+const facts = (task, summary, path, instance, run) =>
+  h(
+    "dl",
+    { class: "details" },
+    fact("File", summary.claim_file && [h("code", {}, summary.claim_file), copyButton(summary.claim_file, "the path")]),
+    fact("Began", when(instance.start_date), Number.isFinite(instance.duration) && ` · took ${duration(instance.duration)}`),
+    fact("Started by", starter(run)),
+    fact("Run", outLink(runPage(task), {}, `${task.dag_id} · ${task.run_id}`)),
+    fact("Service", (summary.service ?? []).join(", ")),
+    fact("Tags given", (summary.tags ?? []).join(", ")),
+    fact("Report", [h("code", {}, path), copyButton(path, "the path")]),
+  );
 
 async function links(task) {
   const { extra_links: found = {} } = await airflow([...taskPath(task), "links"]).catch(() => ({}));
@@ -60,7 +62,7 @@ function reasonsOf(summary, choose) {
 
 const meaning = (summary) =>
   "claimed" in summary &&
-  h("details", {}, h("summary", {}, "What do these words mean?"), h("dl", { class: "meanings" }, Object.entries(OUTCOMES).map(([outcome, [, text]]) => [h("dt", {}, outcomeMark(outcome)), h("dd", {}, text)])));
+  h("details", {}, h("summary", {}, "What do these words mean?"), h("dl", { class: "meanings" }, Object.entries(OUTCOMES).map(([outcome, [, text]]) => [h("dt", {}, outcomeMark(outcome)), h("dd", {}, text, " In report.csv: ", h("code", {}, outcome), ".")])));
 
 /** Show a claim. */
 export async function runView(place, { dag, run: runId, task: taskId, map = -1, words = "" }, signal) {
@@ -74,7 +76,8 @@ export async function runView(place, { dag, run: runId, task: taskId, map = -1, 
   show(
     place,
     h("p", {}, h("a", { href: "#/runs" }, "‹ All claims")),
-    heading(task, summary, path, instance, run),
+    heading(task, summary, instance, run),
+    h("section", { "aria-label": "Outcomes" }, h("p", { class: "total" }, counted(summary.rows ?? summary.devices ?? 0, "row", "rows")), bar(summary), meaning(summary)),
     h(
       "p",
       { class: "buttons" },
@@ -83,7 +86,7 @@ export async function runView(place, { dag, run: runId, task: taskId, map = -1, 
       outLink(logPage(task), { class: "button" }, "Log"),
       portal,
     ),
-    h("section", {}, h("h3", {}, counted(summary.rows ?? summary.devices ?? 0, "row", "rows")), bar(summary), meaning(summary)),
+    facts(task, summary, path, instance, run),
     reasonsOf(summary, (reason) => table.choose(reason)),
     table.element,
   );

@@ -2,7 +2,7 @@
 
 import { airflow, claims } from "./api.js";
 import { h, say, show } from "./dom.js";
-import { bar, choice, field, pages } from "./parts.js";
+import { bar, choice, field, pages, stateMark } from "./parts.js";
 import { counted, duration, fileName, outcomeName, starter, stateOf, when } from "./words.js";
 
 const SIZE = 20;
@@ -52,10 +52,11 @@ async function runOf(claim) {
 }
 
 function card(claim) {
-  const [state, kind] = stateOf(claim.state);
+  const [, kind] = stateOf(claim.state);
   const { summary } = claim;
   const who = h("span", {});
-  runOf(claim).then((run) => (who.textContent = starter(run) ? `started by ${starter(run)}` : ""));
+  const started = runOf(claim);
+  started.then((run) => (who.textContent = starter(run) ? `started by ${starter(run)}` : ""));
   const mapped = claim.map_index >= 0 ? ` [${claim.map_index}]` : "";
   const name = summary?.claim_file ? fileName(summary.claim_file) : `${claim.task_id}${mapped}`;
   return h(
@@ -65,7 +66,7 @@ function card(claim) {
       "div",
       { class: "headline" },
       h("h2", {}, h("a", { href: claimAddress(claim), title: summary?.claim_file }, name)),
-      h("span", { class: `state ${kind}` }, state),
+      stateMark(claim, started),
     ),
     h(
       "p",

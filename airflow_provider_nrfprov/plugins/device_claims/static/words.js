@@ -28,11 +28,21 @@ const STATES = {
 /** Return a task's state in words, and what kind of state it is. */
 export const stateOf = (state) => STATES[state] ?? ["Waiting", "busy"];
 
+/** Return how a claim stands, in words, and what kind of state that is: what became of its rows says more than its task's state. */
+export function standing(claim) {
+  const [state, kind] = stateOf(claim.state);
+  if (kind === "busy" || !claim.summary) return [state, kind];
+  const { rejected = 0, failed = 0, unknown = 0, rows } = claim.summary;
+  const bad = rejected + failed + unknown;
+  if (!bad) return ["All claimed", "good"];
+  return bad === rows ? ["Nothing claimed", "bad"] : [`${number(bad)} not claimed`, "bad"];
+}
+
 export const number = (count) => Number(count).toLocaleString("en");
 export const counted = (count, one, many) => `${number(count)} ${count === 1 ? one : many}`;
 /** Return a share in per cent; 99.9 is not 100. */
 export const percent = (part, whole) => {
-  if (!whole) return "–";
+  if (!whole) return "none";
   const share = Math.floor((1000 * part) / whole) / 10;
   return `${share} %`;
 };

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 import httpx
 from fastapi import HTTPException, Request
@@ -18,6 +19,9 @@ from airflow_provider_nrfprov.plugins.device_claims.plugin import AIRFLOW_IN_SCO
 _SECONDS = 10.0
 _PAGE = 100
 """Airflow gives no more at a time (``[api] maximum_page_limit``)."""
+_AT_A_TIME = 8
+"""Calls in this process, of all requests together: Airflow's database connections are fewer than its threads."""
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 _CREDENTIALS = ("cookie", "authorization", "host")
 
 
@@ -45,14 +49,17 @@ class Airflow:
         transport = httpx.ASGITransport(self._application, raise_app_exceptions=False, client=self._client)
         try:
             async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
-                answer = await asyncio.wait_for(
-                    client.get(url, params=query, headers=self._headers), _SECONDS
-                )
+                answer = await asyncio.wait_for(self._ask(client, url, query), _SECONDS)
         except (TimeoutError, asyncio.TimeoutError):
             raise HTTPException(504, "Airflow's own API has not answered in time.") from None
         if answer.status_code != 200:
             raise HTTPException(answer.status_code, _detail(answer))
         return answer.json()
+
+    async def _ask(self, client: httpx.AsyncClient, url: str, query: Mapping[str, Any]) -> httpx.Response:
+        gate = _gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_A_TIME))
+        async with gate:
+            return await client.get(url, params=query, headers=self._headers)
 
     async def all_of(self, field: str, most: int, *path: str, **query: Any) -> list[dict[str, Any]]:
         """Return the items of a list, page by page, as many as ``most``.

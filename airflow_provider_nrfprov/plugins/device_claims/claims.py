@@ -17,7 +17,8 @@ from airflow_provider_nrfprov.plugins.device_claims.xcom_values import plain
 MOST = 1_000
 """Claims of one answer: the newest."""
 OPERATORS = ("NrfProvBulkClaimOperator", "NrfProvBulkClaimReportOperator")
-_AT_A_TIME = 8
+_AT_A_TIME = 4
+"""XComs that one request asks for."""
 _REMEMBERED = 5_000
 _TASK = ("dag_id", "run_id", "task_id", "map_index")
 _SHOWN = ("state", "start_date", "end_date", "duration", "try_number", "operator", "queued_when")

@@ -12,8 +12,8 @@ from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_7_PLUS, AIRFLO
 
 OWNER = ("dag_id", "run_id", "task_id", "map_index")
 """What names the task whose report it is: in a report's summary.json, and in a task instance's key."""
-PAGE = "/nrfprov/report"
-"""Where Airflow's own web server shows a report, see :mod:`airflow_provider_nrfprov.plugins.report_page`."""
+PAGE = "/nrfprov/claims/"
+"""Where Airflow's own web server shows a report, see :mod:`airflow_provider_nrfprov.plugins.device_claims`."""
 
 
 class NrfProvReportLink(BaseOperatorLink):
@@ -48,16 +48,18 @@ class NrfProvReportLink(BaseOperatorLink):
 
 
 def page_url(owner: Mapping[str, Any]) -> str:
-    """Return the address of the report page for a task: a path, so that it holds under every name of the server.
+    """Return the address of the page Device claims for a task: a path, so that it holds under every name of the server.
 
     :param owner: ``dag_id``, ``run_id``, ``task_id`` and ``map_index`` of the task that wrote the report.
     """
     from airflow.configuration import conf
 
-    query = {name: owner[name] for name in ("run_id", "task_id")}
-    query["map_index"] = -1 if owner["map_index"] is None else owner["map_index"]
+    query = {
+        **{name: owner[name] for name in OWNER},
+        "map_index": -1 if owner["map_index"] is None else owner["map_index"],
+    }
     below = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
-    return f"{below}{PAGE}/{quote(owner['dag_id'], safe='')}?{urlencode(query)}"
+    return f"{below}{PAGE}?{urlencode(query, quote_via=quote)}"
 
 
 def console_url(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from airflow_provider_nrfprov.claiming.report import Summary
 
 OPERATION_IDS_FILE = "bulk_ops_request_ids.txt"
+_REASONS = 5
+_CHARACTERS_OF_REASONS = 1_000
+"""Of JSON, where a character that is not of ASCII takes six."""
 
 
 class ClaimReportingOperator(ClaimJudgingOperator, NrfProvBaseOperator):
@@ -84,9 +88,9 @@ class ClaimReportingOperator(ClaimJudgingOperator, NrfProvBaseOperator):
         summary = job.report(owner_of(context))
         self.log.info("report: %s\n%s", summary.report, summary)
         # Before it is judged: a claim that fails has counts, too.
-        push(self, context, report=summary.report, summary=summary.as_dict())
         count_outcomes("rows", {outcome.value: count for outcome, count in summary.counts.items()})
         claim_file = job.details.claim_file
+        push(self, context, report=summary.report, summary=summary_in_xcom(summary, claim_file))
         facts = {
             "claim_file": claim_file,
             "report_dir": str(job.folder),
@@ -116,6 +120,20 @@ def owner_of(context: Context) -> Owner:
         map_index=-1 if map_index is None else int(map_index),
         try_number=int(getattr(ti, "try_number", 1) or 1),
     )
+
+
+def summary_in_xcom(summary: Summary, claim_file: str) -> dict[str, Any]:
+    """Return counts, paths and the most frequent reasons as they go into an XCom, where the web page looks for them."""
+    reasons: list[dict[str, Any]] = []
+    room = _CHARACTERS_OF_REASONS
+    for each in summary.reasons[:_REASONS]:
+        words = f"{each.reason[:159]}…" if len(each.reason) > 160 else each.reason
+        short = {"outcome": each.outcome, "reason": words, "count": each.count}
+        room -= len(json.dumps(short))
+        if room < 0:
+            break
+        reasons.append(short)
+    return {"claim_file": claim_file, **summary.as_dict(), "reasons": reasons}
 
 
 def in_xcom(operations: list[str], folder: Any) -> list[str] | str:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.version import Version
 
 from harness.local_airflow import USER, LocalAirflow
 from harness.local_emulator import LocalEmulator
+from harness.ports import free_port
 from tests.e2e.browser import Browser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +43,7 @@ def what_is_missing() -> str:
     if Version(__version__) < Version("3.3"):
         return f"the pages are those of Airflow 3.3, this is {__version__}"
     if find_spec("playwright") is None:
-        return "there is no playwright: pip install -c constraints/airflow-3.3.2.txt --group dev"
+        return "there is no playwright: pip install -c constraints/airflow-3.3.2.txt --group dev-newest"
     if not any(map(shutil.which, BROWSERS)):
         return "there is no Chromium; on Debian: apt-get install chromium"
     return ""
@@ -59,7 +61,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         emulator.start()
         airflow = LocalAirflow(
-            folder / "airflow", _dags(folder / "dags"), port=_free_port(), env=_environment(emulator)
+            folder / "airflow", _dags(folder / "dags"), port=free_port(), env=environment(emulator)
         )
         try:
             airflow.start()
@@ -75,20 +77,27 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def _with_browser(airflow: LocalAirflow, emulator: LocalEmulator) -> Iterator[Stack]:
+    with chromium() as browser_program:
+        context = browser_program.new_context(
+            viewport=WINDOW, reduced_motion="reduce", timezone_id="UTC", ignore_https_errors=True
+        )
+        browser = Browser(context.new_page(), airflow.url, PICTURES)
+        browser.log_in(USER, airflow.password)
+        yield Stack(airflow, emulator, browser)
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Start Chromium; yield Playwright's browser."""
     from playwright.sync_api import sync_playwright
 
     program = next(filter(None, map(shutil.which, BROWSERS)))
     # Without its sandbox, which root cannot have: it opens pages of this machine only.
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=arguments, headless=True)
-        context = chromium.new_context(
-            viewport=WINDOW, reduced_motion="reduce", timezone_id="UTC", ignore_https_errors=True
-        )
-        browser = Browser(context.new_page(), airflow.url, PICTURES)
-        browser.log_in(USER, airflow.password)
-        yield Stack(airflow, emulator, browser)
-        chromium.close()
+        started = playwright.chromium.launch(executable_path=program, args=arguments, headless=True)
+        yield started
+        started.close()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -101,7 +110,7 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-def _environment(emulator: LocalEmulator) -> dict[str, str]:
+def environment(emulator: LocalEmulator) -> dict[str, str]:
     connection = {
         "conn_type": "nrfprov",
         "host": emulator.url,
@@ -122,9 +131,3 @@ def _dags(folder: Path) -> Path:
     for name in DAGS:
         shutil.copy(ROOT / "dags" / name, folder)
     return folder
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -157,8 +157,9 @@ def test_a_task_that_failed_links_to_its_report_and_one_without_a_report_does_no
         assert of_claim == expected  # a local file has no page there
         return
     parts = urlsplit(of_claim["Report"])
-    assert parts.path == f"/nrfprov/report/{dag.dag_id}"
+    assert parts.path == "/nrfprov/claims/"
     assert parse_qs(parts.query) == {
+        "dag_id": [dag.dag_id],
         "run_id": [run_id],
         "task_id": ["claim"],
         "map_index": ["-1"],

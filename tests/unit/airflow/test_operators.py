@@ -24,6 +24,8 @@ from airflow_provider_nrfprov.api.errors import (
 from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.claiming.claim_file import ClaimFileError
 from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableError
+from airflow_provider_nrfprov.claiming.reasons import Reason
+from airflow_provider_nrfprov.claiming.report import Outcome, Summary
 from airflow_provider_nrfprov.claiming.token import MalformedTokenError, decode
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.emulator.signing import mint_devices
@@ -39,6 +41,7 @@ from airflow_provider_nrfprov.operators.bulk_claim import (
     NrfProvBulkClaimReportOperator,
 )
 from airflow_provider_nrfprov.operators.claim_device import NrfProvClaimDeviceOperator
+from airflow_provider_nrfprov.operators.claim_reporting import summary_in_xcom
 from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOperator
 from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
 
@@ -341,8 +344,20 @@ def test_a_file_of_bad_rows_only_claims_nothing_and_says_why_of_each(tmp_path, c
     with pytest.raises(RowsRejectedError, match="2 of 2 rows were rejected; none was sent") as caught:
         finish(bulk(claim_file), context)
     assert "lines 1, 2" in str(caught.value)
-    assert context["ti"].pushed["summary"]["rejected"] == 2
+    pushed = context["ti"].pushed["summary"]
+    assert pushed["rejected"] == 2
+    assert pushed["claim_file"] == str(claim_file)
+    assert [(each["outcome"], each["count"]) for each in pushed["reasons"]] == [("rejected", 2)]
     assert not emulator.service.bulk_operations()
+
+
+def test_a_summary_fits_into_an_xcom_however_many_and_long_its_reasons_are():
+    reasons = tuple(Reason("failed", f"{number} {'ä' * 300}", 9) for number in range(200))
+    summary = Summary(dict.fromkeys(Outcome, 1), "s3://bucket/report.csv", None, reasons=reasons)
+    pushed = summary_in_xcom(summary, "s3://bucket/shift.csv")
+    assert pushed["claim_file"] == "s3://bucket/shift.csv"
+    assert pushed["reasons"][0]["reason"].startswith("0 ä")
+    assert len(json.dumps(pushed)) < 1_500
 
 
 @pytest.mark.parametrize(

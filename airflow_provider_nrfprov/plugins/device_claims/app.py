@@ -1,0 +1,211 @@
+"""The web application of the page; loaded when somebody first asks for it.
+
+It only reads. Who may see what is Airflow's decision: each route asks Airflow's own API, as the person who asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+
+from airflow_provider_nrfprov.plugins.device_claims import reports, rows, search
+from airflow_provider_nrfprov.plugins.device_claims.airflow_api import Airflow
+from airflow_provider_nrfprov.plugins.device_claims.claims import Claims
+from airflow_provider_nrfprov.plugins.device_claims.indexes import Build, Indexes
+from airflow_provider_nrfprov.plugins.device_claims.reports import NoReportError, Report
+from airflow_provider_nrfprov.plugins.device_claims.threads import Threads, TookTooLongError
+
+STATIC = Path(__file__).with_name("static")
+_HEADERS = {
+    # Scripts and styles from files of this package alone, whatever a report holds; shown inside Airflow's own pages only.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_BLOCK = 1 << 18
+_FOR_AN_INDEX = 0.8
+"""Seconds that a request waits for an index; one of 50,000 rows takes less."""
+_SEARCH_SECONDS = 4.0
+
+Airflows = Annotated[Airflow, Depends(Airflow)]
+
+
+class _Task:
+    """Which task a request is about: the DAG from the path, the rest from the query."""
+
+    def __init__(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> None:
+        self.owner = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
+
+
+Tasks = Annotated[_Task, Depends(_Task)]
+
+
+def build_app() -> FastAPI:
+    """Return the application.
+
+    ``/claims/`` is the page, without any data. ``/claims`` of ``/api`` lists claims, ``/api/search`` searches their reports, and
+    below ``/api/dags/{dag_id}/`` are ``report``, ``rows`` and ``report.csv`` of one: ``run_id``, ``task_id`` and ``map_index``
+    (-1 for a task that is not mapped) are their query.
+    """
+    app = FastAPI(title="Device claims", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_exception_handler(NoReportError, _no_report)
+    app.add_exception_handler(TookTooLongError, _too_long)
+    page = _Page()
+    app.middleware("http")(_with_headers)
+    app.get("/api/claims")(page.claims)
+    app.get("/api/search")(page.search)
+    app.get("/api/dags/{dag_id}/report")(page.report)
+    app.get("/api/dags/{dag_id}/rows")(page.rows)
+    app.get("/api/dags/{dag_id}/report.csv")(page.download)
+    app.mount("/claims", StaticFiles(directory=STATIC, html=True))
+    return app
+
+
+class _Page:
+    """What the page asks for."""
+
+    def __init__(self) -> None:
+        self._storage = Threads(8, 2)
+        self._indexes = Indexes()
+        self._queries = Threads(4, 2)
+        self._claims = Claims(self._storage)
+
+    async def claims(
+        self, airflow: Airflows, since: str | None = None, dag_id: str = "~", run_id: str = "~"
+    ) -> Any:
+        return await self._claims.newest(airflow, since, dag_id, run_id)
+
+    async def report(self, airflow: Airflows, task: Tasks) -> Any:
+        report = await self._find(airflow, task)
+        return {"summary": report.summary, "path": report.path, "bytes": report.size}
+
+    async def rows(
+        self,
+        airflow: Airflows,
+        task: Tasks,
+        *,
+        offset: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=200)] = rows.PAGE,
+        outcome: Annotated[str, Query(max_length=50)] = "",
+        reason: Annotated[str, Query(max_length=500)] = "",
+        words: Annotated[str, Query(max_length=200)] = "",
+        sort: Annotated[str, Query(max_length=2_000)] = "",
+        descending: bool = False,
+    ) -> Any:
+        report = await self._find(airflow, task)
+        wanted = rows.Wanted(offset, limit, outcome, reason, words.strip(), sort, descending)
+        index = self._indexes.of(report)
+        if isinstance(index, Build):
+            index = await self._wait_for(index, report)
+        if isinstance(index, Path):
+            return await self._queries.run(str(index), partial(rows.page, index, wanted))
+        if wanted.is_plain and offset < rows.FIRST:
+            first = await self._storage.run(report.path, partial(rows.first_rows, report, wanted))
+            return {**first, "building": index.share}
+        return JSONResponse({"building": index.share}, status_code=202)
+
+    async def _wait_for(self, build: Build, report: Report) -> Path | Build:
+        await asyncio.wait([asyncio.wrap_future(build.done)], timeout=_FOR_AN_INDEX)
+        return self._indexes.of(report)
+
+    async def download(self, airflow: Airflows, task: Tasks) -> Response:
+        report = await self._find(airflow, task)
+        blocks = self._blocks(report)
+        # The first block now: once an answer has begun, it cannot become a 404 any more.
+        first = await anext(blocks, b"")
+        headers = {"Content-Disposition": 'attachment; filename="report.csv"'}
+        return StreamingResponse(
+            _chained(first, blocks), media_type="text/csv; charset=utf-8", headers=headers
+        )
+
+    async def _blocks(self, report: Report) -> AsyncIterator[bytes]:
+        file = ExitStack()
+        try:
+            stream, _, _ = await self._storage.run(
+                report.path, partial(file.enter_context, reports.opened(report.path))
+            )
+            while block := await self._storage.run(report.path, partial(stream.read, _BLOCK)):
+                yield block
+        finally:
+            # Not here: to close what hangs may take as long as to read it.
+            threading.Thread(target=file.close, name="nrfprov-close", daemon=True).start()
+
+    async def search(
+        self,
+        airflow: Airflows,
+        words: Annotated[str, Query(min_length=search.SHORTEST, max_length=100)],
+        skip: Annotated[int, Query(ge=0)] = 0,
+    ) -> Any:
+        listed = await self._claims.newest(airflow)
+        claims = [each for each in listed["claims"] if each["summary"]]
+        end = time.monotonic() + _SEARCH_SECONDS
+        gate = asyncio.Semaphore(4)
+
+        async def look(claim: dict[str, Any]) -> dict[str, Any] | None:
+            async with gate:
+                if time.monotonic() > end:
+                    return None
+                return await self._look_into(claim, words.strip())
+
+        looked = await asyncio.gather(*(look(claim) for claim in claims[skip:]))
+        done = next((number for number, each in enumerate(looked) if each is None), len(looked))
+        found = [each for each in looked[:done] if each and (each["rows"] or each["problem"])]
+        return {"found": found, "searched": skip + done, "of": len(claims), "more": listed["more"]}
+
+    async def _look_into(self, claim: dict[str, Any], words: str) -> dict[str, Any]:
+        owner = {name: claim[name] for name in ("dag_id", "run_id", "task_id", "map_index")}
+        path = claim["summary"].get("report")
+
+        def look() -> list[dict[str, str]]:
+            return search.find_device(reports.find(path, owner), words)
+
+        found: list[dict[str, str]] = []
+        problem = None
+        try:
+            found = await self._storage.run(str(path), look)
+        except (NoReportError, TookTooLongError) as error:
+            problem = str(error)
+        return {"claim": claim, "rows": found, "problem": problem}
+
+    async def _find(self, airflow: Airflow, task: _Task) -> Report:
+        try:
+            path = await self._claims.pushed(airflow, task.owner, "report")
+        except HTTPException as error:
+            if error.status_code != 404:
+                raise
+            path = None
+        return await self._storage.run(str(path), partial(reports.find, path, task.owner))
+
+
+async def _chained(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for block in others:
+        yield block
+
+
+async def _with_headers(request: Request, answer: Any) -> Response:
+    response: Response = await answer(request)
+    response.headers.update(_HEADERS)
+    return response
+
+
+async def _no_report(_: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": str(error)}, status_code=404)
+
+
+async def _too_long(_: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": str(error)}, status_code=504)

@@ -1,0 +1,118 @@
+"""The claims that a person may see, as Airflow's own API lists them for that person, with what each pushed as its summary."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from fastapi import HTTPException
+
+from airflow_provider_nrfprov.plugins.device_claims.airflow_api import Airflow
+from airflow_provider_nrfprov.plugins.device_claims.threads import Threads
+from airflow_provider_nrfprov.plugins.device_claims.xcom_values import plain
+
+MOST = 1_000
+"""Claims of one answer: the newest."""
+OPERATORS = ("NrfProvBulkClaimOperator", "NrfProvBulkClaimReportOperator")
+_AT_A_TIME = 4
+"""XComs that one request asks for."""
+_REMEMBERED = 5_000
+_TASK = ("dag_id", "run_id", "task_id", "map_index")
+_SHOWN = ("state", "start_date", "end_date", "duration", "try_number", "operator", "queued_when")
+Key = tuple[Any, ...]
+
+
+class Claims:
+    """Lists claims, and remembers what they pushed: an XCom that was pushed anew has another time.
+
+    :param threads: in which XComs are read that lie on an object store.
+    """
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._summaries: OrderedDict[Key, Any] = OrderedDict()
+
+    async def newest(
+        self, airflow: Airflow, since: str | None = None, dag_id: str = "~", run_id: str = "~"
+    ) -> dict[str, Any]:
+        """Return the newest claims.
+
+        :param since: only those whose run began then or later; as ISO 8601 has it.
+        :param dag_id: only those of this DAG.
+        :param run_id: only those of this run of it.
+        :return: ``claims``, newest first, each with what names the task, its state and times, and ``summary``, ``None`` if there
+            is none; ``more`` if there are more than :data:`MOST`.
+        """
+        period = {"run_after_gte": since} if since else {}
+        tasks, pushed = await asyncio.gather(
+            airflow.all_of(
+                "task_instances", MOST + 1, "dags", dag_id, "dagRuns", run_id, "taskInstances",
+                operator=OPERATORS, order_by="-run_after", **period,
+            ),
+            airflow.all_of(
+                "xcom_entries", 2 * MOST, "dags", dag_id, "dagRuns", run_id, "taskInstances", "~", "xcomEntries",
+                xcom_key="summary", order_by="-timestamp", **period,
+            ),
+        )  # fmt: skip
+        # Of whom Airflow has just said that this person may read it.
+        times = {tuple(each[name] for name in _TASK): each["timestamp"] for each in pushed}
+        claims = [_claim(each) for each in tasks[:MOST]]
+        gate = asyncio.Semaphore(_AT_A_TIME)
+        summaries = await asyncio.gather(
+            *(self._summary(airflow, gate, claim, times.get(_key(claim))) for claim in claims)
+        )
+        for claim, summary in zip(claims, summaries, strict=True):
+            claim["summary"] = summary
+        shown = [each for each in claims if each["summary"] or each["state"] != "success"]
+        return {"claims": shown, "more": len(tasks) > MOST}
+
+    async def _summary(
+        self, airflow: Airflow, gate: asyncio.Semaphore, claim: dict[str, Any], time: str | None
+    ) -> dict[str, Any] | None:
+        if time is None:
+            return None
+        key = (*_key(claim), time)
+        if key not in self._summaries:
+            async with gate:
+                try:
+                    value = await self.pushed(airflow, claim, "summary")
+                except HTTPException:
+                    return None
+            if claim["state"] in {"success", "failed"}:
+                self._summaries[key] = value
+            while len(self._summaries) > _REMEMBERED:
+                self._summaries.popitem(last=False)
+            return _checked(value)
+        self._summaries.move_to_end(key)
+        return _checked(self._summaries[key])
+
+    async def pushed(self, airflow: Airflow, task: Mapping[str, Any], key: str) -> Any:
+        """Return what a task pushed under a key, wherever the values of XComs are kept."""
+        raw = await airflow.xcom(task, key)
+        if not isinstance(raw, str):
+            return raw
+        return await self._threads.run("Airflow's XCom backend", partial(plain, raw))
+
+
+def _key(claim: Mapping[str, Any]) -> Key:
+    return tuple(claim[name] for name in _TASK)
+
+
+def _claim(task: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "dag_id": task["dag_id"],
+        "run_id": task["dag_run_id"],
+        "task_id": task["task_id"],
+        "map_index": task["map_index"],
+        **{name: task.get(name) for name in _SHOWN},
+    }
+
+
+def _checked(value: Any) -> dict[str, Any] | None:
+    """Return a summary if it is one: anybody may push an XCom of that name."""
+    if not isinstance(value, dict) or not isinstance(value.get("rows"), int):
+        return None
+    return value

@@ -1,0 +1,134 @@
+// The rows of a report: paged, sorted, filtered and searched by the server.
+
+import { rows as ask } from "./api.js";
+import { h, say, show } from "./dom.js";
+import { choice, copyButton, countsOf, field, outcomeMark, pages, problem } from "./parts.js";
+import { counted, number, outcomeName } from "./words.js";
+
+const SIZE = 50;
+const LABELS = { line: "Line", device_id: "Device", outcome: "Outcome", status: "Status", message: "What happened", bulk_ops_request_id: "Bulk operation" };
+/** What says how, and not what: shown if it is asked for. */
+const TECHNICAL = new Set(["status", "bulk_ops_request_id"]);
+const FIRST = ["line", "device_id"];
+const LAST = ["outcome", "message", "status", "bulk_ops_request_id"];
+/** Return the columns in the order in which they are read: which device, what the file says of it, what became of it. */
+const inOrder = (columns) => [...FIRST.filter((name) => columns.includes(name)), ...columns.filter((name) => !FIRST.includes(name) && !LAST.includes(name)), ...LAST.filter((name) => columns.includes(name))];
+const labelOf = (column) => LABELS[column] ?? column;
+const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
+
+function cell(column, text) {
+  if (text === null || text === "") return "";
+  if (column === "outcome") return outcomeMark(text);
+  if (column === "device_id") return [h("code", {}, text), copyButton(text, "the device id")];
+  return String(text);
+}
+
+/** Return the part of a claim's view that shows its rows: element, load and choose. */
+export function rowsTable(task, summary, signal, words) {
+  const total = summary.rows ?? summary.devices ?? 0;
+  const wanted = { offset: 0, limit: SIZE, outcome: "", reason: "", words, sort: "", descending: false };
+  const body = h("div", { class: "rows" });
+  const chosen = h("p", { class: "chosen", hidden: true });
+  const heading = h("h3", { tabindex: "-1" }, "Rows");
+  let latest = 0;
+
+  async function load() {
+    const mine = ++latest;
+    body.setAttribute("aria-busy", "true");
+    try {
+      let answer = await ask(task, wanted, signal);
+      while (answer.building !== undefined && mine === latest && !signal.aborted) {
+        draw(answer);
+        await pause(700);
+        answer = await ask(task, wanted, signal);
+      }
+      if (mine === latest && !signal.aborted) draw(answer);
+    } catch (error) {
+      if (mine === latest && !signal.aborted) show(body, problem(error));
+    } finally {
+      if (mine === latest) body.removeAttribute("aria-busy");
+    }
+  }
+
+  function set(values) {
+    Object.assign(wanted, { offset: 0 }, values);
+    return load();
+  }
+
+  function sorter(column, sortable) {
+    const isSorted = () => wanted.sort === column || (!wanted.sort && column === "line");
+    const direction = !isSorted() ? "none" : wanted.descending ? "descending" : "ascending";
+    if (!sortable.includes(column)) return h("th", { role: "columnheader", scope: "col" }, labelOf(column));
+    const sort = () => set({ sort: column, descending: isSorted() && !wanted.descending });
+    const arrow = { none: "", ascending: " ▲", descending: " ▼" }[direction];
+    return h("th", { role: "columnheader", scope: "col", "aria-sort": direction }, h("button", { type: "button", onclick: sort }, labelOf(column), h("span", { "aria-hidden": "true" }, arrow)));
+  }
+
+  function draw(answer) {
+    const ready = answer.building === undefined;
+    const progress = ready ? null : h("p", { class: "note" }, `Getting ${number(total)} rows ready to be sorted and searched: ${Math.round(100 * answer.building)} %`, h("progress", { max: 1, value: answer.building, "aria-label": "Getting the rows ready" }));
+    if (!answer.rows) {
+      show(body, progress);
+      return;
+    }
+    const all = answer.total ?? total;
+    const filled = (column) => answer.rows.some((row) => (row[answer.columns.indexOf(column)] ?? "") !== "");
+    const shown = inOrder(answer.columns).filter((column) => filled(column) && (details.checked || !TECHNICAL.has(column)));
+    say(answer.more ? `More than ${number(all)} rows` : counted(all, "row", "rows"));
+    const focused = document.activeElement?.closest?.(".rows th")?.textContent;
+    show(
+      body,
+      progress,
+      answer.more && h("p", { class: "note" }, `More than ${number(all)} rows fit; these are the first of them. Type more to find fewer.`),
+      answer.rows.length === 0
+        ? h("p", { class: "nothing" }, "No row fits.")
+        : h(
+            "div",
+            { class: "scroll", role: "region", "aria-label": "Rows of the report", tabindex: "0" },
+            h(
+              "table",
+              { role: "table" },
+              h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, shown.map((column) => sorter(column, ready ? answer.sortable : [])))),
+              h("tbody", { role: "rowgroup" }, answer.rows.map((row) => h("tr", { role: "row" }, shown.map((column) => h("td", { role: "cell", "data-label": labelOf(column), class: `of-${column in LABELS ? column : "carried"}` }, cell(column, row[answer.columns.indexOf(column)])))))),
+            ),
+          ),
+      ready && all > SIZE && pages({ offset: wanted.offset, size: SIZE, total: all, go: (offset) => set({ offset }) }),
+    );
+    if (focused) [...body.querySelectorAll("th")].find((each) => each.textContent.slice(0, 4) === focused.slice(0, 4))?.querySelector("button")?.focus();
+  }
+
+  function mark(reason) {
+    chosen.hidden = !reason;
+    if (reason) show(chosen, "Only rows with the reason ", h("b", {}, reason), " ", h("button", { type: "button", onclick: () => choose(null) }, "Show all rows"));
+  }
+
+  function choose(reason) {
+    outcomes.value = reason?.outcome ?? "";
+    search.value = "";
+    mark(reason?.reason);
+    heading.scrollIntoView({ block: "start" });
+    heading.focus({ preventScroll: true });
+    return set({ outcome: reason?.outcome ?? "", reason: reason?.reason ?? "", words: "" });
+  }
+
+  const outcomes = choice([["", "all"], ...countsOf(summary).map(([outcome]) => [outcome, outcomeName(outcome)])], "", (outcome) => {
+    mark(null);
+    set({ outcome, reason: "" });
+  });
+  let timer = 0;
+  const typed = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => set({ words: search.value }), 300);
+  };
+  const search = h("input", { type: "search", value: words, placeholder: "line, IMEI, serial, device id or words", oninput: typed });
+  const details = h("input", { type: "checkbox", onchange: () => load() });
+  const element = h(
+    "section",
+    {},
+    heading,
+    h("form", { class: "filters", role: "search", "aria-label": "Filter the rows", onsubmit: (event) => event.preventDefault() }, field("Outcome", outcomes), field("Search", search), h("label", { class: "check" }, details, "Status and bulk operation")),
+    chosen,
+    body,
+  );
+  return { element, load, choose };
+}

@@ -1,0 +1,76 @@
+// How numbers, times, states and outcomes are put into words.
+
+/** What can become of a row, in the order in which it is shown: its name, and what it means. */
+export const OUTCOMES = {
+  claimed: ["Claimed", "The device is yours now, by this claim."],
+  already_claimed: ["Already yours", "The device was yours before."],
+  rejected: ["Bad row", "Not sent: something is wrong with the row in the file."],
+  failed: ["Refused", "nRF Cloud refused the device, or the row could not be sent."],
+  unknown: ["Not known", "It was sent, and nobody can say yet what became of it. Run the task again."],
+};
+/** Outcomes of devices that were tagged, blocked or given up. */
+const OTHERS = { unchanged: "As it should be already", not_tried: "Not tried" };
+
+export const outcomeName = (outcome) =>
+  OUTCOMES[outcome]?.[0] ?? OTHERS[outcome] ?? String(outcome).replaceAll("_", " ");
+
+const STATES = {
+  success: ["Finished", "good"],
+  failed: ["Failed", "bad"],
+  upstream_failed: ["Did not start", "bad"],
+  skipped: ["Skipped", ""],
+  removed: ["Removed", ""],
+  up_for_retry: ["Will be tried again", "busy"],
+  running: ["Under way", "busy"],
+  deferred: ["Under way", "busy"],
+  restarting: ["Under way", "busy"],
+};
+/** Return a task's state in words, and what kind of state it is. */
+export const stateOf = (state) => STATES[state] ?? ["Waiting", "busy"];
+
+/** Return how a claim stands, in words, and what kind of state that is: what became of its rows says more than its task's state. */
+export function standing(claim) {
+  const [state, kind] = stateOf(claim.state);
+  if (kind === "busy" || !claim.summary) return [state, kind];
+  const { rejected = 0, failed = 0, unknown = 0, rows } = claim.summary;
+  const bad = rejected + failed + unknown;
+  if (!bad) return ["All claimed", "good"];
+  return bad === rows ? ["Nothing claimed", "bad"] : [`${number(bad)} not claimed`, "bad"];
+}
+
+export const number = (count) => Number(count).toLocaleString("en");
+export const counted = (count, one, many) => `${number(count)} ${count === 1 ? one : many}`;
+/** Return a share in per cent; 99.9 is not 100. */
+export const percent = (part, whole) => {
+  if (!whole) return "none";
+  const share = Math.floor((1000 * part) / whole) / 10;
+  return `${share} %`;
+};
+
+const DATE = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const YEAR = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+/** Return a moment in the time of this computer. */
+export const when = (text) => {
+  if (!text) return "not yet";
+  const date = new Date(text);
+  return (date.getFullYear() === new Date().getFullYear() ? DATE : YEAR).format(date);
+};
+
+/** Return how long something took. */
+export const duration = (seconds) => {
+  if (seconds === null || seconds === undefined) return "";
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+};
+
+/** Return the last part of a path or URL. */
+export const fileName = (path) => String(path).split("/").filter(Boolean).pop() ?? String(path);
+
+/** Return who or what started a run. */
+export const starter = (run) => {
+  if (run.triggering_user_name) return run.triggering_user_name;
+  const kinds = { scheduled: "the schedule", backfill: "a backfill", asset_triggered: "an asset event", manual: "by hand or API" };
+  return kinds[run.run_type] ?? run.run_type ?? "";
+};

@@ -1,0 +1,132 @@
+"""What the tests of Device claims look at: an Airflow with teams, three shifts that were claimed, and a person of each kind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from demo.shifts import write_shifts
+from harness.airflow_api import AirflowApi
+from harness.local_emulator import LocalEmulator
+from tests.e2e.team_airflow import PASSWORD, TeamAirflow
+
+ROOT = Path(__file__).resolve().parents[2]
+CLAIM = "nrfprov_claim_from_csv"
+NAMING = "names_a_report"
+_NAMING_DAG = f'''
+from airflow.sdk import DAG, Param, task
+
+with DAG("{NAMING}", schedule=None, params={{"report": Param("", type="string")}}):
+    @task
+    def name(**context):
+        context["ti"].xcom_push(key="report", value=context["params"]["report"])
+
+    name()
+'''
+"""What anybody may write: a task that names a file as its report."""
+
+
+@dataclass
+class World:
+    """What runs, and what has been claimed."""
+
+    airflow: TeamAirflow
+    emulator: LocalEmulator
+    folder: Path
+    program: Any
+    """Playwright's browser."""
+    runs: dict[str, str] = field(default_factory=dict)
+    """Run ids by the name of the claim file."""
+
+    def run(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Run a DAG to its end; return the run's id."""
+        run_id = self.airflow.api.trigger(dag_id, conf)
+        self.wait(dag_id, run_id)
+        return run_id
+
+    def wait(self, dag_id: str, run_id: str) -> str:
+        """Wait until a run has ended; return its state."""
+        end = time.monotonic() + 300
+        while (state := self.airflow.api.run_state(dag_id, run_id)) not in {"success", "failed"}:
+            assert time.monotonic() < end, f"{run_id} is {state}"
+            time.sleep(0.5)
+        return state
+
+    def api(self, user: str) -> AirflowApi:
+        """Return Airflow's API as a person."""
+        return AirflowApi(self.airflow.url, user, PASSWORD)
+
+    @contextmanager
+    def page(self, user: str | None, *, width: int = 1400, dark: bool = False) -> Iterator[Any]:
+        """Yield a page of a browser of its own, in which somebody is logged in."""
+        size = {"width": width, "height": 900}
+        context = self.program.new_context(
+            viewport=size,
+            reduced_motion="reduce",
+            timezone_id="UTC",
+            color_scheme="dark" if dark else "light",
+        )
+        try:
+            page = context.new_page()
+            page.set_default_timeout(90_000)
+            if user:
+                token = self.session(user).cookies["_token"]
+                context.add_cookies([{"name": "_token", "value": token, "url": self.airflow.url}])
+                if dark:
+                    context.add_init_script("localStorage.setItem('theme', 'dark')")
+            yield page
+        finally:
+            context.close()
+
+    def session(self, user: str) -> requests.Session:
+        """Return a session in which a person is logged in."""
+        session = requests.Session()
+        session.trust_env = False
+        answer = session.post(
+            f"{self.airflow.url}/auth/token", json={"username": user, "password": PASSWORD}, timeout=30
+        )
+        session.cookies.set("_token", answer.json()["access_token"])
+        return session
+
+
+def build(
+    stack: ExitStack,
+    folder: Path,
+    port: int,
+    environment: dict[str, str],
+    emulator: LocalEmulator,
+    program: Any,
+) -> World:
+    """Start Airflow, claim three shifts, and return all of it; the stack ends it."""
+    dags = folder / "dags"
+    dags.mkdir()
+    shutil.copy(ROOT / "dags" / f"{CLAIM}.py", dags)
+    (dags / f"{NAMING}.py").write_text(_NAMING_DAG)
+    airflow = TeamAirflow(folder / "airflow", dags, port=port, env=environment)
+    stack.callback(lambda: _require_nothing_left(airflow.stop()))
+    airflow.start()
+    airflow.wait_until_healthy(300)
+    for dag_id in (CLAIM, NAMING):
+        airflow.wait_for_dag(dag_id, 120)
+    world = World(airflow, emulator, folder, program)
+    for shift in write_shifts(folder / "factory", emulator):
+        conf = {"claim_file": str(shift.path), "tags": ["line=1"], "max_failed_rows": shift.max_failed_rows}
+        world.runs[shift.path.name] = world.run(CLAIM, conf)
+    return world
+
+
+def _require_nothing_left(left: list[int]) -> None:
+    assert not left, f"these processes would not end: {left}"
+
+
+def as_json(answer: requests.Response) -> Any:
+    """Return an answer's JSON."""
+    return json.loads(answer.text)

@@ -1,0 +1,310 @@
+"""Device claims as people see it: a viewer, a user, a user of another team, and somebody without a session."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from harness.local_emulator import LocalEmulator
+from harness.ports import free_port
+from tests.e2e.claims_world import CLAIM, NAMING, World, build
+from tests.e2e.conftest import PICTURES, chromium, environment, what_is_missing
+from tests.e2e.team_airflow import PERSON, STRANGER, VIEWER
+
+pytestmark = pytest.mark.slow
+PAGE = "/nrfprov/claims/"
+EARLY, LATE, NIGHT = "line-1-early.csv", "line-1-late.csv", "line-1-night.csv"
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Start all of it; three shifts are claimed."""
+    if missing := what_is_missing():
+        pytest.skip(f"no end-to-end test in a browser: {missing}")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        # A short name: pictures show it.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nrfprov-")))
+        emulator = LocalEmulator(folder / "emulator.log", bulk_seconds=1)
+        stack.callback(emulator.stop)
+        emulator.start()
+        program = stack.enter_context(chromium())
+        yield build(stack, folder, free_port(), environment(emulator), emulator, program)
+
+
+def picture(page, name: str) -> None:
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
+
+
+def address(world: World, view: str = "") -> str:
+    return f"{world.airflow.url}{PAGE}{view}"
+
+
+def claim_view(world: World, name: str) -> str:
+    run_id = world.runs[name].replace("+", "%2B")
+    return address(world, f"#/run?dag={CLAIM}&run={run_id}&task=claim&map=-1")
+
+
+def wait_for_rows(page, count: int) -> None:
+    page.locator(f".rows tbody:has(tr:nth-child({count})):not(:has(tr:nth-child({count + 1})))").wait_for()
+
+
+def rows(page):
+    """Return the cells of the rows that are shown, by column, once the server has answered."""
+    page.locator(".rows:not([aria-busy]) td").first.wait_for()
+    names = page.locator(".rows th").all_inner_texts()
+    names = [name.strip(" ▲▼\n") for name in names]
+    return [
+        dict(
+            zip(
+                names,
+                [cell.replace("Copy", "").strip() for cell in row.locator("td").all_inner_texts()],
+                strict=True,
+            )
+        )
+        for row in page.locator(".rows tbody tr").all()
+    ]
+
+
+def test_a_viewer_finds_the_page_in_airflows_menu_and_it_takes_on_airflows_theme(world):
+    for dark in (False, True):
+        with world.page(VIEWER, dark=dark) as page:
+            page.goto(f"{world.airflow.url}/")
+            page.get_by_role("button", name="Browse").click()
+            page.get_by_role("menuitem", name="Device claims").click()
+            frame = page.frame_locator("iframe")
+            frame.locator(".card").first.wait_for()
+            assert frame.locator(".card h2").all_inner_texts() == [NIGHT, LATE, EARLY]
+            frame.get_by_text("Run failed", exact=True).first.wait_for()
+            dark_inside = frame.locator("html").evaluate("html => html.classList.contains('dark')")
+            assert dark_inside is dark
+            picture(page, f"8-claims-in-airflow-{'dark' if dark else 'light'}")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1400, False), (1400, True), (420, False), (420, True)])
+def test_each_view_fits_its_window_and_has_no_fault_that_axe_finds(world, width, dark):
+    from axe_playwright_python.sync_playwright import Axe
+
+    kind = f"{width}-{'dark' if dark else 'light'}"
+    views = {
+        "claims": (address(world), ".card >> nth=2"),
+        "claim": (claim_view(world, LATE), ".rows td >> nth=1"),
+        "over-time": (address(world, "#/time"), "svg.plot"),
+        "find": (address(world, "#/find?words=N91-300012"), ".card"),
+    }
+    with world.page(VIEWER, width=width, dark=dark) as page:
+        for name, (url, ready) in views.items():
+            page.goto("about:blank")
+            page.goto(url)
+            page.locator(ready).first.wait_for()
+            picture(page, f"8-{name}-{kind}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            found = Axe().run(page)
+            assert found.violations_count == 0, found.generate_report()
+        page.set_viewport_size({"width": 360 if width == 420 else 2560, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
+def test_a_claim_opens_by_its_reasons_and_its_rows_are_sorted_filtered_searched_and_paged(world):
+    with world.page(VIEWER) as page:
+        page.goto(claim_view(world, LATE))
+        assert len(rows(page)) == 50
+        page.get_by_role("button", name="Next page").click()
+        page.get_by_text("51 to 100 of 160").wait_for()
+        assert rows(page)[0]["Line"] == "52"
+        page.get_by_role("button", name="Refused 4").click()
+        page.get_by_text("Only rows with the reason").wait_for()
+        wait_for_rows(page, 4)
+        assert [row["serial"] for row in rows(page)] == [f"N91-2{number:05d}" for number in range(151, 155)]
+        assert "another team has it" in rows(page)[0]["What happened"]
+        page.get_by_role("button", name="Show all rows").click()
+        page.get_by_text("1 to 50 of 160").wait_for()
+        page.get_by_role("columnheader", name="serial").get_by_role("button").click()
+        page.get_by_role("columnheader", name="serial").get_by_role("button").click()
+        page.locator(".rows tbody tr:first-child td:first-child", has_text="161").wait_for()
+        assert page.get_by_role("columnheader", name="serial").get_attribute("aria-sort") == "descending"
+        page.get_by_label("Search").fill("200012")
+        wait_for_rows(page, 1)
+        (row,) = rows(page)
+        assert (row["Line"], row["imei"]) == ("13", "351656020000012")
+        page.get_by_label("Search").fill("nothing like this")
+        page.get_by_text("No row fits.").wait_for()
+
+
+def test_the_download_is_the_report_and_the_tokens_are_nowhere(world):
+    report = world.folder / "factory" / f"{LATE}-reports"
+    (file,) = report.rglob("report.csv")
+    tokens = re.findall(r"2dn3[\w.-]{60,}", (world.folder / "factory" / LATE).read_text())
+    assert len(tokens) > 100
+    with world.page(VIEWER) as page:
+        page.goto(claim_view(world, LATE))
+        rows(page)
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download report.csv").click()
+        assert Path(download.value.path()).read_text() == file.read_text()
+        shown = page.content()
+    assert not [token for token in tokens if token in shown]
+
+
+def test_run_and_task_instance_have_a_tab_that_shows_their_claim(world):
+    run_page = f"{world.airflow.url}/dags/{CLAIM}/runs/{world.runs[EARLY]}"
+    for name, where in {"run": run_page, "task": f"{run_page}/tasks/claim"}.items():
+        with world.page(VIEWER) as page:
+            page.goto(where)
+            page.get_by_role("link", name="Device claims").click()
+            frame = page.frame_locator("iframe")
+            frame.get_by_role("heading", name=EARLY).wait_for()
+            frame.get_by_text("1 to 50 of 240").wait_for()
+            picture(page, f"8-tab-of-{name}")
+            # Out of the frame, which Airflow's sandbox does not allow the page itself.
+            frame.get_by_role("link", name="Log", exact=True).click()
+            page.wait_for_url(lambda url: f"/runs/{world.runs[EARLY]}/tasks/claim" in unquote(url))
+            page.get_by_test_id("state-badge").first.wait_for()
+
+
+def test_a_task_that_claims_nothing_says_so_in_its_tab(world):
+    where = f"?dag_id={CLAIM}&run_id={world.runs[EARLY]}&task_id=check_claim_file&map_index={{MAP_INDEX}}"
+    with world.page(VIEWER) as page:
+        page.goto(address(world, where))
+        page.get_by_text("This task has named no report").wait_for()
+
+
+def test_it_is_used_by_keyboard_alone(world):
+    with world.page(VIEWER) as page:
+        page.goto(address(world))
+        page.locator(".card").first.wait_for()
+
+        def tab_to(words: str) -> None:
+            for _ in range(80):
+                page.keyboard.press("Tab")
+                focused = page.locator("a:focus, button:focus")
+                if focused.count() and words in focused.inner_text():
+                    return
+            pytest.fail(f"the keyboard does not reach {words}")
+
+        tab_to(LATE)
+        page.keyboard.press("Enter")
+        page.locator(".reason").first.wait_for()
+        tab_to("the token is empty")
+        page.keyboard.press("Enter")
+        page.get_by_text("Only rows with the reason").wait_for()
+        wait_for_rows(page, 1)
+        assert rows(page)[0]["Line"] == "97"
+        tab_to("All claims")
+        page.keyboard.press("Enter")
+        page.locator(".card").first.wait_for()
+
+
+def test_a_device_is_found_in_whatever_claim_it_was(world):
+    with world.page(VIEWER) as page:
+        page.goto(address(world))
+        page.get_by_role("link", name="Where is this device?").click()
+        page.get_by_label("IMEI, serial number or device id").fill("351656030000012")
+        page.keyboard.press("Enter")
+        page.locator(".note", has_text="1 row found; looked into 3 claims of 3.").wait_for()
+        card = page.locator(".card")
+        assert "Refused" in card.inner_text()
+        card.get_by_role("link", name=NIGHT).click()
+        assert [row["serial"] for row in rows(page)] == ["N91-300012"]
+        page.goto(address(world, "#/find?words=990000000000000"))
+        page.get_by_text("No report that you may see has this device.").wait_for()
+
+
+def test_over_time_says_how_many_and_what_was_wrong(world):
+    with world.page(VIEWER) as page:
+        page.goto(address(world, "#/time"))
+        page.locator("svg.plot rect").first.wait_for()
+        shown = page.locator("main").inner_text()
+        assert "87.3 % of 460 rows are yours" in shown
+        assert "another team has it" in shown
+        page.get_by_text("The same as a table").click()
+        cells = page.locator("table.plain tbody td").all_inner_texts()
+        assert cells == ["401", "1", "9", "49", "87.3 %"]
+
+
+def test_a_user_claims_again_what_was_refused_and_the_new_run_names_the_old_one(world):
+    (failed_rows,) = (world.folder / "factory" / f"{NIGHT}-reports").rglob("failed_rows.csv")
+    before = set(world.airflow.api.run_states(CLAIM))
+    with world.page(VIEWER) as page:
+        page.goto(claim_view(world, NIGHT))
+        page.get_by_role("button", name="Claim these again (45 rows)").click()
+        page.get_by_role("button", name="Start the claim").click()
+        page.get_by_text(f"You may not start the DAG {CLAIM}").wait_for()
+    assert set(world.airflow.api.run_states(CLAIM)) == before
+    with world.page(PERSON) as page:
+        page.goto(claim_view(world, NIGHT))
+        page.get_by_role("button", name="Claim these again (45 rows)").click()
+        picture(page, "8-claim-again")
+        page.get_by_role("button", name="Start the claim").click()
+        page.get_by_text("Started:").wait_for()
+        shown = page.content()
+    (run_id,) = set(world.airflow.api.run_states(CLAIM)) - before
+    run = world.airflow.api.dag_run(CLAIM, run_id)
+    assert run["conf"]["claim_file"] == str(failed_rows)
+    assert run["conf"]["tags"] == ["line=1"]
+    assert world.runs[NIGHT] in run["note"]
+    assert run["triggering_user_name"] == PERSON
+    assert "2dn3" not in shown
+    world.wait(CLAIM, run_id)
+    assert world.airflow.api.xcom(CLAIM, run_id, "claim", "summary")["rows"] == 45
+
+
+def test_a_user_of_another_team_and_somebody_without_a_session_see_nothing(world):
+    with world.page(STRANGER) as page:
+        page.goto(address(world))
+        page.get_by_text("No device file was claimed in this period by a DAG that you may see.").wait_for()
+        picture(page, "8-claims-of-another-team")
+        page.goto(claim_view(world, LATE))
+        page.get_by_text("You may not see this in Airflow.").wait_for()
+        assert "line-1" not in page.locator("main").inner_text()
+    with world.page(None) as page:
+        page.goto(address(world))
+        page.get_by_text("Your session has ended. Sign in to Airflow again").wait_for()
+
+
+def test_a_pipe_in_the_place_of_a_report_costs_airflow_nothing(world):
+    report = world.folder / "pipe" / "report.csv"
+    report.parent.mkdir()
+    os.mkfifo(report)
+    run_id = world.run(NAMING, {"report": str(report)})
+    owner = {"dag_id": NAMING, "run_id": run_id, "task_id": "name", "map_index": -1}
+    report.with_name("summary.json").write_text(json.dumps(owner))
+    session = world.session(VIEWER)
+    query = {key: value for key, value in owner.items() if key != "dag_id"}
+    url = f"{world.airflow.url}/nrfprov/api/dags/{NAMING}"
+    slowest = 0.0
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal slowest
+        while not done.is_set():
+            started = time.monotonic()
+            world.session(VIEWER).get(f"{world.airflow.url}/api/v2/version", timeout=30)
+            slowest = max(slowest, time.monotonic() - started)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    with ThreadPoolExecutor(45) as pool:
+        answers = list(
+            pool.map(
+                lambda n: session.get(
+                    f"{url}/{('report', 'rows', 'report.csv')[n % 3]}", params=query, timeout=30
+                ),
+                range(45),
+            )
+        )
+    done.set()
+    watching.join()
+    assert {answer.status_code for answer in answers} == {404}
+    assert slowest < 1

@@ -1,0 +1,53 @@
+"""A device is found in a report by any piece of its id, its IMEI or its serial number."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_nrfprov.plugins.device_claims import search
+from airflow_provider_nrfprov.plugins.device_claims.search import find_device
+
+LINES = tuple(
+    f"{n},aaaaaaaa-0000-0000-0000-{n:012d},claimed,SUCCEEDED,imei 350000000000099,01OP,3500000000{n:05d},SN{n:04d}"
+    for n in range(1, 101)
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        ("AAAAAAAA-0000-0000-0000-000000000042", ["42"]),
+        ("350000000000042", ["42"]),
+        ("sn0007", ["7"]),
+        ("0000100", ["100"]),
+        ("350000000000999", []),
+        # In messages, outcomes and operations there are no devices to be found.
+        ("01OP", []),
+        ("SUCCEEDED", []),
+        ("imei", []),
+    ],
+)
+def test_it_is_found_by_what_is_known_of_it(write, words, lines):
+    assert [row["line"] for row in find_device(write(*LINES), words)] == lines
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 1000])
+def test_it_is_found_wherever_a_block_ends(write, monkeypatch, block):
+    monkeypatch.setattr(search, "_BLOCK", block)
+    (row,) = find_device(write(*LINES), "350000000000042")
+    assert row["device_id"] == "aaaaaaaa-0000-0000-0000-000000000042"
+
+
+def test_the_last_line_needs_no_end(write, tmp_path):
+    report = write(*LINES)
+    (tmp_path / "report.csv").write_text((tmp_path / "report.csv").read_text().rstrip("\n"))
+    assert [row["line"] for row in find_device(report, "SN0100")] == ["100"]
+
+
+def test_no_more_than_some_are_shown_of_a_report(write):
+    assert len(find_device(write(*LINES), "aaaaaaaa")) == search.MOST_IN_A_REPORT
+
+
+def test_the_header_is_no_device(write):
+    assert find_device(write(*LINES), "device_id") == []
+    assert find_device(write(*LINES), "serial") == []

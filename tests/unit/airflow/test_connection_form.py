@@ -40,6 +40,8 @@ def test_the_form_has_our_labels_and_fields_and_does_not_import_the_hook():
         "connect_timeout",
         "read_timeout",
         "retry_deadline",
+        "longest_wait",
+        "verify",
         "endpoints",
     }
     assert form["extra_fields"]["bulk_contract"]["schema"]["enum"] == ["auto", "async", "sync"]

@@ -21,8 +21,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-from airflow_provider_nrfprov.api.redaction import redact
 from airflow_provider_nrfprov.api.tag_rules import check_csv_tags as check_tags
+from airflow_provider_nrfprov.claiming.chunks import Chunk, chunks, to_csv
 from airflow_provider_nrfprov.claiming.columns import (
     ATTESTATION,
     SERVICE,
@@ -41,8 +41,16 @@ from airflow_provider_nrfprov.claiming.file_kinds import problem_of_file
 from airflow_provider_nrfprov.claiming.first_lines import FirstLines
 from airflow_provider_nrfprov.claiming.frames import clean, frame_of, unwrapped
 from airflow_provider_nrfprov.claiming.lines import END, MAX_LINE_BYTES, Lines, LongLine
-from airflow_provider_nrfprov.claiming.rows import Chunk, Row, Verdict, chunks, to_csv
-from airflow_provider_nrfprov.claiming.tag_cells import NONE, TagCells, Tags, looks_of
+from airflow_provider_nrfprov.claiming.row_problems import (
+    CLAIM_COLUMNS,
+    cell_at,
+    contradiction,
+    hint_at_other_column,
+    too_many_columns,
+    unnamed_column,
+)
+from airflow_provider_nrfprov.claiming.rows import Row, Verdict
+from airflow_provider_nrfprov.claiming.tag_cells import NONE, TagCells, Tags
 from airflow_provider_nrfprov.claiming.token import (
     MalformedTokenError,
     WrongTokenKindError,
@@ -61,10 +69,8 @@ _log = logging.getLogger(__name__)
 
 _OK = Verdict.OK
 _UNDECODED = re.compile("[\udc80-\udcff]")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ROW_LIKE = re.compile(r"2dn3|[0-9]{14}|[A-Za-z0-9_-]{40}|ATTESTTOKEN|ERROR|fail", re.IGNORECASE)
 """What no title holds, but a row does, or what stands where a row should be."""
-_CLAIM_COLUMNS = 2
 _LINES_BEFORE_HEADER = 20
 _LINES_OF_ROW = 8
 _BLANKS = " \t,;"
@@ -275,17 +281,17 @@ class ClaimFile:
         cells = trimmed(all_cells)
         if not form.header:
             self._delimiter = delimiter
-            if form is SERVICE and len(cells) > _CLAIM_COLUMNS and not looks_like_token(cells[0]):
+            if form is SERVICE and len(cells) > CLAIM_COLUMNS and not looks_like_token(cells[0]):
                 form = ATTESTATION
         return self._read_cells(number, line, cells, form)
 
     def _read_cells(self, number: int, line: str, cells: list[str], form: Form) -> Row:
         token_at, tags_at, uuid_at = form.token, form.tags, form.uuid
-        if not form.header and (len(cells) <= _CLAIM_COLUMNS or looks_like_token(cells[0])):
+        if not form.header and (len(cells) <= CLAIM_COLUMNS or looks_like_token(cells[0])):
             token_at, tags_at, uuid_at = 0, 1, None
-        if too_many := _too_many_columns(cells, form, token_at):
+        if too_many := too_many_columns(cells, form, token_at):
             return Row(number, Verdict.TOO_MANY_COLUMNS, too_many, text=line, form=form)
-        token_cell, tags_cell = _cell(cells, token_at), _cell(cells, tags_at)
+        token_cell, tags_cell = cell_at(cells, token_at), cell_at(cells, tags_at)
         if not line.isascii() and _UNDECODED.search(token_cell + tags_cell):
             words = "the row is not UTF-8; save the file as UTF-8"
             return Row(number, Verdict.UNREADABLE_ROW, words, text=line, form=form)
@@ -295,12 +301,12 @@ class ClaimFile:
         except WrongTokenKindError as error:
             return Row(number, Verdict.WRONG_TOKEN_KIND, str(error), tags=tags.tags, text=line, form=form)
         except MalformedTokenError as error:
-            words = f"{error}{_hint_at_other_column(cells, token_at)}"
+            words = f"{error}{hint_at_other_column(cells, token_at)}"
             return Row(number, Verdict.MALFORMED_TOKEN, words, tags=tags.tags, text=line, form=form)
         row = Row(number, _OK, "", token.device_id, token.text, (), line, form)
-        if problem := _unnamed_column(cells, form, token_at):
+        if problem := unnamed_column(cells, form, token_at):
             return row._replace(verdict=Verdict.UNNAMED_COLUMN, message=problem)
-        return self._accept(row, tags, _contradiction(_cell(cells, uuid_at), token.device_id))
+        return self._accept(row, tags, contradiction(cell_at(cells, uuid_at), token.device_id))
 
     def _accept(self, row: Row, tags: Tags, warning: str = "") -> Row:
         """Judge a row whose token is good by its tags, and by the rows before it."""
@@ -336,55 +342,3 @@ def _is_quoted(text: str, delimiter: str | None) -> bool:
         return bool(split(text, delimiter or delimiter_of(text)))
     except csv.Error:
         return False
-
-
-def _cell(cells: list[str], place: int | None) -> str:
-    return cells[place] if place is not None and place < len(cells) else ""
-
-
-def _too_many_columns(cells: list[str], form: Form, token_at: int) -> str:
-    count = len(cells)
-    if form.header:
-        if count <= form.width:
-            return ""
-        return (
-            f"{count} columns, and the header names {form.width}; name the others there, and put all tags into one "
-            "quoted field"
-        )
-    if token_at == 0 and count > _CLAIM_COLUMNS:
-        return f'{count} columns instead of token,"tag1,tag2"; put all tags into one quoted field'
-    if count > ATTESTATION.width:
-        return f"{count} columns instead of imei,uuid,token,time; remove the others, or name all in a header"
-    return ""
-
-
-def _unnamed_column(cells: list[str], form: Form, token_at: int) -> str:
-    """Return in words that the last column of ``imei,uuid,token,time`` holds no time: tags in it would be lost."""
-    time = _cell(cells, form.carried_at[-1]) if form is ATTESTATION and token_at else ""
-    if (
-        not time
-        or time == "None"
-        or looks_of(time) in {"a time", "a number that a spreadsheet has shortened"}
-    ):
-        return ""
-    return (
-        "column 4 holds no time; if it holds tags, name the columns in a header: imei,uuid,token,tags; "
-        "if not, what it is"
-    )
-
-
-def _contradiction(cell: str, device_id: str) -> str:
-    uuid = cell.strip("{}").lower()
-    if uuid == device_id or not _UUID.fullmatch(uuid):
-        return ""
-    return f"the file says device {uuid}, but the token is that of {device_id}, which counts; check the line"
-
-
-def _hint_at_other_column(cells: list[str], token_at: int) -> str:
-    column = next((place for place, cell in enumerate(cells) if looks_like_token(cell)), token_at)
-    if column == token_at:
-        return ""
-    return redact(
-        f" (column {column + 1} holds what looks like a token; it belongs into column {token_at + 1}, or name the "
-        "columns in a header)"
-    )

@@ -22,7 +22,8 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from airflow_provider_nrfprov.api.tag_rules import check_csv_tags as check_tags
-from airflow_provider_nrfprov.claiming.chunks import Chunk, chunks, to_csv
+from airflow_provider_nrfprov.claiming.blocks import MOST_AT_ONCE, Block, read_block
+from airflow_provider_nrfprov.claiming.chunks import Chunk, chunks, rows_of, to_csv
 from airflow_provider_nrfprov.claiming.columns import (
     ATTESTATION,
     SERVICE,
@@ -62,7 +63,7 @@ from airflow_provider_nrfprov.claiming.token import (
 from airflow_provider_nrfprov.csv_cells import visible
 
 __all__ = [
-    "Chunk", "ClaimFile", "ClaimFileError", "Row", "Verdict", "check_tags", "chunks", "read_rows", "to_csv",
+    "Block", "Chunk", "ClaimFile", "ClaimFileError", "Row", "Verdict", "check_tags", "chunks", "read_rows", "to_csv",
 ]  # fmt: skip
 
 _log = logging.getLogger(__name__)
@@ -94,13 +95,27 @@ def read_rows(stream: BinaryIO, name: str, *, columns: Mapping[str, str] | None 
 
 
 class ClaimFile:
-    """A claim file that is read once; :func:`read_rows` with an account of the lines that are no rows."""
+    """A claim file that is read once; :func:`read_rows` with an account of the lines that are no rows.
 
-    def __init__(self, stream: BinaryIO, name: str, *, columns: Mapping[str, str] | None = None) -> None:
+    :param first_lines: what an earlier reading of the same bytes was given, as far as that one came; nothing of it is
+        decoded again.
+    :param at_once: how many rows are read at a time, at most; 1 to read each by itself.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        name: str,
+        *,
+        columns: Mapping[str, str] | None = None,
+        first_lines: FirstLines | None = None,
+        at_once: int = MOST_AT_ONCE,
+    ) -> None:
         self._stream = stream
         self._name = name
         self._wanted = check_columns(columns)
-        self._first_lines = FirstLines()
+        self._first_lines = FirstLines() if first_lines is None else first_lines
+        self._at_once = at_once
         self._tag_cells = TagCells()
         self._delimiter = ","
         self.form: Form = SERVICE
@@ -110,22 +125,35 @@ class ClaimFile:
 
     def __iter__(self) -> Iterator[Row]:
         """Yield the rows, as :func:`read_rows` says."""
+        return rows_of(self.parts())
+
+    def parts(self) -> Iterator[Block | Row]:
+        """Yield the same rows, those of the usual form in blocks.
+
+        :raises ClaimFileError: as :func:`read_rows` does.
+        """
         lines = Lines(self._stream)
         if problem := problem_of_file(lines.start):
             raise ClaimFileError(f"{self._name} {problem}")
         self._read_start(lines)
-        found = False
-        read_usual = self.read_usual
-        for number, line in lines:
-            row = read_usual(number, line)
-            if row is None:
-                if line is END:
-                    break
-                row = self.read_unusual(number, line, lines)
-                if row is None:
-                    continue
-            found = True
-            yield row
+        found, at_once = False, 1
+        while True:
+            # Twice as many as there were usual ones before: a file of others is not read in vain again and again.
+            block = self._read_block(lines, at_once) if at_once > 1 else None
+            if block is not None:
+                at_once = min(2 * len(block), self._at_once)
+                found = True
+                yield block
+                continue
+            number, line = lines.take()
+            if line is END:
+                break
+            row = self.read_usual(number, line)
+            at_once = min(2, self._at_once) if row and not row.message else 1
+            row = row or self.read_unusual(number, line, lines)
+            if row is not None:
+                found = True
+                yield row
         self._log_skipped()
         if not found and self.skipped.total() == self.skipped["blank"]:
             raise ClaimFileError(f"{self._name} is empty: a claim file holds one claim token a row")
@@ -134,6 +162,11 @@ class ClaimFile:
                 f"{self._name} holds {'a header and ' if self.skipped['header'] else ''}no rows: each row of a claim "
                 "file is a claim token, optionally followed by its tags in one quoted field"
             )
+
+    def _read_block(self, lines: Lines, at_once: int) -> Block | None:
+        block = read_block(lines.number, lines.ahead(at_once), self.form, self._first_lines, self._tag_cells)
+        lines.skip(len(block) if block else 0)
+        return block
 
     def read_usual(self, number: int, line: str) -> Row | None:
         """Read a row of the usual form; ``None`` if it is of another."""
@@ -149,7 +182,7 @@ class ClaimFile:
         device_id = uuid_text(device)
         if uuid and uuid != device_id:
             return None
-        tags = self._tag_cells.read(tags_cell.strip('"'), named=bool(form.header)) if tags_cell else NONE
+        tags = self._tag_cells.read_usual(tags_cell, named=bool(form.header))
         if tags.message or self._first_lines.setdefault(device, number) != number:
             return self._accept(Row(number, _OK, "", device_id, token, (), line, form), tags)
         # As Row(…) would, in a third of the time.
@@ -159,7 +192,7 @@ class ClaimFile:
         """Read a row of any form, or say what is wrong with it; ``None`` if the line is none."""
         if isinstance(line, LongLine):
             words = f"the line has more than {MAX_LINE_BYTES:,} bytes, which no row has; mend or remove it"
-            return Row(number, Verdict.UNREADABLE_ROW, words, text=f"{line}…", form=self.form)
+            return Row(number, Verdict.UNREADABLE_ROW, words, text=line, form=self.form)
         text = clean(line)
         if not text.strip(_BLANKS):
             self.skipped["blank"] += 1
@@ -317,7 +350,8 @@ class ClaimFile:
         else:
             # The device is not claimed by this row: a later good row of it is not a duplicate.
             first_line = self._first_lines.get(device)
-        if first_line is not None and first_line != row.line:
+        # A later line is known if the file is read for the second time.
+        if first_line is not None and first_line < row.line:
             verdict, message = Verdict.DUPLICATE_DEVICE, f"the same device as in line {first_line}"
         message = "; ".join(filter(None, (message, warning)))
         return row._replace(verdict=verdict, message=message, tags=found)

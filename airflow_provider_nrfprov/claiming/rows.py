@@ -29,7 +29,7 @@ class Verdict(str, Enum):
 class Row(NamedTuple):
     """One row of a claim file. What holds the token stays out of ``repr``.
 
-    A tuple, because a file may have a million of them and they are made twice.
+    A tuple, because a file may have a million of them.
     """
 
     line: int

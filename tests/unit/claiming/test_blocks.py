@@ -44,13 +44,32 @@ HEADERS = {
     "serial;token;uuid;tags": "{serial};{token};{uuid};{tags}",
     "tags\ttoken\tserial": "{tags}\t{token}\t{serial}",
 }
-SERIALS = ["", "A-1", "=1+1", "ä", "x" * 60, " b", "2dn3", '"q"', "c d ", "\x07"]
-TAGS = ["", "", "lot=7", '"a,b"', "a|b", "t" * 101, "351358815340515", '"a""b"', '""', "x;y"]
+SERIALS = ["", "A-1", "=1+1", "ä", "x" * 60, " b", "A2dn3", '"q"', "c d ", "\x07", "\ufeffA", "\udcff"]
+TAGS = [
+    "",
+    "",
+    "lot=7",
+    '"a,b"',
+    "a|b",
+    "t" * 101,
+    "351358815340515",
+    '"a""b"',
+    '""',
+    "x;y",
+    "\u200blot",
+    "\udcff",
+]
 BETWEEN = [
     "", " ", ",,", "# a comment", "OK", "token", "imei,token", "imei,uuid,token,time", '"', f'"{A}\n"', "\ufeff", "\x1b[31m", "AT",
     A[:-1], f" {A}", f'"{A}"', f"{A},x,y", f'%ATTESTTOKEN: "{A}"', mint_keygen(ID_A), mint_token(ID_A, device_type=200), "\udcff",
     mint_token(ID_A, message_type=2), f"{A}" + "z" * 70_000, f"{A},{ID_A}",
 ]  # fmt: skip
+
+
+def damaged(token: str, chance: random.Random) -> str:
+    """Return a token with another character, which may be of the usual form still."""
+    place = chance.choice([28, 29, 30, 31, 32, 53, 54, chance.randrange(len(token))])
+    return token[:place] + chance.choice("Az9-_.") + token[place + 1 :]
 
 
 @st.composite
@@ -66,7 +85,13 @@ def long_files(draw: st.DrawFn, least: int = 0) -> bytes:
         cells = {"imei": chance.choice(["", "351358815340515", "None"]), "token": device.token, "uuid": uuid,
                  "time": chance.choice([TIME, ""]), "tags": "lot=7", "serial": f"A-{place}"}  # fmt: skip
         if chance.random() < odd:
-            cells |= {"tags": chance.choice(TAGS), "serial": chance.choice(SERIALS)}
+            cells |= chance.choice(
+                [
+                    {"tags": chance.choice(TAGS)},
+                    {"serial": chance.choice(SERIALS)},
+                    {"token": damaged(device.token, chance)},
+                ]
+            )
         lines.append(HEADERS[header].format(**cells))
         if chance.random() < odd:
             lines.append(chance.choice(BETWEEN))
@@ -95,6 +120,18 @@ def test_a_clean_file_is_read_in_blocks(header):
 def test_a_row_in_the_middle_that_is_not_usual_has_a_verdict_of_its_own(odd):
     lines = [f"{token},lot=7" for token in TOKENS]
     lines[40] = f"{TOKENS[40]},{odd}" if odd in (*SERIALS, *TAGS) else odd
+    check_blocks("\n".join(lines).encode("utf-8", "surrogateescape"))
+
+
+@pytest.mark.parametrize("header", sorted(HEADERS)[2:])
+@pytest.mark.parametrize("odd", [{"serial": each} for each in SERIALS] + [{"tags": each} for each in TAGS]
+                         + [{"token": damaged(TOKENS[40], random.Random(seed))} for seed in range(20)])  # fmt: skip
+def test_a_row_in_the_middle_with_an_odd_cell_is_read_and_reported_as_by_itself(header, odd):
+    lines = [header]
+    for place, device in enumerate(DEVICES):
+        cells = {"imei": "351358815340515", "token": device.token, "uuid": device.device_id, "time": TIME, "tags": "lot=7",
+                 "serial": "A-1"}  # fmt: skip
+        lines.append(HEADERS[header].format(**cells | odd if place == 40 else cells))
     check_blocks("\n".join(lines).encode("utf-8", "surrogateescape"))
 
 

@@ -108,7 +108,7 @@ def read_block(
     if not text or not text.isascii():
         return None
     tokens, tags, uuids = _columns(form, text)
-    devices = usual_devices(tokens[: _before((not token for token in tokens), len(tokens))])
+    devices = usual_devices(tokens[: tokens.index("")] if "" in tokens else tokens)
     ids = uuid_texts(devices)
     size = len(ids)
     if any(uuids) and uuids[:size] != tuple(ids):

@@ -79,6 +79,11 @@ class RowOutcome(NamedTuple):
     row: Row | Block
     ending: Ending
 
+    @property
+    def size(self) -> int:
+        """Return the number of rows."""
+        return len(self.row) if isinstance(self.row, Block) else 1
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:

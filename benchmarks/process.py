@@ -51,6 +51,8 @@ def measure(
     :raises RuntimeError: if it fails; with the end of its output.
     """
     environment = {**(env or os.environ), "PYTHONPATH": str(_ROOT)}
+    # What pip installs is compiled already; without this, ours would be compiled anew in each process, and theirs not.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
         process = subprocess.Popen(  # noqa: S603 - our own interpreters

@@ -18,6 +18,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from airflow_provider_nrfprov.claiming.blocks import MOST_AT_ONCE, Block
+from airflow_provider_nrfprov.claiming.carried_cells import CarriedCells
 from airflow_provider_nrfprov.claiming.claim_file import (
     ClaimFile,
     ClaimFileError,
@@ -26,6 +28,8 @@ from airflow_provider_nrfprov.claiming.claim_file import (
     chunks,
     to_csv,
 )
+from airflow_provider_nrfprov.claiming.first_lines import FirstLines
+from airflow_provider_nrfprov.claiming.report import COLUMNS
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
 from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_keygen, mint_token
 from reliability.file_shapes import ShapedFile, shaped_files
@@ -98,6 +102,7 @@ def check_shaped_file(file: ShapedFile) -> None:
 
 
 def _check_file(content: bytes) -> list[Row] | None:
+    check_blocks(content)
     file = ClaimFile(io.BytesIO(content), "shift.csv")
     try:
         rows = list(read_rows_of(file))
@@ -117,6 +122,33 @@ def _check_file(content: bytes) -> list[Row] | None:
         assert not any(token in cell for cell in row.carried for token in _TOKENS)
     _check_rows(rows)
     return rows
+
+
+def check_blocks(content: bytes) -> None:
+    """Assert that a file comes to the same row by row, in blocks, and read again by what is known of it."""
+    known = FirstLines()
+    plain, *others = (
+        _read_in(ClaimFile(io.BytesIO(content), "shift.csv", first_lines=first_lines, at_once=at_once))
+        for first_lines, at_once in ((None, 1), (None, 2), (known, MOST_AT_ONCE), (known, MOST_AT_ONCE))
+    )
+    for other in others:
+        assert other == plain
+
+
+def _read_in(file: ClaimFile) -> tuple[list[object], dict[str, int], str]:
+    """Return all that reading a file came to: rows with what the report says of them, lines that are no rows, the error."""
+    rows: list[object] = []
+    carried: CarriedCells | None = None
+    try:
+        for part in file.parts():
+            carried = carried or CarriedCells(part.form, COLUMNS)
+            some = list(part) if isinstance(part, Block) else [part]
+            cells = carried.cells_of_block(part) if isinstance(part, Block) else [carried.cells_of(part)]
+            # Two readers make two forms of one header.
+            rows += [(*row[:-1], row.form.header, *each) for row, *each in zip(some, cells, strict=True)]
+    except ClaimFileError as error:
+        return rows, file.skipped, str(error)
+    return rows, file.skipped, ""
 
 
 def read_rows_of(file: ClaimFile) -> Iterator[Row]:

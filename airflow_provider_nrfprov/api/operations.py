@@ -418,7 +418,7 @@ def _bulk_claim(body: Any, answer: Response) -> BulkClaim:
         raise answer.unreadable("holds 'claimedIds' or 'failed' that are not lists")
     return BulkClaim(
         answer.status,
-        claimed_ids=tuple(str(device_id).lower() for device_id in claimed),
+        claimed_ids=tuple(map(str.lower, map(str, claimed))),
         failed=tuple(_read_failed(element) for element in failed),
     )
 

@@ -190,6 +190,9 @@ def _sound(value: Any, depth: int, *, mend: bool) -> Any:
     if depth == 0:
         raise ValueError("is nested too deeply")
     if isinstance(value, list):
+        if not mend and set(map(type, value)) == {str}:
+            # A thousand ids.
+            return value
         return [_sound(each, depth - 1, mend=mend) for each in value]
     return {
         _sound(name, depth, mend=mend): each

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -144,9 +145,25 @@ class _Adapter(HTTPAdapter):
         return pool
 
 
+class _Session(requests.Session):
+    """Looks once for what the environment says of a host: ``requests`` reads all of it at each request, twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._of_environment: dict[tuple[str, str, Any], dict[str, Any]] = {}
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        place = urlsplit(url)
+        key = place.scheme, place.netloc, verify
+        if key not in self._of_environment:
+            settings = super().merge_environment_settings(url, proxies, stream, verify, cert)
+            self._of_environment[key] = dict(settings)
+        return {**self._of_environment[key]}
+
+
 def new_session() -> requests.Session:
     """Return a session for one thread. ``REQUESTS_CA_BUNDLE`` and the proxies of the environment hold for it."""
-    session = requests.Session()
+    session = _Session()
     session.headers["User-Agent"] = f"airflow-provider-nrfprov/{__version__}"
     # The only packing that is unpacked below.
     session.headers["Accept-Encoding"] = "gzip"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
-from airflow_provider_nrfprov.claiming.claim_file import Row, read_rows
+from airflow_provider_nrfprov.claiming.claim_file import Block, ClaimFile, Row
 from airflow_provider_nrfprov.claiming.columns import ROLES
 from airflow_provider_nrfprov.claiming.preflight import Inspection, inspect, refusals
 
@@ -132,20 +132,25 @@ def _refusals(found: Inspection, service: ProvisioningService) -> list[str]:
 
 def _inspect(name: str, columns: Mapping[str, str], sample_size: int, err: TextIO) -> Inspection:
     with Path(name).open("rb") as stream:
-        rows = read_rows(stream, name, columns=columns)
+        parts = ClaimFile(stream, name, columns=columns).parts()
         if err.isatty():
-            rows = _with_progress(rows, stream, Path(name).stat().st_size, err)
-        return inspect(rows, sample_size, seed=name)
+            parts = _with_progress(parts, stream, Path(name).stat().st_size, err)
+        return inspect(parts, sample_size, seed=name)
 
 
-def _with_progress(rows: Iterable[Row], stream: BinaryIO, size: int, err: TextIO) -> Iterator[Row]:
-    for number, row in enumerate(rows, start=1):
-        if number % _ROWS_PER_STEP == 0:
+def _with_progress(
+    parts: Iterable[Block | Row], stream: BinaryIO, size: int, err: TextIO
+) -> Iterator[Block | Row]:
+    rows = shown = 0
+    for part in parts:
+        rows += len(part) if isinstance(part, Block) else 1
+        if rows - shown >= _ROWS_PER_STEP:
+            shown = rows
             share = min(stream.tell() / max(size, 1), 1)
             bar = "#" * int(_BAR_CHARACTERS * share)
-            err.write(f"\r[{bar:<{_BAR_CHARACTERS}}] {share:4.0%} {number:,} rows")
+            err.write(f"\r[{bar:<{_BAR_CHARACTERS}}] {share:4.0%} {rows:,} rows")
             err.flush()
-        yield row
+        yield part
     err.write("\r\x1b[K")
 
 

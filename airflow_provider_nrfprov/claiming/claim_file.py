@@ -21,8 +21,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-from airflow_provider_nrfprov.api.redaction import redact
 from airflow_provider_nrfprov.api.tag_rules import check_csv_tags as check_tags
+from airflow_provider_nrfprov.claiming.blocks import MOST_AT_ONCE, Block, read_block
+from airflow_provider_nrfprov.claiming.chunks import Chunk, chunks, rows_of, to_csv
 from airflow_provider_nrfprov.claiming.columns import (
     ATTESTATION,
     SERVICE,
@@ -41,8 +42,16 @@ from airflow_provider_nrfprov.claiming.file_kinds import problem_of_file
 from airflow_provider_nrfprov.claiming.first_lines import FirstLines
 from airflow_provider_nrfprov.claiming.frames import clean, frame_of, unwrapped
 from airflow_provider_nrfprov.claiming.lines import END, MAX_LINE_BYTES, Lines, LongLine
-from airflow_provider_nrfprov.claiming.rows import Chunk, Row, Verdict, chunks, to_csv
-from airflow_provider_nrfprov.claiming.tag_cells import NONE, TagCells, Tags, looks_of
+from airflow_provider_nrfprov.claiming.row_problems import (
+    CLAIM_COLUMNS,
+    cell_at,
+    contradiction,
+    hint_at_other_column,
+    too_many_columns,
+    unnamed_column,
+)
+from airflow_provider_nrfprov.claiming.rows import Row, Verdict
+from airflow_provider_nrfprov.claiming.tag_cells import NONE, TagCells, Tags
 from airflow_provider_nrfprov.claiming.token import (
     MalformedTokenError,
     WrongTokenKindError,
@@ -54,17 +63,15 @@ from airflow_provider_nrfprov.claiming.token import (
 from airflow_provider_nrfprov.csv_cells import visible
 
 __all__ = [
-    "Chunk", "ClaimFile", "ClaimFileError", "Row", "Verdict", "check_tags", "chunks", "read_rows", "to_csv",
+    "Block", "Chunk", "ClaimFile", "ClaimFileError", "Row", "Verdict", "check_tags", "chunks", "read_rows", "to_csv",
 ]  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
 _OK = Verdict.OK
 _UNDECODED = re.compile("[\udc80-\udcff]")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ROW_LIKE = re.compile(r"2dn3|[0-9]{14}|[A-Za-z0-9_-]{40}|ATTESTTOKEN|ERROR|fail", re.IGNORECASE)
 """What no title holds, but a row does, or what stands where a row should be."""
-_CLAIM_COLUMNS = 2
 _LINES_BEFORE_HEADER = 20
 _LINES_OF_ROW = 8
 _BLANKS = " \t,;"
@@ -88,13 +95,27 @@ def read_rows(stream: BinaryIO, name: str, *, columns: Mapping[str, str] | None 
 
 
 class ClaimFile:
-    """A claim file that is read once; :func:`read_rows` with an account of the lines that are no rows."""
+    """A claim file that is read once; :func:`read_rows` with an account of the lines that are no rows.
 
-    def __init__(self, stream: BinaryIO, name: str, *, columns: Mapping[str, str] | None = None) -> None:
+    :param first_lines: what an earlier reading of the same bytes was given, as far as that one came; nothing of it is
+        decoded again.
+    :param at_once: how many rows are read at a time, at most; 1 to read each by itself.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        name: str,
+        *,
+        columns: Mapping[str, str] | None = None,
+        first_lines: FirstLines | None = None,
+        at_once: int = MOST_AT_ONCE,
+    ) -> None:
         self._stream = stream
         self._name = name
         self._wanted = check_columns(columns)
-        self._first_lines = FirstLines()
+        self._first_lines = FirstLines() if first_lines is None else first_lines
+        self._at_once = at_once
         self._tag_cells = TagCells()
         self._delimiter = ","
         self.form: Form = SERVICE
@@ -104,22 +125,35 @@ class ClaimFile:
 
     def __iter__(self) -> Iterator[Row]:
         """Yield the rows, as :func:`read_rows` says."""
+        return rows_of(self.parts())
+
+    def parts(self) -> Iterator[Block | Row]:
+        """Yield the same rows, those of the usual form in blocks.
+
+        :raises ClaimFileError: as :func:`read_rows` does.
+        """
         lines = Lines(self._stream)
         if problem := problem_of_file(lines.start):
             raise ClaimFileError(f"{self._name} {problem}")
         self._read_start(lines)
-        found = False
-        read_usual = self.read_usual
-        for number, line in lines:
-            row = read_usual(number, line)
-            if row is None:
-                if line is END:
-                    break
-                row = self.read_unusual(number, line, lines)
-                if row is None:
-                    continue
-            found = True
-            yield row
+        found, at_once = False, 1
+        while True:
+            # Twice as many as there were usual ones before: a file of others is not read in vain again and again.
+            block = self._read_block(lines, at_once) if at_once > 1 else None
+            if block is not None:
+                at_once = min(2 * len(block), self._at_once)
+                found = True
+                yield block
+                continue
+            number, line = lines.take()
+            if line is END:
+                break
+            row = self.read_usual(number, line)
+            at_once = min(2, self._at_once) if row and not row.message else 1
+            row = row or self.read_unusual(number, line, lines)
+            if row is not None:
+                found = True
+                yield row
         self._log_skipped()
         if not found and self.skipped.total() == self.skipped["blank"]:
             raise ClaimFileError(f"{self._name} is empty: a claim file holds one claim token a row")
@@ -128,6 +162,11 @@ class ClaimFile:
                 f"{self._name} holds {'a header and ' if self.skipped['header'] else ''}no rows: each row of a claim "
                 "file is a claim token, optionally followed by its tags in one quoted field"
             )
+
+    def _read_block(self, lines: Lines, at_once: int) -> Block | None:
+        block = read_block(lines.number, lines.ahead(at_once), self.form, self._first_lines, self._tag_cells)
+        lines.skip(len(block) if block else 0)
+        return block
 
     def read_usual(self, number: int, line: str) -> Row | None:
         """Read a row of the usual form; ``None`` if it is of another."""
@@ -143,7 +182,7 @@ class ClaimFile:
         device_id = uuid_text(device)
         if uuid and uuid != device_id:
             return None
-        tags = self._tag_cells.read(tags_cell.strip('"'), named=bool(form.header)) if tags_cell else NONE
+        tags = self._tag_cells.read_usual(tags_cell, named=bool(form.header))
         if tags.message or self._first_lines.setdefault(device, number) != number:
             return self._accept(Row(number, _OK, "", device_id, token, (), line, form), tags)
         # As Row(…) would, in a third of the time.
@@ -153,7 +192,7 @@ class ClaimFile:
         """Read a row of any form, or say what is wrong with it; ``None`` if the line is none."""
         if isinstance(line, LongLine):
             words = f"the line has more than {MAX_LINE_BYTES:,} bytes, which no row has; mend or remove it"
-            return Row(number, Verdict.UNREADABLE_ROW, words, text=f"{line}…", form=self.form)
+            return Row(number, Verdict.UNREADABLE_ROW, words, text=line, form=self.form)
         text = clean(line)
         if not text.strip(_BLANKS):
             self.skipped["blank"] += 1
@@ -275,17 +314,17 @@ class ClaimFile:
         cells = trimmed(all_cells)
         if not form.header:
             self._delimiter = delimiter
-            if form is SERVICE and len(cells) > _CLAIM_COLUMNS and not looks_like_token(cells[0]):
+            if form is SERVICE and len(cells) > CLAIM_COLUMNS and not looks_like_token(cells[0]):
                 form = ATTESTATION
         return self._read_cells(number, line, cells, form)
 
     def _read_cells(self, number: int, line: str, cells: list[str], form: Form) -> Row:
         token_at, tags_at, uuid_at = form.token, form.tags, form.uuid
-        if not form.header and (len(cells) <= _CLAIM_COLUMNS or looks_like_token(cells[0])):
+        if not form.header and (len(cells) <= CLAIM_COLUMNS or looks_like_token(cells[0])):
             token_at, tags_at, uuid_at = 0, 1, None
-        if too_many := _too_many_columns(cells, form, token_at):
+        if too_many := too_many_columns(cells, form, token_at):
             return Row(number, Verdict.TOO_MANY_COLUMNS, too_many, text=line, form=form)
-        token_cell, tags_cell = _cell(cells, token_at), _cell(cells, tags_at)
+        token_cell, tags_cell = cell_at(cells, token_at), cell_at(cells, tags_at)
         if not line.isascii() and _UNDECODED.search(token_cell + tags_cell):
             words = "the row is not UTF-8; save the file as UTF-8"
             return Row(number, Verdict.UNREADABLE_ROW, words, text=line, form=form)
@@ -295,12 +334,12 @@ class ClaimFile:
         except WrongTokenKindError as error:
             return Row(number, Verdict.WRONG_TOKEN_KIND, str(error), tags=tags.tags, text=line, form=form)
         except MalformedTokenError as error:
-            words = f"{error}{_hint_at_other_column(cells, token_at)}"
+            words = f"{error}{hint_at_other_column(cells, token_at)}"
             return Row(number, Verdict.MALFORMED_TOKEN, words, tags=tags.tags, text=line, form=form)
         row = Row(number, _OK, "", token.device_id, token.text, (), line, form)
-        if problem := _unnamed_column(cells, form, token_at):
+        if problem := unnamed_column(cells, form, token_at):
             return row._replace(verdict=Verdict.UNNAMED_COLUMN, message=problem)
-        return self._accept(row, tags, _contradiction(_cell(cells, uuid_at), token.device_id))
+        return self._accept(row, tags, contradiction(cell_at(cells, uuid_at), token.device_id))
 
     def _accept(self, row: Row, tags: Tags, warning: str = "") -> Row:
         """Judge a row whose token is good by its tags, and by the rows before it."""
@@ -311,7 +350,8 @@ class ClaimFile:
         else:
             # The device is not claimed by this row: a later good row of it is not a duplicate.
             first_line = self._first_lines.get(device)
-        if first_line is not None and first_line != row.line:
+        # A later line is known if the file is read for the second time.
+        if first_line is not None and first_line < row.line:
             verdict, message = Verdict.DUPLICATE_DEVICE, f"the same device as in line {first_line}"
         message = "; ".join(filter(None, (message, warning)))
         return row._replace(verdict=verdict, message=message, tags=found)
@@ -336,55 +376,3 @@ def _is_quoted(text: str, delimiter: str | None) -> bool:
         return bool(split(text, delimiter or delimiter_of(text)))
     except csv.Error:
         return False
-
-
-def _cell(cells: list[str], place: int | None) -> str:
-    return cells[place] if place is not None and place < len(cells) else ""
-
-
-def _too_many_columns(cells: list[str], form: Form, token_at: int) -> str:
-    count = len(cells)
-    if form.header:
-        if count <= form.width:
-            return ""
-        return (
-            f"{count} columns, and the header names {form.width}; name the others there, and put all tags into one "
-            "quoted field"
-        )
-    if token_at == 0 and count > _CLAIM_COLUMNS:
-        return f'{count} columns instead of token,"tag1,tag2"; put all tags into one quoted field'
-    if count > ATTESTATION.width:
-        return f"{count} columns instead of imei,uuid,token,time; remove the others, or name all in a header"
-    return ""
-
-
-def _unnamed_column(cells: list[str], form: Form, token_at: int) -> str:
-    """Return in words that the last column of ``imei,uuid,token,time`` holds no time: tags in it would be lost."""
-    time = _cell(cells, form.carried_at[-1]) if form is ATTESTATION and token_at else ""
-    if (
-        not time
-        or time == "None"
-        or looks_of(time) in {"a time", "a number that a spreadsheet has shortened"}
-    ):
-        return ""
-    return (
-        "column 4 holds no time; if it holds tags, name the columns in a header: imei,uuid,token,tags; "
-        "if not, what it is"
-    )
-
-
-def _contradiction(cell: str, device_id: str) -> str:
-    uuid = cell.strip("{}").lower()
-    if uuid == device_id or not _UUID.fullmatch(uuid):
-        return ""
-    return f"the file says device {uuid}, but the token is that of {device_id}, which counts; check the line"
-
-
-def _hint_at_other_column(cells: list[str], token_at: int) -> str:
-    column = next((place for place, cell in enumerate(cells) if looks_like_token(cell)), token_at)
-    if column == token_at:
-        return ""
-    return redact(
-        f" (column {column + 1} holds what looks like a token; it belongs into column {token_at + 1}, or name the "
-        "columns in a header)"
-    )

@@ -68,20 +68,20 @@ class Form:
     """The line that names the columns, as it stands in the file; empty for a documented form."""
     named: int = 0
     """How many columns a row has at least, if none is left out: to the last one that has a name."""
-    last: str = r'[^",;\t\x1b]*'
+    last: str = r'[^",;\t\x1b\n]*'
     """A pattern of the last column, if it is neither token nor tags."""
 
     @cached_property
     def usual(self) -> re.Pattern[str]:
         """A row of this form as it nearly always is, read in one step; groups token, tags and uuid."""
         delimiter = self.delimiter or ","
-        plain = rf'[^"\x1b{delimiter}]*' if self.header else r'[^",;\t\x1b]*'
+        plain = rf'[^"\x1b\n{delimiter}]*' if self.header else r'[^",;\t\x1b\n]*'
         cells = [plain] * self.width
         if not self.header:
             cells[0], cells[-1] = r"(?:[0-9]*|None)", self.last
         cells[self.token] = rf"(?P<token>{USUAL_FORM})"
         if self.tags is not None:
-            cells[self.tags] = rf'(?P<tags>{plain}|"[^"\x1b]*")'
+            cells[self.tags] = rf'(?P<tags>{plain}|"[^"\x1b\n]*")'
         if self.uuid is not None:
             cells[self.uuid] = rf"(?P<uuid>{plain})"
         if self.header:
@@ -90,6 +90,11 @@ class Form:
             pattern = ",".join(cells[:-1]) + f"(?:,{cells[-1]})?"
         missing = "".join(f"(?P<{role}>)" for role in ROLES if getattr(self, role) is None)
         return re.compile(pattern + missing)
+
+    @cached_property
+    def usual_lines(self) -> re.Pattern[str]:
+        """The same for a text of many lines: found once in each; all groups are empty in a line that is no such row."""
+        return re.compile(rf"^(?:{self.usual.pattern}|.*)$", re.MULTILINE)
 
     @cached_property
     def groups(self) -> tuple[int, ...]:

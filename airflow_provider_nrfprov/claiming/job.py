@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -18,14 +18,23 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
 from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.claiming import file_copy
-from airflow_provider_nrfprov.claiming.claim_file import Chunk, check_tags, chunks, read_rows
-from airflow_provider_nrfprov.claiming.ledger import Ledger, SecondPlace, Sending, SupersededError
+from airflow_provider_nrfprov.claiming.claim_file import (
+    Block,
+    Chunk,
+    ClaimFile,
+    Row,
+    check_tags,
+    chunks,
+    read_rows,
+)
+from airflow_provider_nrfprov.claiming.first_lines import FirstLines
+from airflow_provider_nrfprov.claiming.ledger import Ledger, SecondPlace, SupersededError
 from airflow_provider_nrfprov.claiming.plan import Owner, Plan
 from airflow_provider_nrfprov.claiming.preflight import Inspection, inspect
 from airflow_provider_nrfprov.claiming.recovery import VISIBLE_AFTER, Inquiry
 from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome, Summary, write_report
-from airflow_provider_nrfprov.claiming.sending import Sender, service_time
-from airflow_provider_nrfprov.claiming.settlement import Settlement
+from airflow_provider_nrfprov.claiming.sending import Sender, in_words, service_time
+from airflow_provider_nrfprov.claiming.settlement import Settlement, outcomes_of
 from airflow_provider_nrfprov.job_folder import find_folder, jobs_in, take_folder
 from airflow_provider_nrfprov.ordered_map import StoppedError, has_ended, ordered_map
 from airflow_provider_nrfprov.storage import Folder, PathLike
@@ -67,6 +76,7 @@ class ClaimJob:
         self.folder = folder
         self._ledger = ledger
         self._copy = copy
+        self._first_lines = FirstLines()
         self._service = service
         self._stop = threading.Event()
         # One thread for all that is asked aside, and so one connection.
@@ -198,8 +208,7 @@ class ClaimJob:
 
     def inspect(self, *, sample_size: int = 0) -> Inspection:
         """Read the whole file and send nothing: which rows are bad, and a sample of the good ones."""
-        rows = (row for chunk in self._chunks() for row in chunk.rows)
-        return inspect(rows, sample_size, seed=self.details.digest)
+        return inspect(self._parts(), sample_size, seed=self.details.digest)
 
     def forget_copy(self) -> None:
         """Remove the job's copy of the claim file: nothing was sent, and the next try reads the file again."""
@@ -223,7 +232,7 @@ class ClaimJob:
         def counted() -> Iterator[RowOutcome]:
             nonlocal unsent
             for each in self.settle():
-                unsent += each.status == "not_sent"
+                unsent += each.ending.status == "not_sent"
                 yield each
 
             # Just before the files take their place: a newer try may have begun, and reported.
@@ -237,6 +246,7 @@ class ClaimJob:
     def settle(self) -> Iterator[RowOutcome]:
         """Yield what became of each row, in the order of the file, as far as the service knows by now.
 
+        Rows of the usual form that ended alike come in blocks.
         Never raises for the service's sake: where it cannot be asked, rows are unknown.
 
         :raises SupersededError: if a newer try has begun, or ``stop`` was called.
@@ -249,8 +259,8 @@ class ClaimJob:
                 raise SupersededError("asked to stop; what is known is in the ledger")
             sendings = self._ledger.sendings(chunk.number)
             self.operations += [each.bulk_ops_request_id for each in sendings if each.bulk_ops_request_id]
-            outcomes = self.stoppable(self._settlement.settle)(chunk.sendable, sendings)
-            yield from outcomes if len(outcomes) == len(chunk.rows) else _with_rejected(chunk, outcomes)
+            endings = self.stoppable(self._settlement.settle)(chunk.device_ids, sendings)
+            yield from outcomes_of(chunk, endings)
 
     def _require_still_ours(self) -> None:
         if self._stop.is_set():
@@ -272,10 +282,10 @@ class ClaimJob:
         self._ledger.note_beginning(service_time(self._service))
         operations: list[str] = []
         started, rows = time.monotonic(), 0
-        sendable = (chunk for chunk in self._chunks() if chunk.sendable)
+        sendable = (chunk for chunk in self._chunks() if chunk.device_ids)
         work = ordered_map(self._sender.send, sendable, max_in_flight, stop=self._stop)
         for chunk, sent in _until_stopped(work):
-            rows += len(chunk.sendable)
+            rows += len(chunk.device_ids)
             running = list(
                 dict.fromkeys(each.bulk_ops_request_id for each in sent if each.bulk_ops_request_id)
             )
@@ -283,8 +293,8 @@ class ClaimJob:
             _log.info(
                 "chunk %d: %s rows, %s; %s rows sent so far, %s rows/s",
                 chunk.number,
-                f"{len(chunk.sendable):,}",
-                _in_words(sent),
+                f"{len(chunk.device_ids):,}",
+                in_words(sent),
                 f"{rows:,}",
                 f"{rows / max(time.monotonic() - started, 1e-9):,.0f}",
             )
@@ -308,9 +318,12 @@ class ClaimJob:
                 return
 
     def _chunks(self) -> Iterator[Chunk]:
-        details = self.details
-        rows = read_rows(self._copy.from_start(), details.claim_file, columns=details.columns or None)
-        yield from chunks(rows, self.details.rows_per_request)
+        return chunks(self._parts(), self.details.rows_per_request)
+
+    def _parts(self) -> Iterator[Block | Row]:
+        details, stream = self.details, self._copy.from_start()
+        columns = details.columns or None
+        return ClaimFile(stream, details.claim_file, columns=columns, first_lines=self._first_lines).parts()
 
 
 def _until_stopped(work: Iterator[tuple[ItemT, ResultT]]) -> Iterator[tuple[ItemT, ResultT]]:
@@ -318,15 +331,6 @@ def _until_stopped(work: Iterator[tuple[ItemT, ResultT]]) -> Iterator[tuple[Item
         yield from work
     except StoppedError:
         raise SupersededError(_STOPPED) from None
-
-
-def _with_rejected(chunk: Chunk, outcomes: Iterable[RowOutcome]) -> Iterator[RowOutcome]:
-    settled = iter(outcomes)
-    for row in chunk.rows:
-        if row.is_ok:
-            yield next(settled)
-        else:
-            yield RowOutcome(row, Outcome.REJECTED, row.verdict.value, row.message)
 
 
 def _choose(claim_file: PathLike, folder: Folder, plan: Plan) -> tuple[Plan, Folder, FileCopy, bool]:
@@ -386,15 +390,3 @@ def _copy_of(plan: Plan, folder: Folder) -> FileCopy:
                 "report is as it was written"
             )
     return copy
-
-
-def _in_words(sent: Sequence[Sending]) -> str:
-    if not sent:
-        return "all of them ours before"
-    if len(sent) > 1:
-        refused = sum(each.refused is not None for each in sent)
-        return f"{len(sent)} requests, {refused} of them refused"
-    (only,) = sent
-    if only.bulk_ops_request_id:
-        return f"bulk operation {only.bulk_ops_request_id}"
-    return f"answered {only.status}, {len(only.not_claimed):,} of them not claimed"

@@ -12,7 +12,7 @@ _SHOWN_CHARACTERS = 200
 
 
 class LongLine(str):
-    """The beginning of a line that is too long for a row, which is not kept whole."""
+    """The beginning of a line that is too long for a row, which is not kept whole; ends with …, so that it is like no row."""
 
     __slots__ = ()
 
@@ -32,37 +32,38 @@ class Lines:
         self._stream = stream
         self.start = self._read(_BLOCK_BYTES)
         """The first bytes of the stream."""
-        self._back: list[tuple[int, str]] = []
         self._blocks = self._split()
         self.first = next(self._blocks, [])
         """The first lines."""
-        self._numbered = self._all()
+        self._block, self._at = self.first, 0
+        self.number = 1
+        """The number of the line that comes next."""
 
-    def __iter__(self) -> Iterator[tuple[int, str]]:
-        """Yield number and line, and :data:`END` after the last, as often as it is asked for."""
-        return self._numbered
+    def ahead(self, most: int) -> list[str]:
+        """Return some of the lines that come next, which stay to be taken; none at the end only."""
+        if self._at == len(self._block):
+            self._block, self._at = next(self._blocks, []), 0
+        return self._block[self._at : self._at + most]
+
+    def skip(self, count: int) -> None:
+        """Take so many of the lines that :meth:`ahead` has shown."""
+        self._at += count
+        self.number += count
 
     def take(self) -> tuple[int, str]:
-        """Return the next number and line."""
-        return next(self._numbered)
+        """Return the next number and line; :data:`END` after the last, as often as it is asked for."""
+        number = self.number
+        for line in self.ahead(1):
+            self.skip(1)
+            return number, line
+        return number, END
 
     def put_back(self, taken: list[tuple[int, str]]) -> None:
-        """Let lines that were taken come again."""
-        self._back.extend(reversed(taken))
-
-    def _all(self) -> Iterator[tuple[int, str]]:
-        number, block = 0, self.first
-        while block:
-            for line in block:
-                number += 1
-                yield number, line
-                while self._back:
-                    yield self._back.pop()
-            block = next(self._blocks, [])
-        while True:
-            yield number + 1, END
-            while self._back:
-                yield self._back.pop()
+        """Let the lines that were taken last come again."""
+        if taken:
+            self._block = [line for _, line in taken] + self._block[self._at :]
+            self._at = 0
+            self.number = taken[0][0]
 
     def _read(self, size: int) -> bytes:
         """Read so many bytes, fewer only at the end; what is opened on an object store may give fewer before."""
@@ -98,9 +99,9 @@ class Lines:
                 rest = block[min(ends) :]
                 if rest == b"\r":
                     rest += self._read(1)
-                return LongLine(shown), rest[2:] if rest.startswith(b"\r\n") else rest[1:]
+                return LongLine(f"{shown}…"), rest[2:] if rest.startswith(b"\r\n") else rest[1:]
             block = self._read(_BLOCK_BYTES)
-        return LongLine(shown), b""
+        return LongLine(f"{shown}…"), b""
 
 
 def _lines(block: bytes) -> list[str]:
@@ -118,4 +119,4 @@ def _lines(block: bytes) -> list[str]:
 def _kept(line: str) -> str:
     if len(line.encode("utf-8", "surrogateescape")) <= MAX_LINE_BYTES:
         return line
-    return LongLine(line[:_SHOWN_CHARACTERS])
+    return LongLine(f"{line[:_SHOWN_CHARACTERS]}…")

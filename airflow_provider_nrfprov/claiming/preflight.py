@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from airflow_provider_nrfprov.claiming.blocks import Block
 from airflow_provider_nrfprov.claiming.reasons import Reason, Reasons, in_lines
 from airflow_provider_nrfprov.claiming.rows import Row, Verdict
 
@@ -41,30 +42,49 @@ class Inspection:
         return "\n".join((f"{counts}, {self.rejected:,} cannot", *in_lines(self.reasons)))
 
 
-def inspect(rows: Iterable[Row], sample_size: int = 0, seed: str = "") -> Inspection:
+def inspect(parts: Iterable[Block | Row], sample_size: int = 0, seed: str = "") -> Inspection:
     """Read all rows and draw a sample of them; the same file and seed give the same sample."""
-    chance = random.Random(seed)  # noqa: S311 - which rows are asked about is no secret
-    count = sendable = repeated = 0
+    sample = _Sample(sample_size, seed)
+    rejected = repeated = 0
     reasons = Reasons()
     examples: list[str] = []
-    sample: list[Row] = []
-    for row in rows:
-        count += 1
-        if row.message:
-            reasons.add(row.line, row.verdict.value, row.message)
-        if not row.is_ok:
-            repeated += row.verdict is Verdict.DUPLICATE_DEVICE
-            if len(examples) < SHOWN_EXAMPLES:
-                examples.append(f"line {row.line}: {row.verdict.value}: {row.message}")
+    for part in parts:
+        if isinstance(part, Block):
+            sample.draw(part)
             continue
-        sendable += 1
-        if len(sample) < sample_size:
-            sample.append(row)
-        elif (place := chance.randrange(sendable)) < sample_size:
-            sample[place] = row
-    rejected = count - sendable
-    ordered = tuple(sorted(sample, key=attrgetter("line")))
-    return Inspection(count, rejected, tuple(examples), ordered, reasons.most_frequent(), repeated)
+        if part.message:
+            reasons.add(part.line, part.verdict.value, part.message)
+        if part.is_ok:
+            sample.draw((part,))
+            continue
+        rejected += 1
+        repeated += part.verdict is Verdict.DUPLICATE_DEVICE
+        if len(examples) < SHOWN_EXAMPLES:
+            examples.append(f"line {part.line}: {part.verdict.value}: {part.message}")
+    ordered = tuple(sorted(sample.rows, key=attrgetter("line")))
+    rows = sample.seen + rejected
+    return Inspection(rows, rejected, tuple(examples), ordered, reasons.most_frequent(), repeated)
+
+
+class _Sample:
+    """Some of the rows that come by, each as likely as any other."""
+
+    def __init__(self, size: int, seed: str) -> None:
+        self._size = size
+        self._chance = random.Random(seed)  # noqa: S311 - which rows are asked about is no secret
+        self.rows: list[Row] = []
+        self.seen = 0
+
+    def draw(self, rows: Block | tuple[Row]) -> None:
+        if not self._size:
+            self.seen += len(rows)
+            return
+        for row in rows:
+            self.seen += 1
+            if len(self.rows) < self._size:
+                self.rows.append(row)
+            elif (place := self._chance.randrange(self.seen)) < self._size:
+                self.rows[place] = row
 
 
 def refusals(rows: Iterable[Row], service: ProvisioningService) -> list[str]:

@@ -25,7 +25,6 @@ from airflow_provider_nrfprov.claiming.token import TokenError, decode
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.models import BulkOpsRequest, ClaimedDevice
     from airflow_provider_nrfprov.api.service import ProvisioningService
-    from airflow_provider_nrfprov.claiming.claim_file import Row
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +115,7 @@ class Inquiry:
 
     def recover(
         self,
-        rows: Sequence[Row],
+        device_ids: Sequence[str],
         sending: Sending,
         since: pendulum.DateTime,
         known: Collection[str],
@@ -126,7 +125,7 @@ class Inquiry:
     ) -> Recovery:
         """Find out what a request did whose answer was lost.
 
-        :param rows: the chunk's sendable rows.
+        :param device_ids: of the chunk's rows that can be sent.
         :param known: operations that belong to other requests of the chunk.
         :param newest: from when on its effects may still be to come: when this try lost the answer, or when an
             earlier one sent it.
@@ -134,8 +133,8 @@ class Inquiry:
         :raises UnsettledError: while an operation runs, or cannot be told from others, that may be the one.
         :raises NrfProvError: if the service cannot be asked.
         """
-        sent = sending.rows_of(len(rows))
-        wanted = {str(rows[position].device_id) for position in sent}
+        sent = sending.rows_of(len(device_ids))
+        wanted = {device_ids[position] for position in sent}
         found: dict[str, ClaimedDevice] = {}
         adopted: list[Recovery] = []
 
@@ -143,7 +142,7 @@ class Inquiry:
             if not sending.turn:
                 # Its entry is damaged: nobody knows which rows it held.
                 self._require_no_running(set(wanted), sending, known, asynchronous)
-            elif recovery := self._find_operation(rows, sending, known, asynchronous):
+            elif recovery := self._find_operation(device_ids, sending, known, asynchronous):
                 adopted.append(recovery)
                 return True
             found.update(self._listed(wanted - found.keys(), since))
@@ -153,7 +152,7 @@ class Inquiry:
         if adopted:
             return adopted[0]
         self._look_one_by_one(sorted(wanted - found.keys()), found)
-        return Recovery(ours=frozenset(place for place in sent if rows[place].device_id in found))
+        return Recovery(ours=frozenset(place for place in sent if device_ids[place] in found))
 
     def _until(self, look: Callable[[], bool], newest: pendulum.DateTime) -> None:
         """Look until nothing is missing, or all that was done must show by now; with growing pauses."""
@@ -194,10 +193,10 @@ class Inquiry:
         return True
 
     def _find_operation(
-        self, rows: Sequence[Row], sending: Sending, known: Collection[str], asynchronous: bool
+        self, device_ids: Sequence[str], sending: Sending, known: Collection[str], asynchronous: bool
     ) -> Recovery | None:
         """Return the operation that the request started; ``None`` if it certainly is not among those listed."""
-        expected = {str(rows[position].device_id): position for position in sending.rows_of(len(rows))}
+        expected = {device_ids[position]: position for position in sending.rows_of(len(device_ids))}
         unsettled: UnsettledError | None = None
         until = min(self._service.now(), sending.sent_at + _LONGEST_REQUEST) + CLOCK_SKEW
         for operation in self._operations(sending, until, asynchronous):

@@ -8,11 +8,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from itertools import groupby
+from itertools import count, groupby
 from operator import itemgetter
 from typing import NamedTuple, TextIO
 
+from airflow_provider_nrfprov.claiming.blocks import Block
 from airflow_provider_nrfprov.claiming.carried_cells import CarriedCells
+from airflow_provider_nrfprov.claiming.columns import Form
 from airflow_provider_nrfprov.claiming.reasons import Reason, Reasons, in_lines
 from airflow_provider_nrfprov.claiming.rows import Row, Verdict
 from airflow_provider_nrfprov.csv_cells import csv_line, shortened, visible
@@ -60,16 +62,27 @@ def explained(message: str) -> str:
 _TO_EXPLAIN = {Outcome.FAILED, Outcome.UNKNOWN}
 
 
-class RowOutcome(NamedTuple):
-    """A row and what became of it."""
+class Ending(NamedTuple):
+    """What became of a row."""
 
-    row: Row
     outcome: Outcome
     status: str = ""
     """A verdict (rejected rows), an operation's status, or the HTTP status of the answer."""
     message: str = ""
     """The service's words, unedited but for secrets; or what is wrong with the row."""
     bulk_ops_request_id: str | None = None
+
+
+class RowOutcome(NamedTuple):
+    """A row and what became of it; or rows of a block that ended alike."""
+
+    row: Row | Block
+    ending: Ending
+
+    @property
+    def size(self) -> int:
+        """Return the number of rows."""
+        return len(self.row) if isinstance(self.row, Block) else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +155,8 @@ def write_report(
     with folder.writing(REPORT) as report, folder.writing(FAILED_ROWS, owner_only=True) as failed_rows:
         tally = _Tally(report, failed_rows)
         # Neighbours mostly end alike: all but their own cells is written once for all of them.
-        for end, alike in groupby(outcomes, itemgetter(1, 2, 3, 4)):
-            tally.add(end, alike)
+        for ending, alike in groupby(outcomes, itemgetter(1)):
+            tally.add(ending, alike)
     summary = tally.summary(folder)
     details = {"reasons": [reason.as_dict() for reason in summary.reasons]}
     folder.write(
@@ -166,27 +179,32 @@ class _Tally:
         self._repeated = self._again = 0
         self._not_ours: dict[str, int] = {}
 
-    def add(self, end: tuple[Outcome, str, str, str | None], alike: Iterable[RowOutcome]) -> None:
-        outcome, status, message, operation_id = end
-        usual = csv_line((outcome.value, status, message, operation_id))[:-1]
-        is_ours = outcome is Outcome.CLAIMED or outcome is Outcome.ALREADY_CLAIMED
-        write = self._report.write
-        for item in alike:
-            row = item[0]
-            self._counts[outcome] += 1
-            if self._carried is None:
-                self._carried = CarriedCells(row.form, COLUMNS)
-                write(csv_line((*COLUMNS, *self._carried.names)))
-            if row.message and row.is_ok:
-                # A warning of the file's reader, beside what the service said.
-                whole = f"{message}; {row.message}" if message else row.message
-                words = csv_line((outcome.value, status, whole, operation_id))[:-1]
-                self._reasons.add(row.line, outcome.value, row.message)
-            else:
+    def add(self, ending: Ending, alike: Iterable[RowOutcome]) -> None:
+        """Write rows, and blocks of rows, that ended alike."""
+        usual = _cells(ending)
+        is_ours = ending.outcome is Outcome.CLAIMED or ending.outcome is Outcome.ALREADY_CLAIMED
+        for rows, _ in alike:
+            carried = self._carried or self._begin(rows.form)
+            if isinstance(rows, Block) and is_ours:
+                self._counts[ending.outcome] += len(rows)
+                self._report.write(_lines(rows, usual, carried.cells_of_block(rows)))
+                continue
+            for row in rows if isinstance(rows, Block) else (rows,):
+                self._counts[ending.outcome] += 1
                 words = usual
-            write(f"{row.line},{row.device_id or ''},{words}{self._carried.cells_of(row)}\n")
-            if not is_ours:
-                self._not_claimed(item)
+                if row.message and row.is_ok:
+                    # A warning of the file's reader, beside what the service said.
+                    whole = f"{ending.message}; {row.message}" if ending.message else row.message
+                    words = _cells(ending._replace(message=whole))
+                    self._reasons.add(row.line, ending.outcome.value, row.message)
+                self._report.write(f"{row.line},{row.device_id or ''},{words}{carried.cells_of(row)}\n")
+                if not is_ours:
+                    self._not_claimed(row, ending)
+
+    def _begin(self, form: Form) -> CarriedCells:
+        self._carried = carried = CarriedCells(form, COLUMNS)
+        self._report.write(csv_line((*COLUMNS, *carried.names)))
+        return carried
 
     def summary(self, folder: Folder) -> Summary:
         if self._carried is None:
@@ -200,8 +218,8 @@ class _Tally:
             self._repeated,
         )
 
-    def _not_claimed(self, item: RowOutcome) -> None:
-        row, outcome, _, message, _ = item
+    def _not_claimed(self, row: Row, ending: Ending) -> None:
+        outcome, _, message, _ = ending
         self._reasons.add(row.line, outcome.value, message or row.message)
         if outcome in _TO_EXPLAIN and len(self._examples) < SHOWN_EXAMPLES:
             words = shortened(visible(message))
@@ -218,6 +236,16 @@ class _Tally:
             self._header = row.form.header
             self._failed_rows.write(f"{self._header}\n" if self._header else "")
         self._failed_rows.write(f"{row.text}\n")
+
+
+def _lines(block: Block, words: str, carried: Iterable[str]) -> str:
+    columns = zip(count(block.line), block.device_ids, carried, strict=False)
+    return "".join([f"{line},{device},{words}{cells}\n" for line, device, cells in columns])
+
+
+def _cells(ending: Ending) -> str:
+    outcome, status, message, operation_id = ending
+    return csv_line((outcome.value, status, message, operation_id))[:-1]
 
 
 def read_device_ids(report: Iterable[str], outcomes: Iterable[Enum]) -> Iterator[str]:

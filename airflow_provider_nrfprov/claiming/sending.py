@@ -17,7 +17,7 @@ import pendulum
 from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError
 from airflow_provider_nrfprov.api.retry import nothing_was_done, refused_as_a_whole
 from airflow_provider_nrfprov.api.wait_policy import is_transient
-from airflow_provider_nrfprov.claiming.claim_file import Chunk, to_csv
+from airflow_provider_nrfprov.claiming.claim_file import Chunk
 from airflow_provider_nrfprov.claiming.ledger import Ledger, Sending, SupersededError
 from airflow_provider_nrfprov.claiming.recovery import ENDED_LONG_AGO, Inquiry, Recovery
 from airflow_provider_nrfprov.claiming.settlement import Settlement, not_claimed, row_states
@@ -67,7 +67,7 @@ class Sender:
         if self.stop.is_set():
             raise SupersededError("asked to stop; nothing more is sent")
         work = _ChunkSending(self, chunk, list(self.ledger.sendings(chunk.number)))
-        return work.go_on() if work.was_sent else work.send(range(len(chunk.sendable)))
+        return work.go_on() if work.was_sent else work.send(range(len(chunk.device_ids)))
 
 
 class _ChunkSending:
@@ -78,7 +78,7 @@ class _ChunkSending:
         self._ledger = sender.ledger
         self._service = sender.service
         self._chunk = chunk
-        self._rows = chunk.sendable
+        self._device_ids = chunk.device_ids
         self._sendings = sendings
         self._lost = 0
 
@@ -94,7 +94,7 @@ class _ChunkSending:
             if not sending.is_answered:
                 self._sendings[place] = recovered = self._recover(sending, newest=sending.sent_at)
                 told_now.add(recovered.bulk_ops_request_id)
-        states = row_states(len(self._rows), self._sendings)
+        states = row_states(len(self._device_ids), self._sendings)
         running, newest = self._running()
         # What is told of only now is not sent again in this try.
         running |= told_now - {None}
@@ -103,9 +103,9 @@ class _ChunkSending:
             for place, state in enumerate(states)
             if (last := state.last) and not last.nothing_done and last.bulk_ops_request_id not in running
         ]
-        ids = [str(self._rows[place].device_id) for place in looked_at]
+        ids = [self._device_ids[place] for place in looked_at]
         ours = self._sender.inquiry.find_ours(ids, self._sendings[0].sent_at, newest) if ids else {}
-        missing = {place for place in looked_at if self._rows[place].device_id not in ours}
+        missing = {place for place in looked_at if self._device_ids[place] not in ours}
         unsent = {place for place, state in enumerate(states) if not state.last or state.last.nothing_done}
         _log.info(
             "chunk %d: %d of %d devices that were sent before are ours; %d rows are sent",
@@ -171,20 +171,21 @@ class _ChunkSending:
         sender, number = self._sender, self._chunk.number
         if sender.stop.is_set():
             raise SupersededError("asked to stop; nothing more is sent")
-        all_rows = len(positions) == len(self._rows)
+        # None stands for all of the chunk.
+        some = None if len(positions) == len(self._device_ids) else positions
         sending = self._ledger.about_to_send(
             number,
             1 + max((each.number for each in self._sendings), default=0),
             service_time(self._service),
-            None if all_rows else positions,
+            some,
         )
         self._sendings.append(sending)
         try:
-            answer = self._service.bulk_claim(to_csv((self._rows[place] for place in positions), sender.tags))
+            answer = self._service.bulk_claim(self._chunk.to_csv(some, sender.tags))
         except NrfProvError as error:
             return self._after_error(sending, error)
         sender.asynchronous = sender.asynchronous or bool(answer.bulk_ops_request_id)
-        refused = {} if answer.bulk_ops_request_id else not_claimed(self._rows, positions, answer)
+        refused = {} if answer.bulk_ops_request_id else not_claimed(self._device_ids, positions, answer)
         answered = replace(
             sending,
             status=answer.status,
@@ -217,7 +218,7 @@ class _ChunkSending:
         since = min(each.sent_at for each in self._sendings)
         others = [each.bulk_ops_request_id for each in self._sendings if each.bulk_ops_request_id]
         found: Recovery = self._sender.inquiry.recover(
-            self._rows,
+            self._device_ids,
             sending,
             since,
             others,
@@ -232,7 +233,7 @@ class _ChunkSending:
                     sending, status=202, positions=found.positions, bulk_ops_request_id=found.operation.id
                 ),
             )
-        missing = [place for place in sending.rows_of(len(self._rows)) if place not in found.ours]
+        missing = [place for place in sending.rows_of(len(self._device_ids)) if place not in found.ours]
         _log.info("chunk %d: %d devices are ours, %d are not", number, len(found.ours), len(missing))
         seen = replace(sending, status=200, looked=True, not_claimed=dict.fromkeys(missing, ""))
         return self._ledger.write(number, seen)
@@ -243,6 +244,19 @@ def service_time(service: ProvisioningService) -> pendulum.DateTime:
     now = service.now()
     is_off = abs((now - pendulum.now("UTC")).total_seconds()) > 1
     return now.subtract(seconds=1) if is_off else now
+
+
+def in_words(sent: Sequence[Sending]) -> str:
+    """Say what :meth:`Sender.send` came to."""
+    if not sent:
+        return "all of them ours before"
+    if len(sent) > 1:
+        refused = sum(each.refused is not None for each in sent)
+        return f"{len(sent)} requests, {refused} of them refused"
+    (only,) = sent
+    if only.bulk_ops_request_id:
+        return f"bulk operation {only.bulk_ops_request_id}"
+    return f"answered {only.status}, {len(only.not_claimed):,} of them not claimed"
 
 
 def _probes_first(parts: Iterable[tuple[int, ...]]) -> tuple[deque[tuple[int, ...]], int]:

@@ -8,7 +8,7 @@ decides. FAILED does not mean that nothing was done.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,14 +19,15 @@ from airflow_provider_nrfprov.api.error_summary import ErrorSummary
 from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest, ClaimedDevice, FailedClaim
 from airflow_provider_nrfprov.api.wait_policy import is_transient
-from airflow_provider_nrfprov.claiming.claim_file import Row
 from airflow_provider_nrfprov.claiming.ledger import Sending
 from airflow_provider_nrfprov.claiming.recovery import CLOCK_SKEW, Inquiry
-from airflow_provider_nrfprov.claiming.report import CLAIMED_BEFORE, Outcome, RowOutcome, explained
+from airflow_provider_nrfprov.claiming.report import CLAIMED_BEFORE, Ending, Outcome, RowOutcome, explained
+from airflow_provider_nrfprov.claiming.rows import Row
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
+    from airflow_provider_nrfprov.claiming.chunks import Chunk
 
 _log = logging.getLogger(__name__)
 
@@ -97,22 +98,25 @@ class Settlement:
         self._unavailable: NrfProvError | None = None
         """Why nothing more is asked: one request was in vain for as long as the client tries it."""
 
-    def settle(self, rows: Sequence[Row], sendings: Sequence[Sending]) -> list[RowOutcome]:
-        """Return the outcome of each of a chunk's sendable rows, in their order.
+    def settle(self, device_ids: Sequence[str], sendings: Sequence[Sending]) -> list[Ending]:
+        """Return what became of each of a chunk's rows that can be sent, in their order.
 
         Never raises for the service's sake: where it cannot be asked, rows are unknown.
+
+        :param device_ids: their devices.
         """
-        states = row_states(len(rows), sendings)
-        findings = self._findings(states, sendings, len(rows))
+        size = len(device_ids)
+        states = row_states(size, sendings)
+        findings = self._findings(states, sendings, size)
         doubtful = any(finding.doubt for finding in findings.values())
-        if not doubtful and len(sendings) == 1 and len(findings) == len(rows):
+        if not doubtful and len(sendings) == 1 and len(findings) == size:
             # As nearly always: all of them are claimed by the service's word.
             each = findings[0]
-            return [RowOutcome(row, Outcome.CLAIMED, each.status, "", each.operation_id) for row in rows]
-        devices, why_not = self._ours(rows, findings, states)
+            return [Ending(Outcome.CLAIMED, each.status, "", each.operation_id)] * size
+        devices, why_not = self._ours(device_ids, findings, states)
         return [
-            _outcome(row, states[place], findings.get(place), devices.get(str(row.device_id)), why_not)
-            for place, row in enumerate(rows)
+            _ending(states[place], findings.get(place), devices.get(device_id), why_not)
+            for place, device_id in enumerate(device_ids)
         ]
 
     def _findings(
@@ -214,18 +218,16 @@ class Settlement:
             self._unavailable = error
 
     def _ours(
-        self, rows: Sequence[Row], findings: Mapping[int, _Finding], states: Sequence[RowState]
+        self, device_ids: Sequence[str], findings: Mapping[int, _Finding], states: Sequence[RowState]
     ) -> tuple[Mapping[str, ClaimedDevice], str]:
         """Ask which of the doubtful devices are ours; if that can't be asked, say why."""
         doubts = {place: finding.doubt for place, finding in findings.items() if finding.doubt}
         if not doubts:
             return {}, ""
-        unnamed = [
-            str(rows[place].device_id) for place, doubt in doubts.items() if doubt.final and not doubt.named
-        ]
+        unnamed = [device_ids[place] for place, doubt in doubts.items() if doubt.final and not doubt.named]
         since = min(last.sent_at for place in doubts if (last := states[place].last))
         try:
-            ids = [str(rows[place].device_id) for place in doubts]
+            ids = [device_ids[place] for place in doubts]
             self._require_available()
             # Without waiting for a list that lags: a job that settles has waited for its operations, or has its answers.
             found = self._inquiry.find_ours(ids, since)
@@ -237,11 +239,28 @@ class Settlement:
             return {}, f"whether it is ours could not be asked: {error}"
 
 
-def _outcome(
-    row: Row, state: RowState, finding: _Finding | None, device: ClaimedDevice | None, why_not: str
-) -> RowOutcome:
+def outcomes_of(chunk: Chunk, endings: Sequence[Ending]) -> Iterator[RowOutcome]:
+    """Yield what became of all rows of a chunk, given what became of those that can be sent."""
+    place = 0
+    for part in chunk.parts:
+        if isinstance(part, Row):
+            if part.is_ok:
+                yield RowOutcome(part, endings[place])
+                place += 1
+            else:
+                yield RowOutcome(part, Ending(Outcome.REJECTED, part.verdict.value, part.message))
+            continue
+        here = endings[place : place + len(part)]
+        place += len(part)
+        if here.count(here[0]) == len(part):
+            yield RowOutcome(part, here[0])
+        else:
+            yield from map(RowOutcome, part, here)
+
+
+def _ending(state: RowState, finding: _Finding | None, device: ClaimedDevice | None, why_not: str) -> Ending:
     if finding is None:
-        return RowOutcome(row, Outcome.FAILED, "not_sent", "never sent")
+        return Ending(Outcome.FAILED, "not_sent", "never sent")
     doubt = finding.doubt
     if doubt is None:
         outcome, message = Outcome.CLAIMED, ""
@@ -252,7 +271,7 @@ def _outcome(
             message = "; ".join(filter(None, (message, CLAIMED_BEFORE)))
     else:
         outcome, message = _without_device(doubt, why_not)
-    return RowOutcome(row, outcome, finding.status, message, finding.operation_id)
+    return Ending(outcome, finding.status, message, finding.operation_id)
 
 
 def _without_device(doubt: _Doubt, why_not: str) -> tuple[Outcome, str]:
@@ -278,21 +297,21 @@ def _whose_claim(device: ClaimedDevice, doubt: _Doubt, state: RowState) -> Outco
     return Outcome.CLAIMED if device.claimed_at >= since else Outcome.ALREADY_CLAIMED
 
 
-def not_claimed(rows: Sequence[Row], positions: Sequence[int], answer: BulkClaim) -> dict[int, str]:
+def not_claimed(device_ids: Sequence[str], positions: Sequence[int], answer: BulkClaim) -> dict[int, str]:
     """Return the sent rows that a synchronous answer does not list as claimed, with the service's message.
 
     Devices that it lists and that were not sent count for nothing.
 
-    :param positions: which of ``rows`` were sent, in the order of sending.
+    :param positions: which of ``device_ids`` were sent, in the order of sending.
     """
     claimed = set(answer.claimed_ids)
     missing = {
-        place: position for place, position in enumerate(positions) if rows[position].device_id not in claimed
+        place: position for place, position in enumerate(positions) if device_ids[position] not in claimed
     }
     by_device = {device: failed.message for failed in answer.failed if (device := _device_of(failed))}
     by_place = _by_place([failed for failed in answer.failed if not _device_of(failed)], set(missing))
     return {
-        position: by_device.get(str(rows[position].device_id)) or by_place.get(place, "")
+        position: by_device.get(device_ids[position]) or by_place.get(place, "")
         for place, position in missing.items()
     }
 

@@ -60,6 +60,10 @@ class TagCells:
             known = self._known[cell, named] = _read(cell, named)
         return known
 
+    def read_usual(self, cell: str, *, named: bool) -> Tags:
+        """Return the tags of a cell of a usual row, which may have quotes around it and none inside."""
+        return self.read(cell.strip('"'), named=named) if cell else NONE
+
 
 def _read(cell: str, named: bool) -> Tags:
     tags = tuple(dict.fromkeys(tag.strip() for tag in cell.split(",") if tag.strip()))

@@ -44,6 +44,7 @@ _DEVICE_TYPES = {
 """Names as the service writes them. Confirmed for 3 only; the others are inferred from its form. That 17 is the nRF9220
 (its firmware UUID is all zeros) is confirmed; what the service calls it is unknown."""
 
+TOKEN_CHARACTERS = 180
 _BODY_CHARACTERS = 76
 USUAL_FORM = r"2dn3hQFQ[A-Za-z0-9_-]{68}\.0oRDoQEmoQRBIfZYQ[A-P][A-Za-z0-9_-]{85}"
 """A pattern: an identity message, signed with ES256 by the identity key, by its fixed bytes."""
@@ -149,6 +150,39 @@ def read_usual(text: str) -> bytes | None:
     if raw[22] >= 24 or raw[23] != 0x50 or raw[40] != 0x50:
         return None
     return raw
+
+
+def usual_devices(tokens: Sequence[str]) -> bytes:
+    """Read the device UUIDs of many tokens of :data:`USUAL_FORM`, up to the first for which :func:`read_usual` gives ``None``.
+
+    :return: 16 bytes for each.
+    """
+    # Of each body the bytes 6 to 42: 48 characters are whole bytes, so all can be decoded at once.
+    text = "".join([token[8:56] for token in tokens])
+    raw = binascii.a2b_base64(text.replace("-", "+").replace("_", "/"))
+    size = len(tokens)
+    types, marks = raw[16::36], raw[17::36] + raw[34::36]
+    if size and (max(types) >= 24 or marks.strip(b"\x50")):
+        size = next(
+            place
+            for place in range(size)
+            if types[place] >= 24 or raw[36 * place + 17 :: 17][:2] != b"\x50\x50"
+        )
+    devices = bytearray(16 * size)
+    for place in range(16):
+        devices[place::16] = raw[place : 36 * size : 36]
+    return bytes(devices)
+
+
+def uuid_texts(raw: bytes) -> list[str]:
+    """Write 16 bytes each as a UUID, as :func:`uuid_text` does."""
+    text = bytearray(raw.hex("-", 2), "ascii") + b"-"
+    # Of the hyphens after each second byte those that no UUID has, and the last in exchange for a line feed.
+    del text[4::40]
+    del text[28::39]
+    del text[32::38]
+    text[36::37] = b"\n" * (len(raw) // 16)
+    return text.decode("ascii").splitlines()
 
 
 def uuid_text(raw: bytes) -> str:

@@ -62,7 +62,7 @@ class NrfProvCheckClaimFileOperator(NrfProvBaseOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         """Read the file, and ask about a sample of its rows."""
-        from airflow_provider_nrfprov.claiming.claim_file import read_rows
+        from airflow_provider_nrfprov.claiming.claim_file import ClaimFile
         from airflow_provider_nrfprov.claiming.preflight import inspect, refusals
         from airflow_provider_nrfprov.exceptions import RowsRejectedError
         from airflow_provider_nrfprov.paths import to_path
@@ -72,7 +72,7 @@ class NrfProvCheckClaimFileOperator(NrfProvBaseOperator):
         claim_file, sample_size = value["claim_file"], value["dry_run_rows"]
         tolerance = RejectedTolerance(value["max_rejected_rows"], value["max_rejected_ratio"])
         with to_path(claim_file).open("rb") as stream:
-            found = inspect(read_rows(cast("BinaryIO", stream), claim_file), sample_size)
+            found = inspect(ClaimFile(cast("BinaryIO", stream), claim_file).parts(), sample_size)
         self.log.log(logging.WARNING if found.reasons else logging.INFO, "%s: %s", claim_file, found)
         refused = refusals(found.sample, self.hook) if found.sample else []
         for words in refused[:10]:

@@ -68,12 +68,14 @@ def main() -> None:
     say_peak()
 
 
-def _die_while_reporting(rows: int) -> None:
+def _die_while_reporting(after: int) -> None:
     settle = ClaimJob.settle
 
     def settle_some(self: ClaimJob) -> Iterator[RowOutcome]:
-        for number, outcome in enumerate(settle(self)):
-            if number == rows:
+        rows = 0
+        for outcome in settle(self):
+            rows += outcome.size
+            if rows > after:
                 os.kill(os.getpid(), signal.SIGKILL)
             yield outcome
 

@@ -247,6 +247,12 @@ def test_a_line_of_any_length_is_one_row_and_the_next_is_read(before, end):
         assert len(rows[0].text) < 300
 
 
+def test_a_line_that_is_too_long_is_no_row_though_it_begins_as_one():
+    rows = read(f"{A},{'t' * 70_000}\n{B}\n")
+    assert [row.verdict.value for row in rows] == ["unreadable_row", "ok"]
+    assert rows[0].tags == ()
+
+
 @pytest.mark.parametrize("line", [A, A[:100], "x" * 700])
 def test_a_chunk_is_bounded_whatever_the_rows_are(line):
     rows = ClaimFile(io.BytesIO(f"{line}\n".encode() * 20_000), "shift.csv")

@@ -41,6 +41,31 @@ def test_it_answers_as_a_dictionary(devices: list[bytes]) -> None:
 
 
 @pytest.mark.usefixtures("parts")
+@given(st.lists(st.lists(FEW | ALIKE | st.binary(min_size=16, max_size=16), max_size=9), max_size=30))
+def test_blocks_are_added_up_to_what_was_met_before_and_are_found_again(drawn: list[list[bytes]]) -> None:
+    ours, known, line = FirstLines(), dict[bytes, int](), 1
+    blocks: dict[int, bytes] = {}
+    for devices in drawn:
+        taken = ours.add_block(line, b"".join(devices))
+        assert all(device not in known for device in devices[:taken])
+        assert len(set(devices[:taken])) == taken
+        assert taken == len(devices) or devices[taken] in {*known, *devices[:taken]}
+        for device in devices[:taken]:
+            known[device] = line
+            blocks[line] = device
+            line += 1
+        for device in devices[taken : taken + 1]:
+            assert ours.setdefault(device, line) == known[device]
+        line += 1
+    assert [ours.get(device) for device in known] == list(known.values())
+    for start in range(1, line + 1):
+        here = ours.block_at(start, 3)
+        assert here[:16] == blocks.get(start, b"")
+        assert here == b"".join(blocks[each] for each in range(start, start + len(here) // 16))
+        assert ours.has_read(start) == (start <= max(blocks, default=0))
+
+
+@pytest.mark.usefixtures("parts")
 def test_a_device_from_one_record_into_the_next_is_another() -> None:
     lines = FirstLines()
     lines.setdefault(bytes(range(16)), 0x10111213)

@@ -14,6 +14,7 @@ from airflow_provider_nrfprov.claiming.claim_file import Row, Verdict, read_rows
 from airflow_provider_nrfprov.claiming.reasons import Reasons, general, in_lines
 from airflow_provider_nrfprov.claiming.report import (
     COLUMNS,
+    Ending,
     Outcome,
     RowOutcome,
     explained,
@@ -35,9 +36,9 @@ def outcomes(content: str, *ends: tuple[Outcome, str]) -> list[RowOutcome]:
     for row in read_rows(io.BytesIO(content.encode("utf-8", "surrogateescape")), "shift.csv"):
         if row.is_ok:
             outcome, message = given.pop(0) if len(given) > 1 else given[0]
-            result.append(RowOutcome(row, outcome, "FAILED", message, "01ABC"))
+            result.append(RowOutcome(row, Ending(outcome, "FAILED", message, "01ABC")))
         else:
-            result.append(RowOutcome(row, Outcome.REJECTED, row.verdict.value, row.message))
+            result.append(RowOutcome(row, Ending(Outcome.REJECTED, row.verdict.value, row.message)))
     return result
 
 
@@ -123,7 +124,7 @@ def test_any_code_point_can_be_written(folder):
     messages = [
         f"a{chr(code)}b" for code in (*range(0x3000), *range(0xD7F0, 0xE010), *range(0xFE00, 0x110000, 257))
     ]
-    write_report(folder, (RowOutcome(row, Outcome.FAILED, "", message) for message in messages))
+    write_report(folder, (RowOutcome(row, Ending(Outcome.FAILED, "", message)) for message in messages))
     written = [row["message"] for row in table(folder)]
     assert len(written) == len(messages)
     assert all(
@@ -216,5 +217,5 @@ def test_messages_that_differ_by_device_or_place_are_one_reason(one, other):
 
 def test_rows_made_by_hand_are_reported_too(folder):
     row = Row(1, Verdict.OK, device_id=DEVICES[0].device_id, token=TOKENS[0], text=TOKENS[0])
-    write_report(folder, [RowOutcome(row, *FAILED[:1])])
+    write_report(folder, [RowOutcome(row, Ending(*FAILED[:1]))])
     assert folder.read("failed_rows.csv") == f"{TOKENS[0]}\n"

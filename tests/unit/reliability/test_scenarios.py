@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_nrfprov.claiming import job, ledger, recovery, report, sending, settlement
-from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome
+from airflow_provider_nrfprov.claiming import job, ledger, recovery, report, settlement
+from airflow_provider_nrfprov.claiming.chunks import Chunk
+from airflow_provider_nrfprov.claiming.report import Ending, Outcome, RowOutcome
 from airflow_provider_nrfprov.emulator.faults import DropAfter
 from airflow_provider_nrfprov.emulator.signing import mint_devices
 from reliability import ours
@@ -74,7 +75,7 @@ def everything_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         settlement.Settlement,
         "settle",
-        lambda _, rows, __: [RowOutcome(row, Outcome.CLAIMED) for row in rows],
+        lambda _, device_ids, __: [Ending(Outcome.CLAIMED)] * len(device_ids),
     )
 
 
@@ -93,13 +94,13 @@ def report_without_its_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # A job that never sends the last row of a chunk.
 def last_row_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    to_csv = sending.to_csv
+    to_csv = Chunk.to_csv
 
-    def without_last(rows: Iterable[Any], tags: Iterable[str] = ()) -> str:
-        kept = list(rows)
-        return to_csv(kept[:-1] or kept, tags)
+    def without_last(chunk: Chunk, positions: Sequence[int] | None, tags: Iterable[str]) -> str:
+        kept = range(len(chunk.device_ids)) if positions is None else positions
+        return to_csv(chunk, kept[:-1] or kept, tags)
 
-    monkeypatch.setattr(sending, "to_csv", without_last)
+    monkeypatch.setattr(Chunk, "to_csv", without_last)
 
 
 def signatures_are_random() -> bool:

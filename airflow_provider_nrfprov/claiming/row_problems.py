@@ -1,0 +1,70 @@
+"""What is wrong with the columns of a row, in words; empty if nothing is."""
+
+from __future__ import annotations
+
+import re
+
+from airflow_provider_nrfprov.api.redaction import redact
+from airflow_provider_nrfprov.claiming.columns import ATTESTATION, Form
+from airflow_provider_nrfprov.claiming.tag_cells import looks_of
+from airflow_provider_nrfprov.claiming.token import looks_like_token
+
+CLAIM_COLUMNS = 2
+"""Of the service's own form."""
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def cell_at(cells: list[str], place: int | None) -> str:
+    """Return the cell at a place, empty if there is none."""
+    return cells[place] if place is not None and place < len(cells) else ""
+
+
+def too_many_columns(cells: list[str], form: Form, token_at: int) -> str:
+    """Say that there are more columns than the form has."""
+    count = len(cells)
+    if form.header:
+        if count <= form.width:
+            return ""
+        return (
+            f"{count} columns, and the header names {form.width}; name the others there, and put all tags into one "
+            "quoted field"
+        )
+    if token_at == 0 and count > CLAIM_COLUMNS:
+        return f'{count} columns instead of token,"tag1,tag2"; put all tags into one quoted field'
+    if count > ATTESTATION.width:
+        return f"{count} columns instead of imei,uuid,token,time; remove the others, or name all in a header"
+    return ""
+
+
+def unnamed_column(cells: list[str], form: Form, token_at: int) -> str:
+    """Say that the last column of ``imei,uuid,token,time`` holds no time: tags in it would be lost."""
+    time = cell_at(cells, form.carried_at[-1]) if form is ATTESTATION and token_at else ""
+    if (
+        not time
+        or time == "None"
+        or looks_of(time) in {"a time", "a number that a spreadsheet has shortened"}
+    ):
+        return ""
+    return (
+        "column 4 holds no time; if it holds tags, name the columns in a header: imei,uuid,token,tags; "
+        "if not, what it is"
+    )
+
+
+def contradiction(cell: str, device_id: str) -> str:
+    """Say that the file gives a UUID that is not the token's."""
+    uuid = cell.strip("{}").lower()
+    if uuid == device_id or not _UUID.fullmatch(uuid):
+        return ""
+    return f"the file says device {uuid}, but the token is that of {device_id}, which counts; check the line"
+
+
+def hint_at_other_column(cells: list[str], token_at: int) -> str:
+    """Say that the token stands in another column, as the end of a sentence on the one where it should."""
+    column = next((place for place, cell in enumerate(cells) if looks_like_token(cell)), token_at)
+    if column == token_at:
+        return ""
+    return redact(
+        f" (column {column + 1} holds what looks like a token; it belongs into column {token_at + 1}, or name the "
+        "columns in a header)"
+    )

@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is the business of no test: the machine may be busy with others.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 # Before the first import of Airflow, which reads its configuration then.
 _HOME = Path(tempfile.mkdtemp(prefix="nrfprov-tests-"))

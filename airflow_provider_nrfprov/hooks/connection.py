@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_nrfprov.api.client import CONNECT_TIMEOUT, READ_TIMEOUT, Access, ProvisioningClient
+from airflow_provider_nrfprov.api.access import Access
+from airflow_provider_nrfprov.api.client import CONNECT_TIMEOUT, READ_TIMEOUT, ProvisioningClient
 from airflow_provider_nrfprov.api.contract import (
     DEFAULT_BASE_URL,
     BulkContract,

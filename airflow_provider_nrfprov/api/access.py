@@ -1,15 +1,14 @@
-"""How a service is reached: key, base URLs, paths."""
+"""How a service is reached: key, base URLs, paths, and which API is spoken there."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import requests
 from requests.auth import AuthBase
 
-from airflow_provider_nrfprov.api.contract import WHERE_THE_KEY_IS, Endpoint, Host, base_urls, endpoints
-from airflow_provider_nrfprov.api.errors import ConfigurationError
+from airflow_provider_nrfprov.api.apis import TEAM, Api
+from airflow_provider_nrfprov.api.contract import Endpoint, Host, base_urls, endpoints
 
 
 class _BearerAuth(AuthBase):
@@ -30,6 +29,7 @@ class Access:
     :param urls: base URL of each host, see :func:`~airflow_provider_nrfprov.api.contract.base_urls`.
     :param endpoint_candidates: see :func:`~airflow_provider_nrfprov.api.contract.endpoints`.
     :param verify: path of a bundle of CA certificates (PEM) instead of the usual ones.
+    :param api: which API is spoken: a team's, or a project's (experimental).
     :raises ConfigurationError: if the API key is missing or cannot be one.
     """
 
@@ -40,15 +40,11 @@ class Access:
         urls: Mapping[Host, str] | None = None,
         endpoint_candidates: Mapping[str, tuple[Endpoint, ...]] | None = None,
         verify: str | None = None,
+        api: Api = TEAM,
     ) -> None:
+        self.api = api
         self.api_key = (api_key or "").strip()
-        if not self.api_key:
-            raise ConfigurationError(
-                "no API key: set the password of the Airflow connection to the team's API key of the "
-                f"{WHERE_THE_KEY_IS}"
-            )
-        if not re.fullmatch(r"[\x21-\x7e]+", self.api_key):
-            raise ConfigurationError("the API key holds white space or characters that no API key has")
+        api.check_key(self.api_key)
         self.auth = _BearerAuth(self.api_key)
         self.urls = dict(urls or base_urls(None))
         self.candidates = dict(endpoint_candidates or endpoints())

@@ -17,8 +17,9 @@ import requests
 from requests.auth import AuthBase
 
 from airflow_provider_nrfprov.api.access import Access
+from airflow_provider_nrfprov.api.apis import Api
 from airflow_provider_nrfprov.api.contract import Endpoint, Host
-from airflow_provider_nrfprov.api.downloads import DownloadSource
+from airflow_provider_nrfprov.api.downloads import DownloadSource, require_own
 from airflow_provider_nrfprov.api.errors import (
     LONGEST_WAIT,
     ConfigurationError,
@@ -113,6 +114,11 @@ class ProvisioningClient:
         """The base URLs of the service, each once."""
         return tuple(dict.fromkeys(self._access.urls.values()))
 
+    @property
+    def api(self) -> Api:
+        """The API that is spoken."""
+        return self._access.api
+
     def now(self) -> pendulum.DateTime:
         """Return the service's time, as its newest answer told it; local time before there was one."""
         return self._clock.now()
@@ -156,7 +162,10 @@ class ProvisioningClient:
         :raises ServiceError: if the service refused or failed.
         :raises UnreachableError: if there was no whole answer.
         :raises UnreadableAnswerError: if the answer could not be read.
+        :raises NotInThisApiError: if the API that is spoken has no way for it; nothing is sent then.
         """
+        if missing := self.api.missing(operation.name):
+            raise missing
         return self._repeatedly(
             lambda: self._send_with_access(operation), operation.name, repeatable=operation.repeatable
         )
@@ -324,7 +333,11 @@ class ProvisioningClient:
 
     def _exchange(self, operation: Operation[ResultT], endpoint: Endpoint, access: Access) -> Response:
         parts = {name: quote(part, safe="") for name, part in operation.path_parts.items()}
-        method, url = endpoint.method, access.urls[endpoint.host] + endpoint.path.format(**parts)
+        method = endpoint.method
+        url = operation.url or access.urls[endpoint.host] + endpoint.path.format(**parts)
+        if operation.url is not None:
+            # The key goes nowhere else, whatever an answer said.
+            require_own(url, access.urls.values())
         csv = operation.csv
         try:
             raw = TALLY.exchange(
@@ -355,7 +368,7 @@ class ProvisioningClient:
             self._clock.note(raw.headers.get("Date"))
         return Response(
             method, url, raw.status, raw.headers, raw.text, (access.api_key,),
-            api_key=access.api_key, longest_wait=self._longest_wait,
+            api_key=access.api_key, longest_wait=self._longest_wait, hint=access.api.hint,
         )  # fmt: skip
 
 

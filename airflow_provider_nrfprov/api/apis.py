@@ -36,6 +36,8 @@ class Api(Protocol):
     """What :meth:`bulk_claim` takes."""
     list_is_proof: bool
     """Whether a device that the list does not show after a while is certainly not ours."""
+    conflicts_as_a_whole: bool
+    """Whether a bulk claim may be refused as a whole for a device that is ours already."""
     page_size: int
     """Devices in a page of their list."""
 
@@ -75,6 +77,7 @@ class TeamApi:
 
     claim_form = ClaimForm.TOKENS
     list_is_proof = True
+    conflicts_as_a_whole = False
     page_size = MAX_PAGE_LIMIT
     bulk_claim = staticmethod(operations.bulk_claim)
     fetch_bulk_ops_request = staticmethod(operations.fetch_bulk_ops_request)

@@ -44,8 +44,12 @@ class UnreadableAnswerError(NrfProvError):
         self.text = text
 
 
-class ForeignStatusUrlError(UnreadableAnswerError):
-    """The service accepted a claim and names another host to ask about it, which gets no key; what it does is under way."""
+class UnknownJobError(UnreadableAnswerError):
+    """The service accepted a claim, and does not say where to ask what becomes of it; what it does is under way."""
+
+
+class ForeignStatusUrlError(UnknownJobError):
+    """The service accepted a claim and names another host to ask about it, which gets no key."""
 
 
 class ClaimRefusedError(NrfProvError):

@@ -24,7 +24,12 @@ from airflow_provider_nrfprov.api.contract import (
     base_url,
 )
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary
-from airflow_provider_nrfprov.api.errors import ConfigurationError, ForeignStatusUrlError, NotInThisApiError
+from airflow_provider_nrfprov.api.errors import (
+    ConfigurationError,
+    ForeignStatusUrlError,
+    NotInThisApiError,
+    UnknownJobError,
+)
 from airflow_provider_nrfprov.api.ids import checked_device_id
 from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest, ClaimedDevice, Page
 from airflow_provider_nrfprov.api.operations import Operation, read_object
@@ -89,6 +94,7 @@ class ProjectApi:
 
     claim_form = ClaimForm.DEVICES
     list_is_proof = False
+    conflicts_as_a_whole = True
     page_size = contract.PAGE_SIZE
 
     def __init__(self, urls: Mapping[Host, str], words: JobWords | None = None) -> None:
@@ -179,7 +185,7 @@ class ProjectApi:
             )
         location = answer.headers.get(contract.STATUS_HEADER) or self._url_in(answer)
         if not location:
-            raise answer.unreadable("names no status URL")
+            raise _unknown_job(answer, "names no status URL")
         return BulkClaim(answer.status, bulk_ops_request_id=self._id_of(location, answer))
 
     def _url_in(self, answer: Response) -> str | None:
@@ -198,10 +204,10 @@ class ProjectApi:
             parts = urlsplit(urljoin(f"{_origin(base)}/", location))
             origin = _origin(parts.geturl())
         except ValueError:
-            raise answer.unreadable("names a status URL that is none") from None
+            raise _unknown_job(answer, "names a status URL that is none") from None
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         if _NO_URL.search(location) or len(path) > _LONGEST_PATH:
-            raise answer.unreadable("names a status URL that is none")
+            raise _unknown_job(answer, "names a status URL that is none")
         if origin not in map(_origin, self._urls.values()):
             host = redact(parts.hostname or "another address")[:100]
             raise ForeignStatusUrlError(
@@ -240,6 +246,11 @@ class ProjectApi:
             is_end=status in words.succeeded | words.failed,
             errors=_errors(body.get(contract.ERROR_SUMMARY)),
         )
+
+
+def _unknown_job(answer: Response, why: str) -> UnknownJobError:
+    error = answer.unreadable(why)
+    return UnknownJobError(str(error), status=error.status, text=error.text)
 
 
 def _escaped(text: str) -> str:

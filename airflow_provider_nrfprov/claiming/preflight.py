@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from airflow_provider_nrfprov.api.contract import CLAIM_TAGS
+from airflow_provider_nrfprov.api.errors import NotInThisApiError
 from airflow_provider_nrfprov.claiming.blocks import Block
 from airflow_provider_nrfprov.claiming.reasons import Reason, Reasons, in_lines
 from airflow_provider_nrfprov.claiming.rows import Row, Verdict
@@ -85,6 +87,24 @@ class _Sample:
                 self.rows.append(row)
             elif (place := self._chance.randrange(self.seen)) < self._size:
                 self.rows[place] = row
+
+
+def require_no_tags(parts: Iterable[Block | Row], claim_file: str, service: ProvisioningService) -> None:
+    """Read all rows where the API has no way for tags, and see that there are none: left out, they would be missed.
+
+    :raises NotInThisApiError: naming the first line that has some.
+    """
+    missing = service.api.missing(CLAIM_TAGS)
+    if missing is None:
+        return
+    for part in parts:
+        if isinstance(part, Block) and part.tags is None:
+            continue
+        for row in part if isinstance(part, Block) else (part,):
+            if row.is_ok and row.tags:
+                raise NotInThisApiError(
+                    f"{claim_file}: line {row.line} has tags, and nothing is sent. {missing}"
+                )
 
 
 def refusals(rows: Iterable[Row], service: ProvisioningService) -> list[str]:

@@ -42,7 +42,7 @@ def create_devices(
     url: str,
     csv: Path,
     *,
-    token: str = "oat_emulator-token",  # noqa: S107 - the emulator's
+    token: str = "oat_emulator-token",
     organization: str = "acme-inc",
     project: str = "smart-sink",
     seconds: float = 60.0,
@@ -55,7 +55,7 @@ def create_devices(
     """
     results = csv.with_name(f"{csv.stem}-results.csv")
     results.unlink(missing_ok=True)
-    ended = subprocess.run(  # noqa: S603 - Nordic's own
+    ended = subprocess.run(
         [
             memfault_program(), "--org-token", token, "--org", organization, "--project", project,
             "device", "create", "--csv", str(csv), "--res", str(results),

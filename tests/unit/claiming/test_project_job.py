@@ -105,6 +105,24 @@ def test_one_refused_row_of_a_thousand_costs_few_requests(emulator, claim, by):
     assert sum(emulator.service.request_counts().values()) <= 15
 
 
+def test_a_row_at_fault_that_a_refusal_names_costs_few_requests(emulator, claim):
+    devices = list(mint_devices(1000, seed="thousand"))
+    emulator.reset(poison_ids=[devices[500].device_id], refusal_words="row 501: no such device")
+    assert claim(devices) == {"claimed": 999, "failed": 1}
+    assert emulator.service.request_counts()["CreateDevicesInBulk"] == 5
+    assert sum(emulator.service.request_counts().values()) <= 15
+
+
+def test_a_conflict_over_what_is_ours_costs_a_look_and_one_request_more(emulator, claim):
+    devices = list(mint_devices(1000, seed="thousand"))
+    emulator.reset(project_readding="conflict")
+    claim(devices[:400])
+    emulator.service.requests.clear()
+    assert claim(devices) == {"claimed": 600, "already_claimed": 400}
+    assert emulator.service.request_counts()["CreateDevicesInBulk"] == 2
+    assert sum(emulator.service.request_counts().values()) <= 15
+
+
 def test_what_is_ours_before_is_told_so_where_the_service_says_something(emulator, claim):
     claim(DEVICES[:2])
     assert claim(DEVICES) == {"claimed": 8, "already_claimed": 2}

@@ -26,9 +26,10 @@ from airflow_provider_nrfprov.api.retry import nothing_was_done, refused_as_a_wh
 from airflow_provider_nrfprov.api.wait_policy import is_transient
 from airflow_provider_nrfprov.claiming.claim_file import Chunk
 from airflow_provider_nrfprov.claiming.ledger import Ledger, Sending, SupersededError
+from airflow_provider_nrfprov.claiming.listed_claims import not_claimed
 from airflow_provider_nrfprov.claiming.narrowing import narrowed
 from airflow_provider_nrfprov.claiming.recovery import ENDED_LONG_AGO, Inquiry, Recovery
-from airflow_provider_nrfprov.claiming.settlement import Settlement, not_claimed, row_states
+from airflow_provider_nrfprov.claiming.settlement import Settlement, row_states
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.errors import ServiceError

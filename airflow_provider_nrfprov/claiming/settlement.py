@@ -17,13 +17,12 @@ import pendulum
 from airflow_provider_nrfprov.api.contract import SUCCEEDED
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary
 from airflow_provider_nrfprov.api.errors import NrfProvError
-from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest, ClaimedDevice, FailedClaim
+from airflow_provider_nrfprov.api.models import BulkOpsRequest, ClaimedDevice
 from airflow_provider_nrfprov.api.wait_policy import is_transient
 from airflow_provider_nrfprov.claiming.ledger import Sending
 from airflow_provider_nrfprov.claiming.recovery import CLOCK_SKEW, Inquiry
 from airflow_provider_nrfprov.claiming.report import CLAIMED_BEFORE, Ending, Outcome, RowOutcome, explained
 from airflow_provider_nrfprov.claiming.rows import Row
-from airflow_provider_nrfprov.claiming.token import TokenError, decode
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
@@ -391,40 +390,3 @@ def _whose_claim(device: ClaimedDevice, doubt: _Doubt, state: RowState) -> Outco
         return Outcome.ALREADY_CLAIMED if refused else Outcome.CLAIMED
     since = state.last.sent_at if refused else (state.suspect_since or state.last.sent_at) - CLOCK_SKEW
     return Outcome.CLAIMED if device.claimed_at >= since else Outcome.ALREADY_CLAIMED
-
-
-def not_claimed(device_ids: Sequence[str], positions: Sequence[int], answer: BulkClaim) -> dict[int, str]:
-    """Return the sent rows that a synchronous answer does not list as claimed, with the service's message.
-
-    Devices that it lists and that were not sent count for nothing.
-
-    :param positions: which of ``device_ids`` were sent, in the order of sending.
-    """
-    claimed = set(answer.claimed_ids)
-    missing = {
-        place: position for place, position in enumerate(positions) if device_ids[position] not in claimed
-    }
-    by_device = {device: failed.message for failed in answer.failed if (device := _device_of(failed))}
-    by_place = _by_place([failed for failed in answer.failed if not _device_of(failed)], set(missing))
-    return {
-        position: by_device.get(device_ids[position]) or by_place.get(place, "")
-        for place, position in missing.items()
-    }
-
-
-def _device_of(failed: FailedClaim) -> str | None:
-    if failed.claim_token:
-        try:
-            return decode(failed.claim_token).device_id
-        except TokenError:
-            pass
-    return failed.device_id
-
-
-def _by_place(numbered: Iterable[FailedClaim], missing: set[int]) -> dict[int, str]:
-    """Read row numbers whose base (0 or 1) is unknown: only the one that hits just missing rows can be meant."""
-    messages = {failed.row: failed.message for failed in numbered if failed.row is not None}
-    fitting = [base for base in (0, 1) if {row - base for row in messages} <= missing]
-    if len(fitting) != 1:
-        return {}
-    return {row - fitting[0]: message for row, message in messages.items()}

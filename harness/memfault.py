@@ -1,6 +1,6 @@
 """Nordic's own client of the new API, memfault-cli, unmodified, made to speak to the emulator.
 
-It has an environment of its own, and is told by ``MEMFAULT_URL`` where the service is.
+It has an environment of its own, and is told by its hidden option ``--url`` where the service is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.nordic import ROOT
+
+TOKEN = "oat_emulator-token"
 
 
 @dataclass(frozen=True)
@@ -38,29 +40,43 @@ def memfault_program() -> str:
     return str(program)
 
 
+def memfault_command(
+    url: str,
+    csv: Path,
+    *,
+    token: str = TOKEN,
+    organization: str = "acme-inc",
+    project: str = "smart-sink",
+) -> list[str]:
+    """Return the command ``nrfcloud device create``, with all that it needs to know.
+
+    :param url: of the service, without a path.
+    :param csv: file of devices and their credentials; the results are written beside it.
+    """
+    options = ["--url", url, "--org-token", token, "--org", organization, "--project", project]
+    return [
+        memfault_program(), *options, "device", "create", "--csv", str(csv), "--res", str(_results_of(csv)),
+    ]  # fmt: skip
+
+
 def create_devices(
     url: str,
     csv: Path,
     *,
-    token: str = "oat_emulator-token",
+    token: str = TOKEN,
     organization: str = "acme-inc",
     project: str = "smart-sink",
     seconds: float = 60.0,
 ) -> Run:
-    """Run ``nrfcloud device create``.
+    """Run ``nrfcloud device create``, as :func:`memfault_command` says.
 
-    :param url: of the service, without a path.
-    :param csv: file of devices and their credentials; the results are written beside it.
     :raises subprocess.TimeoutExpired: if it has not ended in time; it is ended then.
     """
-    results = csv.with_name(f"{csv.stem}-results.csv")
+    results = _results_of(csv)
     results.unlink(missing_ok=True)
+    command = memfault_command(url, csv, token=token, organization=organization, project=project)
     ended = subprocess.run(
-        [
-            memfault_program(), "--org-token", token, "--org", organization, "--project", project,
-            "device", "create", "--csv", str(csv), "--res", str(results),
-        ],
-        env=os.environ | {"MEMFAULT_URL": url},
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -69,6 +85,10 @@ def create_devices(
         check=False,
     )  # fmt: skip
     return Run(ended.returncode, ended.stdout, _results(results))
+
+
+def _results_of(csv: Path) -> Path:
+    return csv.with_name(f"{csv.stem}-results.csv")
 
 
 def _results(path: Path) -> dict[str, str]:

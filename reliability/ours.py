@@ -42,7 +42,8 @@ _VISIBLE_AFTER = 2.5, 1.0
 """Times the lag of the service's lists, and seconds more (its clock is known to the second): how long a job looks for what
 it may have done."""
 OUR_KEY = Settings.api_key
-_OUR_KEYS = (OUR_KEY, Settings.organization_token)
+KEY_OF = {"project": Settings.organization_token}
+_OUR_KEYS = (OUR_KEY, *KEY_OF.values())
 _JOB_SECONDS = 0.15
 """For so long a job of a project is looked for after its answer was lost: longer than any takes here."""
 _BLIND_TRIES = 4

@@ -16,14 +16,12 @@ from dataclasses import asdict, replace
 from itertools import chain
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from airflow_provider_nrfprov.api.apis import ClaimForm
 from airflow_provider_nrfprov.api.contract import CLAIM_TAGS, MAX_ROWS_PER_REQUEST
 from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.claiming import file_copy
 from airflow_provider_nrfprov.claiming.claim_file import (
     Block,
     Chunk,
-    ClaimFile,
     Row,
     check_tags,
     chunks,
@@ -31,7 +29,7 @@ from airflow_provider_nrfprov.claiming.claim_file import (
 from airflow_provider_nrfprov.claiming.first_lines import FirstLines
 from airflow_provider_nrfprov.claiming.ledger import Ledger, SecondPlace, SupersededError
 from airflow_provider_nrfprov.claiming.plan import Owner, Plan
-from airflow_provider_nrfprov.claiming.preflight import Inspection, inspect, require_no_tags
+from airflow_provider_nrfprov.claiming.preflight import Inspection, claim_file_of, inspect, require_no_tags
 from airflow_provider_nrfprov.claiming.recovery import VISIBLE_AFTER, Inquiry
 from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome, Summary, write_report
 from airflow_provider_nrfprov.claiming.sending import Sender, in_words, service_time
@@ -324,7 +322,7 @@ class ClaimJob:
         return chunks(self._parts(), self.details.rows_per_request)
 
     def _parts(self) -> Iterator[Block | Row]:
-        return _file(self._copy, self.details, self._service, self._first_lines).parts()
+        return claim_file_of(self._copy, self.details, self._service, self._first_lines).parts()
 
 
 def _until_stopped(work: Iterator[tuple[ItemT, ResultT]]) -> Iterator[tuple[ItemT, ResultT]]:
@@ -332,14 +330,6 @@ def _until_stopped(work: Iterator[tuple[ItemT, ResultT]]) -> Iterator[tuple[Item
         yield from work
     except StoppedError:
         raise SupersededError(_STOPPED) from None
-
-
-def _file(
-    copy: FileCopy, plan: Plan, service: ProvisioningService, known: FirstLines | None = None
-) -> ClaimFile:
-    device_counts = service.api.claim_form is ClaimForm.DEVICES
-    stream, columns = copy.from_start(), plan.columns or None
-    return ClaimFile(stream, plan.claim_file, columns=columns, first_lines=known, device_counts=device_counts)
 
 
 def _choose(
@@ -358,7 +348,7 @@ def _choose(
         plan = replace(plan, digest=digest)
         if unfinished is None or unfinished[1].digest == digest:
             # A file that holds no rows (yet) takes no folder, nor one with tags where they cannot be sent.
-            parts = _file(copy, plan, service).parts()
+            parts = claim_file_of(copy, plan, service).parts()
             require_no_tags(chain([next(parts)], parts), plan.claim_file, service)
             return plan, take_folder(folder, plan.job_id, plan.as_dict()), copy, False
         has_changed = True

@@ -8,14 +8,19 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from airflow_provider_nrfprov.api.apis import ClaimForm
 from airflow_provider_nrfprov.api.contract import CLAIM_TAGS
 from airflow_provider_nrfprov.api.errors import NotInThisApiError
 from airflow_provider_nrfprov.claiming.blocks import Block
+from airflow_provider_nrfprov.claiming.claim_file import ClaimFile
 from airflow_provider_nrfprov.claiming.reasons import Reason, Reasons, in_lines
 from airflow_provider_nrfprov.claiming.rows import Row, Verdict
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
+    from airflow_provider_nrfprov.claiming.file_copy import FileCopy
+    from airflow_provider_nrfprov.claiming.first_lines import FirstLines
+    from airflow_provider_nrfprov.claiming.plan import Plan
 
 
 SHOWN_EXAMPLES = 10
@@ -87,6 +92,18 @@ class _Sample:
                 self.rows.append(row)
             elif (place := self._chance.randrange(self.seen)) < self._size:
                 self.rows[place] = row
+
+
+def claim_file_of(
+    copy: FileCopy, plan: Plan, service: ProvisioningService, known: FirstLines | None = None
+) -> ClaimFile:
+    """Return the reader of a job's copy of its claim file, as the service's API wants its rows.
+
+    :param known: what an earlier reading was given.
+    """
+    device_counts = service.api.claim_form is ClaimForm.DEVICES
+    stream, columns = copy.from_start(), plan.columns or None
+    return ClaimFile(stream, plan.claim_file, columns=columns, first_lines=known, device_counts=device_counts)
 
 
 def require_no_tags(parts: Iterable[Block | Row], claim_file: str, service: ProvisioningService) -> None:

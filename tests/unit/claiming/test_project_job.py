@@ -208,7 +208,7 @@ def test_an_answer_that_names_another_host_ends_the_claim_and_loses_nothing(emul
         claim(DEVICES)
     assert emulator.service.request_counts()["CreateDevicesInBulk"] == 1
     job = ClaimJob.reopen(Folder(tmp_path / "report"), Project(emulator.url))
-    assert {each.outcome.value for each in job.settle()} == {"claimed"}
+    assert {each.ending.outcome.value for each in job.settle()} == {"claimed"}
 
 
 def test_an_answer_that_names_no_job_is_as_good_as_a_lost_one(emulator, claim):

@@ -32,9 +32,10 @@ define environment
 	@exec "$(PYTHON)" harness/environment.py --airflow "$(1)" --venv "$(2)"
 endef
 
-# Nordic's own client, for tests/contract and the comparisons; it cannot live beside every Airflow (pyproject.toml).
+# Nordic's own clients, of either API, for tests/contract and the comparisons; not beside Airflow (pyproject.toml says why).
 define nordic
-	@exec "$(PYTHON)" harness/environment.py --nordic --venv .venv-nordic
+	@"$(PYTHON)" harness/environment.py --nordic --venv .venv-nordic
+	@exec "$(PYTHON)" harness/environment.py --memfault --venv .venv-memfault
 endef
 
 .DEFAULT_GOAL := help

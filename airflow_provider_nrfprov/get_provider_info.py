@@ -84,6 +84,28 @@ def get_provider_info() -> dict[str, Any]:
                     },
                 },
                 "conn-fields": {
+                    "api": {
+                        "label": "API",
+                        "description": (
+                            "team: the Provisioning Service, with the team's API key; project: organizations and projects of the "
+                            "new nRF Cloud, with an organization token (experimental)"
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["team", "project"],
+                            "default": "team",
+                        },
+                    },
+                    "organization": {
+                        "label": "Organization",
+                        "description": "Of a project: the organization's slug, as in the addresses of the new app",
+                        "schema": {"type": ["string", "null"], "pattern": "^[a-z0-9-]*$"},
+                    },
+                    "project": {
+                        "label": "Project",
+                        "description": "Of a project: its slug",
+                        "schema": {"type": ["string", "null"], "pattern": "^[a-z0-9-]*$"},
+                    },
                     "bulk_contract": {
                         "label": "Bulk claim contract",
                         "description": (
@@ -130,6 +152,16 @@ def get_provider_info() -> dict[str, Any]:
                         "label": "CA bundle",
                         "description": "File of CA certificates (PEM) on each worker and triggerer, for a gateway or proxy of your own",
                         "schema": {"type": ["string", "null"]},
+                    },
+                    "devices_url": {
+                        "label": "URL of devices",
+                        "description": "Of a project: where its devices are listed, if not on Nordic's own host or that of the base URL",
+                        "schema": {"type": ["string", "null"], "format": "url"},
+                    },
+                    "job_statuses": {
+                        "label": "Job statuses",
+                        "description": 'Of a project: names that are not known for certain: {"failed": ["FAILED", "PARTIAL"]}',
+                        "schema": {"type": ["string", "null"], "format": "json"},
                     },
                     "endpoints": {
                         "label": "Endpoints",

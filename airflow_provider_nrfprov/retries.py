@@ -34,6 +34,7 @@ class NrfProvRetryPolicy(RetryPolicy):
     ``ServiceError`` of 400 to 499, but for 408 and 429                fail: the service would answer the same again
     ``ArgumentError``, ``ConfigurationError``, ``ClaimFileError``      fail: an argument, a connection or the content of a
     and ``TokenError``                                                 file is wrong
+    ``ClaimRefusedError``                                              fail: a project's job refused the device
     an ``OSError``, of a file that is missing or unreadable, too       the task's own ``retries`` and ``retry_delay``
     anything else                                                      the task's own ``retries`` and ``retry_delay``
     ================================================================== =====================================================
@@ -76,9 +77,9 @@ DEFAULT_RETRY_POLICY = NrfProvRetryPolicy() if AIRFLOW_V_3_3_PLUS else None
 
 
 def _users_mistakes() -> tuple[type[Exception], ...]:
-    from airflow_provider_nrfprov.api.errors import ConfigurationError
+    from airflow_provider_nrfprov.api.errors import ClaimRefusedError, ConfigurationError
     from airflow_provider_nrfprov.arguments import ArgumentError
     from airflow_provider_nrfprov.claiming.claim_file import ClaimFileError
     from airflow_provider_nrfprov.claiming.token import TokenError
 
-    return ArgumentError, ConfigurationError, ClaimFileError, TokenError
+    return ArgumentError, ClaimRefusedError, ConfigurationError, ClaimFileError, TokenError

@@ -50,7 +50,14 @@ def _airflow(
     )
 
 
+def _client(group: str, contents: str) -> "tuple[str, Recipe]":
+    """Name the environment of one of Nordic's own clients and say what it is made of."""
+    arguments = ("--group", f"{ROOT / 'pyproject.toml'}:{group}")
+    return group, Recipe(contents, arguments, f"constraints/{group}.txt", (3, 10), (3, 14))
+
+
 NORDIC = "nordic"
+MEMFAULT = "memfault"
 TESTED = ("2.11.2", "3.0.6", "3.1.8", "3.2.2", "3.3.2")
 _RECIPES = dict(
     [
@@ -62,17 +69,9 @@ _RECIPES = dict(
         # The lowest of everything that pyproject.toml names, and what comes next: make test-lowest and test-canary.
         _airflow("2.11.0", "test", (3, 12), "constraints/lowest.txt"),
         _airflow("3.4.0b2", "test", (3, 14), None),
-        # Nordic's own client has an environment of its own: pyproject.toml says why.
-        (
-            NORDIC,
-            Recipe(
-                "Nordic's client",
-                ("--group", f"{ROOT / 'pyproject.toml'}:{NORDIC}"),
-                "constraints/nordic.txt",
-                (3, 10),
-                (3, 14),
-            ),
-        ),
+        # Nordic's own clients, of either API, have an environment each: pyproject.toml says why.
+        _client(NORDIC, "Nordic's client"),
+        _client(MEMFAULT, "Nordic's client of the new API"),
     ]
 )
 _PIP = "pip>=25.1"
@@ -255,6 +254,9 @@ def main() -> int:
     made = parser.add_mutually_exclusive_group(required=True)
     made.add_argument("--airflow", dest="name", help="version of Airflow")
     made.add_argument("--nordic", dest="name", action="store_const", const=NORDIC, help="Nordic's client")
+    made.add_argument(
+        "--memfault", dest="name", action="store_const", const=MEMFAULT, help="Nordic's client of the new API"
+    )
     parser.add_argument("--venv", help="folder of the environment")
     options = parser.parse_args()
     for number in _ENDING:

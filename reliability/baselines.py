@@ -14,8 +14,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from harness.memfault import create_devices, memfault_command
 from harness.nordic import environment, nordic_python
 from reliability.errand import (
     HTTP_CONNECTION,
@@ -77,6 +79,33 @@ def read_nordic(output: str, device_of: Mapping[str, str]) -> tuple[frozenset[st
         elif text.startswith("{") and kind == "failed":
             claimed.update(_listed(text))
     return frozenset(claimed & known), frozenset(failed & known)
+
+
+def run_memfault(errand: Errand, death: Death | None = None) -> Account:
+    """Run Nordic's tool of the new API for each thousand rows, the most that it takes; after a death all of them once more."""
+    files = list(_memfault_files(errand))
+    if death:
+        death(memfault_command(errand.url, files[0]))
+    claimed: set[str] = set()
+    failed: set[str] = set()
+    codes: Counter[int] = Counter()
+    for file in files:
+        done = create_devices(errand.url, file, seconds=LONGEST_RUN)
+        codes[done.code] += 1
+        claimed.update(device for device, words in done.results.items() if words == "OK")
+        failed.update(device for device, words in done.results.items() if words != "OK")
+    told = ", ".join(f"{count} exit {code}" for code, count in sorted(codes.items()))
+    return Account(told, frozenset(claimed), frozenset(failed))
+
+
+def _memfault_files(errand: Errand) -> Iterator[Path]:
+    pairs = iter(errand.device_of().items())
+    number = 0
+    while chunk := list(islice(pairs, ROWS_PER_REQUEST)):
+        file = Path(errand.folder) / f"devices-{(number := number + 1)}.csv"
+        lines = ["deviceId,attestationToken", *(f"{device},{token}" for token, device in chunk)]
+        file.write_text("\n".join(lines) + "\n")
+        yield file
 
 
 def run_http(errand: Errand, death: Death | None = None) -> Account:
@@ -151,4 +180,5 @@ def _refused(text: str, device_of: Mapping[str, str]) -> set[str]:
 
 
 NORDIC = Tool("claim_devices", run_nordic, contracts=("sync",))
-HTTP = Tool("HttpOperator", run_http)
+HTTP = Tool("HttpOperator", run_http, contracts=("sync", "async"))
+MEMFAULT = Tool("memfault-cli", run_memfault, contracts=("project",))

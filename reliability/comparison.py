@@ -28,9 +28,9 @@ from airflow_provider_nrfprov.emulator.service import Service
 from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices
 from harness.nordic import nordic_version
 from harness.published import table, working_folder, write_section
-from reliability.baselines import HTTP, NORDIC
+from reliability.baselines import HTTP, MEMFAULT, NORDIC
 from reliability.errand import ROWS_PER_REQUEST, Account, Errand, Tool, connections
-from reliability.misfortunes import MISFORTUNES, Misfortune
+from reliability.misfortunes import MISFORTUNES, PROJECT_MISFORTUNES, Misfortune
 from reliability.our_task import OUR_TASK
 from reliability.ours import World, world
 from reliability.scenario import Device, Scenario
@@ -47,7 +47,10 @@ LEGEND = """\
 XCom, or by the failure of the task of its chunk. Each Airflow task has three retries, which follow at once; the
 scheduler has no part in it. No sensor stands behind the HttpOperator. `claim_devices` does not speak the asynchronous
 contract, so it has one line there."""
-NAME = "comparison"
+PROJECT_LEGEND = """\
+The columns are those of the comparison above. `memfault-cli` takes 1,000 rows, so it is run for each thousand; what it says of a
+row is what is in its result file, which it writes only if the job has ended in a way that it understands."""
+NAME, PROJECT_NAME = "comparison", "comparison-project"
 _HTTP_PROVIDER = "apache-airflow-providers-http"
 COLUMNS = (
     "what happens",
@@ -92,10 +95,10 @@ def http_is_missing() -> str:
     return ""
 
 
-def examine(account: Account, devices: Sequence[Device], service: Service) -> Finding:
+def examine(account: Account, devices: Sequence[Device], service: Service, owner: str = TEAM_A) -> Finding:
     """Hold what a tool says against the emulator's state."""
     ids = {device.device_id for device in devices}
-    ours = service.claimed_ids(TEAM_A) & ids
+    ours = service.claimed_ids(owner) & ids
     return Finding(
         rows=len(devices),
         claimed=len(ours),
@@ -119,7 +122,7 @@ def compare(tool: Tool, misfortune: Misfortune, here: World, *, rows: int, seed:
         _let_operations_end(here.service)
         if misfortune.fault and not here.service.faults.injected:
             raise RuntimeError(f"{tool.name} never met: {misfortune.words}")
-        return examine(account, scenario.devices, here.service)
+        return examine(account, scenario.devices, here.service, scenario.owner)
     finally:
         shutil.rmtree(folder)
 
@@ -142,6 +145,7 @@ def _scenario(misfortune: Misfortune, rows: int, seed: int) -> Scenario:
         kill_rate=0.0,
         revoke_rate=0.0,
         down_rate=0.0,
+        api="project" if misfortune.contract == "project" else "team",
     )
 
 
@@ -217,15 +221,18 @@ def _own_airflow() -> Iterator[Path]:
         yield folder
 
 
-def _run(rows: int, repeats: int, only: str) -> list[tuple[Misfortune, Tool, list[Finding]]]:
+def _run(rows: int, repeats: int, only: str, api: str) -> list[tuple[Misfortune, Tool, list[Finding]]]:
     missing = http_is_missing()
     if missing:
         print(f"no {HTTP.name}: {missing}", file=sys.stderr)
     tools = [OUR_TASK, NORDIC] + ([] if missing else [HTTP])
+    misfortunes = MISFORTUNES
+    if api == "project":
+        tools, misfortunes = [OUR_TASK, MEMFAULT], PROJECT_MISFORTUNES
     findings = []
     with _own_airflow() as folder, world(folder / "runs") as here, connections(here.emulator.url):
         logging.disable(logging.CRITICAL)
-        for misfortune in MISFORTUNES:
+        for misfortune in misfortunes:
             for tool in _fitting(tools, misfortune) if only in misfortune.words else []:
                 each = [compare(tool, misfortune, here, rows=rows, seed=seed) for seed in range(repeats)]
                 findings.append((misfortune, tool, each))
@@ -238,31 +245,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=2500)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--api", choices=("team", "project"), default="team")
     parser.add_argument("--only", default="", help="only what happens in these words")
     parser.add_argument("--write", type=Path, help=f"a file with the lines <!-- {NAME}: begin --> and end")
     arguments = parser.parse_args()
     started = time.monotonic()
-    findings = _run(arguments.rows, arguments.repeats, arguments.only)
-    names = (
-        "apache-airflow",
-        *([] if http_is_missing() else [_HTTP_PROVIDER]),
-    )
+    findings = _run(arguments.rows, arguments.repeats, arguments.only, arguments.api)
+    is_project = arguments.api == "project"
+    names = ("apache-airflow", *([] if http_is_missing() or is_project else [_HTTP_PROVIDER]))
     text = "\n".join(
         [
             *lines_of(findings),
             "",
-            LEGEND,
+            PROJECT_LEGEND if is_project else LEGEND,
             "",
             *totals_of(findings),
             "",
             f"Each {arguments.repeats} times with {arguments.rows:,} other rows; {time.monotonic() - started:.0f} s, "
             f"Python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in names)}, "
-            f"nrfcloud-utils {nordic_version()}.",
+            f"{'memfault-cli 1.12.0' if is_project else f'nrfcloud-utils {nordic_version()}'}.",
         ]
     )
     print(text)
     if arguments.write:
-        write_section(arguments.write, NAME, text)
+        write_section(arguments.write, PROJECT_NAME if is_project else NAME, text)
     ours = [one for _, tool, each in findings if tool is OUR_TASK for one in each]
     return 1 if any(one.lost or one.wrong or one.twice for one in ours) else 0
 

@@ -12,12 +12,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reliability.ours import OUR_KEY
+from airflow_provider_nrfprov.emulator.settings import Settings
+from reliability.ours import KEY_OF, OUR_KEY
 
 ROWS_PER_REQUEST = 1000
 RETRIES = 3
 """Of every Airflow task here, ours included: four tries at most."""
 OUR_CONNECTION, HTTP_CONNECTION = "nrfprov_comparison", "nrfcloud_http"
+OUR_PROJECT_CONNECTION = "nrfprov_comparison_project"
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,22 @@ def run_task(operator: Any, tries: int) -> tuple[str, Any]:
 
 @contextmanager
 def connections(url: str) -> Iterator[None]:
-    """Define the two connections of Airflow, ours and the HttpOperator's, in the environment."""
+    """Define the connections of Airflow, ours to a team and to a project and the HttpOperator's, in the environment."""
     http = {"conn_type": "http", "host": f"{url}/v1", "extra": {"Authorization": f"Bearer {OUR_KEY}"}}
     ours = {"conn_type": "nrfprov", "host": url, "password": OUR_KEY}
+    project = {
+        "conn_type": "nrfprov",
+        "host": url,
+        "password": KEY_OF["project"],
+        "extra": {"api": "project", "organization": Settings.organization, "project": Settings.project},
+    }
     names = {
         f"AIRFLOW_CONN_{name.upper()}": json.dumps(body)
-        for name, body in ((HTTP_CONNECTION, http), (OUR_CONNECTION, ours))
+        for name, body in (
+            (HTTP_CONNECTION, http),
+            (OUR_CONNECTION, ours),
+            (OUR_PROJECT_CONNECTION, project),
+        )
     }
     os.environ |= names
     try:
@@ -120,5 +132,5 @@ class Tool:
     name: str
     run: Callable[[Errand, Death | None], Account]
     """Does the errand; with a ``Death``, its first worker dies, and it is run again."""
-    contracts: tuple[str, ...] = ("sync", "async")
+    contracts: tuple[str, ...] = ("sync", "async", "project")
     """Those that it speaks."""

@@ -11,14 +11,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from reliability.ours import Verdict, run, world
-from reliability.scenario import scenario
+from reliability.scenario import project_scenario, scenario
 
 
-def run_seeds(seeds: Iterable[int]) -> list[Verdict]:
+def run_seeds(seeds: Iterable[int], api: str = "team") -> list[Verdict]:
     """Run seeds one after the other, in this process."""
+    scenario_of = {"team": scenario, "project": project_scenario}[api]
     logger = logging.getLogger("airflow_provider_nrfprov")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -27,7 +29,7 @@ def run_seeds(seeds: Iterable[int]) -> list[Verdict]:
     try:
         with world(folder) as here:
             for seed in seeds:
-                verdicts.append(run(scenario(seed), here))
+                verdicts.append(run(scenario_of(seed), here))
                 shutil.rmtree(folder / str(seed))
     finally:
         logger.setLevel(level)
@@ -40,6 +42,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--api", choices=("team", "project"), default="team")
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     arguments = parser.parse_args()
     started = time.monotonic()
@@ -49,7 +52,7 @@ def main() -> int:
     ]
     verdicts: list[Verdict] = []
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
-        for done in pool.imap_unordered(run_seeds, batches):
+        for done in pool.imap_unordered(partial(run_seeds, api=arguments.api), batches):
             verdicts += done
             for verdict in done:
                 for sentence in verdict.wrong[:3]:

@@ -25,9 +25,13 @@ from airflow_provider_nrfprov.emulator.submissions import Submissions
 from harness.nordic import environment
 from reliability.baselines import LONGEST_RUN
 from reliability.errand import Death
-from reliability.ours import OUR_KEY
+from reliability.ours import KEY_OF, OUR_KEY
 
-CLAIM = {"sync": "ClaimDeviceOwnershipCsv", "async": "BulkClaimDeviceOwnership"}
+CLAIM = {
+    "sync": "ClaimDeviceOwnershipCsv",
+    "async": "BulkClaimDeviceOwnership",
+    "project": "CreateDevicesInBulk",
+}
 _BULK_SECONDS = 0.2
 
 
@@ -51,7 +55,8 @@ class Misfortune:
     @property
     def all_settings(self) -> dict[str, object]:
         """Return the emulator's settings."""
-        return {"contract": self.contract, "bulk_seconds": _BULK_SECONDS, **self.settings}
+        contract = {} if self.contract == "project" else {"contract": self.contract}
+        return {**contract, "bulk_seconds": _BULK_SECONDS, **self.settings}
 
     @property
     def is_any(self) -> bool:
@@ -64,7 +69,8 @@ class Misfortune:
             for number in self.nth:
                 service.faults.plan(CLAIM[self.contract], self.fault, nth=number)
         if self.revoked:
-            service.submissions = _LastSubmissions(lambda: service.keys.revoke(OUR_KEY))
+            key = KEY_OF.get(self.contract, OUR_KEY)
+            service.submissions = _LastSubmissions(lambda: service.keys.revoke(key))
 
     def death(self, service: Service) -> Death | None:
         """Return what kills the first worker, if it is to die."""
@@ -133,4 +139,16 @@ MISFORTUNES: tuple[Misfortune, ...] = (
     Misfortune("a device of another team", "async", one_is_theirs=True),
     Misfortune("API key revoked after the first chunk", "async", revoked=True),
     Misfortune("worker killed after the first chunk was sent, run again", "async", deadly=True),
+)
+"""Of a team's API."""
+PROJECT_MISFORTUNES: tuple[Misfortune, ...] = (
+    Misfortune("nothing", "project"),
+    Misfortune("429 with Retry-After: 1 for the first chunk", "project", Refuse(429, retry_after=1)),
+    Misfortune("503 for the first chunk", "project", Refuse(503)),
+    Misfortune("500 after the job was started", "project", FailAfter(500)),
+    Misfortune("connection dropped after the job was started", "project", DropAfter()),
+    Misfortune("a device of another project", "project", one_is_theirs=True),
+    Misfortune("the job is named on another host", "project", settings={"project_status_url": "elsewhere"}),
+    Misfortune("API key revoked after the first chunk", "project", revoked=True),
+    Misfortune("worker killed after the first chunk was sent, run again", "project", deadly=True),
 )

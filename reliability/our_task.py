@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from reliability.baselines import worker_command
-from reliability.errand import OUR_CONNECTION, RETRIES, Account, Death, Errand, Tool, run_task
+from reliability.errand import (
+    OUR_CONNECTION,
+    OUR_PROJECT_CONNECTION,
+    RETRIES,
+    Account,
+    Death,
+    Errand,
+    Tool,
+    run_task,
+)
 from reliability.judge import OURS, read_report
 
 
@@ -23,7 +32,7 @@ def our_operator(errand: Errand) -> Any:
             claim_file=errand.claim_file,
             report_dir=str(_report(errand)),
             poll_interval=0.1,
-            nrfprov_conn_id=OUR_CONNECTION,
+            nrfprov_conn_id=OUR_PROJECT_CONNECTION if errand.contract == "project" else OUR_CONNECTION,
             retries=RETRIES,
         )
 

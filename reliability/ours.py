@@ -14,17 +14,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_nrfprov.api import operations
+from airflow_provider_nrfprov.api.access import Access
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import NrfProvError
+from airflow_provider_nrfprov.api.project_api import ProjectApi, project_urls
+from airflow_provider_nrfprov.api.project_contract import PROJECT_ENDPOINTS, JobWords
 from airflow_provider_nrfprov.api.retry import Retry
 from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.plan import Owner
 from airflow_provider_nrfprov.claiming.report import Outcome
-from airflow_provider_nrfprov.emulator.accounts import OTHER_TEAM_KEY
+from airflow_provider_nrfprov.emulator.accounts import TEAM_B
 from airflow_provider_nrfprov.emulator.faults import HtmlBefore
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.emulator.settings import Settings
@@ -33,13 +35,18 @@ from airflow_provider_nrfprov.paths import to_path
 from airflow_provider_nrfprov.storage import Folder, PathLike
 from reliability.dying import Fate, Killed, MortalFolder, MortalSecondPlace, MortalService
 from reliability.judge import REFUSED, faults_of_end, faults_of_report, read_report
-from reliability.scenario import Scenario
+from reliability.scenario import PARTIAL, Scenario
 
 MOST_TRIES = 60
 _VISIBLE_AFTER = 2.5, 1.0
 """Times the lag of the service's lists, and seconds more (its clock is known to the second): how long a job looks for what
 it may have done."""
-OUR_KEY, THEIR_KEY = Settings.api_key, OTHER_TEAM_KEY
+OUR_KEY = Settings.api_key
+KEY_OF = {"project": Settings.organization_token}
+_OUR_KEYS = (OUR_KEY, *KEY_OF.values())
+_JOB_SECONDS = 0.15
+"""For so long a job of a project is looked for after its answer was lost: longer than any takes here."""
+_BLIND_TRIES = 4
 _RETRY = Retry(attempts=3, first_wait=0.001, longest_wait=0.002, deadline=5.0)
 
 
@@ -75,20 +82,23 @@ class World:
         """Another service, to which the same connection led before."""
         self.kept: dict[str, str] = {}
         """What is kept besides the folder, in the place of Airflow's state store."""
+        self.api = "team"
+        """Which API the scenario's client speaks."""
         self._clock = clock
         self._folder = folder
 
     def begin(self, scenario: Scenario) -> Path:
         """Reset the emulator to a scenario; return a folder with its claim file, ``shift.csv``."""
         self.emulator.reset(**scenario.settings)
-        self.other.reset(contract=scenario.settings["contract"])
+        self.other.reset(contract=scenario.settings.get("contract", "both"))
         self.kept.clear()
+        self.api = scenario.api
         self._clock.ago = timedelta(days=1)
-        for owner, key in (("ours", OUR_KEY), ("theirs", THEIR_KEY)):
-            with self.client(key) as client:
-                for device in scenario.devices:
-                    if device.owner == owner:
-                        client.send(operations.claim_device(device.token))
+        team_of = {"ours": scenario.owner, "theirs": TEAM_B}
+        with self.service.turn() as now:
+            for device in scenario.devices:
+                if team := team_of.get(device.owner):
+                    self.service.devices.claim(team, device.token, (), now)
         self._clock.ago = timedelta()
         folder = self._folder / str(scenario.seed)
         folder.mkdir(parents=True)
@@ -101,11 +111,26 @@ class World:
         )
         return folder
 
-    def client(self, key: str = OUR_KEY, url: str | None = None) -> ProvisioningClient:
-        """Return a client that waits no longer than a test can."""
-        return ProvisioningClient(
-            key, urls=base_urls(url or self.emulator.url), connect_timeout=1, read_timeout=2, retry=_RETRY
-        )
+    def client(self, url: str | None = None) -> ProvisioningClient:
+        """Return a client of the scenario's API that waits no longer than a test can."""
+        access = _ACCESS[self.api](url or self.emulator.url)
+        return ProvisioningClient(access, connect_timeout=1, read_timeout=2, retry=_RETRY)
+
+
+def _team_access(url: str) -> Access:
+    return Access(OUR_KEY, urls=base_urls(url))
+
+
+def _project_access(url: str) -> Access:
+    urls = project_urls(Settings.organization, Settings.project, url)
+    words = JobWords(failed=frozenset({"FAILED", PARTIAL}))
+    paths = dict(PROJECT_ENDPOINTS)
+    return Access(
+        Settings.organization_token, urls=urls, endpoint_candidates=paths, api=ProjectApi(urls, words)
+    )
+
+
+_ACCESS = {"team": _team_access, "project": _project_access}
 
 
 @contextmanager
@@ -183,9 +208,15 @@ class _Run:
             service,
             owner=Owner("reliability", "run", task),
             rows_per_request=self._scenario.rows_per_request,
-            visible_after=lag * _VISIBLE_AFTER[0] + _VISIBLE_AFTER[1] if (lag := self._scenario.lag) else 0.0,
+            visible_after=self._visible_after(),
             **more,
         )
+
+    def _visible_after(self) -> float:
+        if lag := self._scenario.lag:
+            return lag * _VISIBLE_AFTER[0] + _VISIBLE_AFTER[1]
+        # A job that nobody can list is known by what it has done.
+        return {"team": 0.0, "project": _JOB_SECONDS}[self._scenario.api]
 
     def _try(self, fate: Fate) -> bool:
         """Do what the operator does in one try; return whether nothing is left to do."""
@@ -211,9 +242,19 @@ class _Run:
                     return False
                 summary = job.report()
                 report = self._judge()
-                return not any(row["outcome"] == "unknown" for row in report) and summary.rows == len(report)
+                # Where nobody can see what was created, it may stay unknown.
+                unknown = any(row["outcome"] == "unknown" for row in report)
+                is_known = not unknown or self._may_stay_unknown(report)
+                return is_known and summary.rows == len(report)
             except Killed:
                 return False
+
+    def _may_stay_unknown(self, report: list[dict[str, str]]) -> bool:
+        scenario = self._scenario
+        refused = {device.device_id for device in scenario.devices if device.owner in REFUSED}
+        others = any(row["outcome"] == "unknown" and row["device_id"] not in refused for row in report)
+        is_over = self._verdict.tries >= _BLIND_TRIES
+        return scenario.may_stay_unknown and is_over and (scenario.is_blind or not others)
 
     def _judge(self) -> list[dict[str, str]]:
         report = read_report(self._own)
@@ -284,6 +325,8 @@ class _Run:
         (self._folder / "shift.csv").write_text(self._scenario.text)
         before, submissions = self._outcomes(), len(self._world.service.bulk_submissions())
         self._try(Fate(0, 0.0))
+        if self._scenario.is_blind:
+            return
         if self._outcomes() != before:
             self._verdict.wrong.append("the report of the cleared task differs")
         refused = {device.device_id for device in self._scenario.devices if device.owner in REFUSED}
@@ -321,12 +364,14 @@ def _trouble(world: World, scenario: Scenario, chance: random.Random) -> Iterato
     """Let the key be revoked, or the service be down, during a try."""
     revoked, down = chance.random() < scenario.revoke_rate, chance.random() < scenario.down_rate
     if revoked:
-        world.service.keys.revoke(OUR_KEY)
+        for key in _OUR_KEYS:
+            world.service.keys.revoke(key)
     if down:
         world.emulator.down()
     try:
         yield
     finally:
-        world.service.keys.restore(OUR_KEY)
+        for key in _OUR_KEYS:
+            world.service.keys.restore(key)
         if down:
             world.emulator.up()

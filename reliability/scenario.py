@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from airflow_provider_nrfprov.emulator.accounts import PROJECT, TEAM_A
 from airflow_provider_nrfprov.emulator.faults import (
     DECEPTIVE,
     HARD_WORDS,
@@ -24,6 +25,8 @@ MOST_ROWS = 5000
 FEW_ROWS = 150
 LAG = 0.3
 """Seconds."""
+PARTIAL = "PARTIALLY_SUCCEEDED"
+"""A word for the end of a project's job that the connection has to name."""
 
 LIES: tuple[Fault, ...] = (
     OddStatus(),
@@ -91,6 +94,23 @@ class Scenario:
     """How often an entry of the ledger is damaged after a try."""
     lag: float = 0.0
     """Seconds for which the lists of the service show what was true before."""
+    api: str = "team"
+    """``team``, or ``project`` for the new API."""
+
+    @property
+    def owner(self) -> str:
+        """Whose the devices are that are ours: a team's, or a project's."""
+        return PROJECT if self.api == "project" else TEAM_A
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether nobody can see what was created: no list of jobs, and no device before it connects."""
+        return not self.settings.get("project_devices_shown", True)
+
+    @property
+    def may_stay_unknown(self) -> bool:
+        """Whether rows can be unknown for ever: where a list may not show what is new, a refusal after a lost answer says nothing."""
+        return self.api == "project"
 
     @property
     def text(self) -> str:
@@ -153,6 +173,31 @@ def scenario(seed: int, devices: int | None = None) -> Scenario:
         lag=lag,
     )
     return whole if devices is None else _without_outside(whole)
+
+
+def project_scenario(seed: int) -> Scenario:
+    """Return the scenario of a seed with the API of projects: the same file, faults and deaths, and what is unknown of it.
+
+    What the settings stand for is in ``emulator.settings``. Rows have no tags, which that API has no way for.
+    """
+    whole, chance = scenario(seed), random.Random(f"project {seed}")
+    token_of = {device.device_id: device.token for device in whole.devices}
+    settings = {
+        "bulk_seconds": whole.settings["bulk_seconds"],
+        "project_readding": chance.choice(["error", "accepted", "conflict"]),
+        "project_foreign": chance.choice(["error", "error", "conflict"]),
+        "project_errors_by": chance.choice(["device", "row"]),
+        "project_status_url": chance.choice(["relative", "absolute", "body", "nowhere"]),
+        "project_partial_end": chance.choice(["FAILED", "SUCCEEDED", PARTIAL]),
+        "project_devices_shown": chance.random() > 0.1,
+    }
+    outside = ("clock_offset_seconds", "refusal_words", "poison_ids", "poison_status", "list_lag_seconds")
+    return replace(
+        whole,
+        settings=settings | {name: whole.settings[name] for name in outside},
+        lines=tuple((token_of[id_] if id_ and '"' in text else text, id_) for text, id_ in whole.lines),
+        api="project",
+    )
 
 
 def _without_outside(whole: Scenario) -> Scenario:

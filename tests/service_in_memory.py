@@ -14,6 +14,7 @@ from typing import Any
 
 import pendulum
 
+from airflow_provider_nrfprov.api.apis import TEAM
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary
 from airflow_provider_nrfprov.api.errors import NotFoundError, Problem, ServiceError
 from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest, ClaimedDevice, FailedClaim
@@ -31,6 +32,7 @@ class ServiceInMemory(ProvisioningService):
     """One team's service."""
 
     urls = ("memory://service/v1",)
+    api = TEAM
 
     def __init__(self, contract: str = "sync", url: str = "memory://service/v1") -> None:
         self.urls = (url,)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ForbiddenError,
         GoneError,
         NotFoundError,
+        NotInThisApiError,
         NrfProvError,
         RateLimitedError,
         ServiceError,
@@ -52,8 +53,8 @@ _NAMES = {
     "contract": ("BulkContract", "base_urls", "endpoints"),
     "error_summary": ("ErrorSummary",),
     "errors": (
-        "ConfigurationError", "ConflictError", "ForbiddenError", "GoneError", "NotFoundError", "NrfProvError",
-        "RateLimitedError", "ServiceError", "TagError", "UnauthorizedError", "UnavailableError", "UnreachableError",
+        "ConfigurationError", "ConflictError", "ForbiddenError", "GoneError", "NotFoundError", "NotInThisApiError",
+        "NrfProvError", "RateLimitedError", "ServiceError", "TagError", "UnauthorizedError", "UnavailableError", "UnreachableError",
         "UnreadableAnswerError",
     ),
     "models": (
@@ -66,7 +67,8 @@ _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names
 
 __all__ = [
     "NEVER", "BulkClaim", "BulkContract", "BulkOpsRequest", "ClaimedDevice", "ConfigurationError", "ConflictError",
-    "DryRun", "ErrorSummary", "ForbiddenError", "GoneError", "NotFoundError", "NrfProvError", "ProvisioningClient",
+    "DryRun", "ErrorSummary", "ForbiddenError", "GoneError", "NotFoundError", "NotInThisApiError", "NrfProvError",
+    "ProvisioningClient",
     "ProvisioningCommand", "ProvisioningRule", "ProvisioningService", "RateLimitedError", "Retry", "ServiceError",
     "Tag", "TagError", "UnauthorizedError", "UnavailableError", "UnreachableError", "UnreadableAnswerError",
     "base_urls", "endpoints", "nothing_was_done", "refused_as_a_whole", "retry_after",

@@ -14,7 +14,12 @@ import pendulum
 
 from airflow_provider_nrfprov.api import operations
 from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError, UnauthorizedError
+from airflow_provider_nrfprov.api.errors import (
+    NotInThisApiError,
+    NrfProvError,
+    ServiceError,
+    UnauthorizedError,
+)
 from airflow_provider_nrfprov.api.models import BulkOpsRequest
 from airflow_provider_nrfprov.api.wait_policy import RoundCut, is_transient
 
@@ -105,7 +110,7 @@ class BulkOpsStatus:
             page = operations.list_bulk_ops_requests(token, requested_from=start, requested_until=end)
             try:
                 answer = self.client.send(page)
-            except ServiceError as error:
+            except (ServiceError, NotInThisApiError) as error:
                 if not _says_no_list(error):
                     raise
                 self._has_list = False
@@ -128,7 +133,7 @@ class BulkOpsStatus:
 
     def _fetch(self, id_: str) -> BulkOpsRequest | NrfProvError:
         try:
-            operation = self.client.send(operations.fetch_bulk_ops_request(id_))
+            operation = self.client.send(self.client.api.fetch_bulk_ops_request(id_))
         except UnauthorizedError:
             raise
         except NrfProvError as error:
@@ -146,6 +151,6 @@ def _window(known: Sequence[tuple[float, str]]) -> Window:
     return [id_ for _, id_ in known], start - _MARGIN, end + _MARGIN
 
 
-def _says_no_list(error: ServiceError) -> bool:
+def _says_no_list(error: NrfProvError) -> bool:
     # Switched off, never there, or refused to this role or in this form, which says nothing about a single operation.
     return not is_transient(error) and not isinstance(error, UnauthorizedError)

@@ -9,7 +9,6 @@ from itertools import chain
 
 import pendulum
 
-from airflow_provider_nrfprov.api import operations
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import CLAIMED_DEVICES_FILTERS, REFUSES_PARAMETERS
 from airflow_provider_nrfprov.api.errors import NotFoundError, ServiceError
@@ -19,7 +18,8 @@ from airflow_provider_nrfprov.api.models import ClaimedDevice, Page
 _log = logging.getLogger(__name__)
 
 _FETCHED_SINGLY = 5
-_DEVICES_PER_PAGE_ASKED = 10
+_PAGES_FULL_OF_OTHERS = 10
+"""So many times what is looked for is read at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def list_claimed_devices(client: ProvisioningClient, wanted: DeviceFilter) -> It
 
 
 def _pages(client: ProvisioningClient, query: Mapping[str, str]) -> Iterator[ClaimedDevice]:
-    return client.iterate(lambda token: operations.list_claimed_devices(token, filters=query))
+    return client.iterate(lambda token: client.api.list_claimed_devices(token, filters=query))
 
 
 def find_claimed_devices(
@@ -109,7 +109,7 @@ def find_claimed_devices(
     found |= more
     for device_id in () if is_all else wanted - found.keys():
         try:
-            found[device_id] = client.send(operations.fetch_claimed_device(device_id))
+            found[device_id] = client.send(client.api.fetch_claimed_device(device_id))
         except NotFoundError:
             continue
     return found
@@ -160,8 +160,8 @@ def _some_pages(
 ) -> Iterator[Page[ClaimedDevice]]:
     """Yield the first pages of the list, as many as pay off for this number of devices."""
     token: str | None = None
-    for _ in range(1 + wanted // _DEVICES_PER_PAGE_ASKED):
-        page = client.send(operations.list_claimed_devices(token, filters=query))
+    for _ in range(1 + wanted * _PAGES_FULL_OF_OTHERS // client.api.page_size):
+        page = client.send(client.api.list_claimed_devices(token, filters=query))
         yield page
         token = page.next_page_token
         if token is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import re
 import threading
 import time
 import weakref
@@ -17,8 +16,10 @@ import pendulum
 import requests
 from requests.auth import AuthBase
 
-from airflow_provider_nrfprov.api.contract import WHERE_THE_KEY_IS, Endpoint, Host, base_urls, endpoints
-from airflow_provider_nrfprov.api.downloads import DownloadSource
+from airflow_provider_nrfprov.api.access import Access
+from airflow_provider_nrfprov.api.apis import Api
+from airflow_provider_nrfprov.api.contract import Endpoint, Host
+from airflow_provider_nrfprov.api.downloads import DownloadSource, require_own
 from airflow_provider_nrfprov.api.errors import (
     LONGEST_WAIT,
     ConfigurationError,
@@ -55,60 +56,11 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 5
 
 
-class _BearerAuth(AuthBase):
-    """Sets the API key on the request itself, so that a ``.netrc`` entry cannot replace it."""
-
-    def __init__(self, api_key: str) -> None:
-        self._api_key = api_key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._api_key}"
-        return request
-
-
 class _NoAuth(AuthBase):
     """Sets nothing, so that no ``.netrc`` entry goes along with a download."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
-
-
-class Access:
-    """How a team's service is reached: all of a client that may change while it is used.
-
-    :param api_key: the team's API key of the legacy nRF Cloud app; opaque, never shown.
-    :param urls: base URL of each host, see :func:`~airflow_provider_nrfprov.api.contract.base_urls`.
-    :param endpoint_candidates: see :func:`~airflow_provider_nrfprov.api.contract.endpoints`.
-    :param verify: path of a bundle of CA certificates (PEM) instead of the usual ones.
-    :raises ConfigurationError: if the API key is missing or cannot be one.
-    """
-
-    def __init__(
-        self,
-        api_key: str | None,
-        *,
-        urls: Mapping[Host, str] | None = None,
-        endpoint_candidates: Mapping[str, tuple[Endpoint, ...]] | None = None,
-        verify: str | None = None,
-    ) -> None:
-        self.api_key = (api_key or "").strip()
-        if not self.api_key:
-            raise ConfigurationError(
-                "no API key: set the password of the Airflow connection to the team's API key of the "
-                f"{WHERE_THE_KEY_IS}"
-            )
-        if not re.fullmatch(r"[\x21-\x7e]+", self.api_key):
-            raise ConfigurationError("the API key holds white space or characters that no API key has")
-        self.auth = _BearerAuth(self.api_key)
-        self.urls = dict(urls or base_urls(None))
-        self.candidates = dict(endpoint_candidates or endpoints())
-        self.verify = verify
-        # What the client learns about the candidates does not count.
-        self._identity = (self.api_key, tuple(self.urls.items()), tuple(self.candidates.items()), verify)
-
-    def is_same(self, other: Access) -> bool:
-        """Return whether another one means the same access."""
-        return self._identity == other._identity
 
 
 class ProvisioningClient:
@@ -162,6 +114,11 @@ class ProvisioningClient:
         """The base URLs of the service, each once."""
         return tuple(dict.fromkeys(self._access.urls.values()))
 
+    @property
+    def api(self) -> Api:
+        """The API that is spoken."""
+        return self._access.api
+
     def now(self) -> pendulum.DateTime:
         """Return the service's time, as its newest answer told it; local time before there was one."""
         return self._clock.now()
@@ -205,7 +162,10 @@ class ProvisioningClient:
         :raises ServiceError: if the service refused or failed.
         :raises UnreachableError: if there was no whole answer.
         :raises UnreadableAnswerError: if the answer could not be read.
+        :raises NotInThisApiError: if the API that is spoken has no way for it; nothing is sent then.
         """
+        if missing := self.api.missing(operation.name):
+            raise missing
         return self._repeatedly(
             lambda: self._send_with_access(operation), operation.name, repeatable=operation.repeatable
         )
@@ -373,7 +333,11 @@ class ProvisioningClient:
 
     def _exchange(self, operation: Operation[ResultT], endpoint: Endpoint, access: Access) -> Response:
         parts = {name: quote(part, safe="") for name, part in operation.path_parts.items()}
-        method, url = endpoint.method, access.urls[endpoint.host] + endpoint.path.format(**parts)
+        method = endpoint.method
+        url = operation.url or access.urls[endpoint.host] + endpoint.path.format(**parts)
+        if operation.url is not None:
+            # The key goes nowhere else, whatever an answer said.
+            require_own(url, access.urls.values())
         csv = operation.csv
         try:
             raw = TALLY.exchange(
@@ -404,7 +368,7 @@ class ProvisioningClient:
             self._clock.note(raw.headers.get("Date"))
         return Response(
             method, url, raw.status, raw.headers, raw.text, (access.api_key,),
-            api_key=access.api_key, longest_wait=self._longest_wait,
+            api_key=access.api_key, longest_wait=self._longest_wait, hint=access.api.hint,
         )  # fmt: skip
 
 

@@ -62,6 +62,10 @@ DRY_RUN_SAYS_NOTHING = frozenset({401, 403, 405, 408, 410, 415, 429})
 refused dry run has is unknown; 5xx and redirects say nothing of the device either."""
 MAYBE_EXISTING_TAG = frozenset({400, 422})
 """Statuses, beside 409, by which CreateTag may say that there is such a tag. Inferred."""
+CONFLICT = 409
+"""The status of what is so already: a device that is claimed, a tag that exists. Inferred."""
+DRY_RUN, CLAIM_TAGS, DEVICE_FILTERS = "DryRun", "ClaimTags", "DeviceFilters"
+"""Our names of what some operations do and not every API has: asked whether it can, like the operations below."""
 NO_SUCH_PATH = "Missing Authentication Token"
 """What an AWS API gateway says, with 403, of a path that it does not serve. Inferred for this service."""
 CLAIMED_IDS, FAILED_CLAIMS, BULK_OPS_REQUEST_ID = "claimedIds", "failed", "bulkOpsRequestId"
@@ -79,13 +83,17 @@ FAILED_CLAIM_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 REASON_KEYS = ("message", "detail", "title")
 """Where the body of an error has its reason: the first is confirmed (a refused dry run), the others are those of RFC 9457,
 for which Nordic has a library (that this service uses it is unknown)."""
+NESTED_ERROR, CAUSES = "error", "cause"
+"""Where the API of projects has that body within another (confirmed by Memfault's documentation), and its causes (confirmed by
+memfault-cli 1.12.0)."""
 
 
 class Host(Enum):
-    """The two hosts of the service: claims live on one, the status of bulk operations on the other."""
+    """The hosts of the service: claims live on one, the status of bulk operations on another, devices of a project on a third."""
 
     PROVISIONING = "provisioning"
     CLOUD = "cloud"
+    DEVICES = "devices"
 
 
 class BulkContract(str, Enum):
@@ -260,7 +268,8 @@ def wanted_roles(operation: str) -> tuple[str, ...]:
 _KINDS_OF_KEYS = (
     (
         re.compile(r"oat_"),
-        "The key begins with oat_: an organization token, which belongs to the new API and is refused here.",
+        "The key begins with oat_: an organization token, which belongs to the new API and is refused here; for that API, set extra "
+        "api to project.",
     ),
     (
         re.compile(r"[\w-]+\.[\w-]+\.[\w-]+$"),
@@ -296,7 +305,7 @@ _OVERRIDE = re.compile(r"^(GET|POST|PUT|PATCH|DELETE) (/\S*)$")
 def endpoints(
     bulk_contract: BulkContract = BulkContract.AUTO, overrides: Mapping[str, str] | None = None
 ) -> dict[str, tuple[Endpoint, ...]]:
-    """Return the candidates of every operation for one connection.
+    """Return the candidates of every operation for one connection of a team.
 
     :param overrides: operation name to ``"METHOD /path"``, the path with the same ``{…}`` parts as
         in :data:`ENDPOINTS`; an override is the only candidate of its operation.
@@ -308,15 +317,23 @@ def endpoints(
         chosen["BulkClaimDeviceOwnership"] = (asynchronous,)
     elif bulk_contract is BulkContract.SYNC:
         chosen["BulkClaimDeviceOwnership"] = (synchronous,)
-    for name, override in (overrides or {}).items():
-        chosen[name] = (_overridden(name, override),)
-    return chosen
+    return overridden(chosen, overrides)
 
 
-def _overridden(name: str, override: str) -> Endpoint:
-    if name not in ENDPOINTS:
+def overridden(
+    known: Mapping[str, tuple[Endpoint, ...]], overrides: Mapping[str, str] | None
+) -> dict[str, tuple[Endpoint, ...]]:
+    """Return the candidates of every operation, those that are overridden replaced.
+
+    :raises ConfigurationError: for an operation or a form of override that is not known.
+    """
+    return {**known, **{name: (_overridden(known, name, each),) for name, each in (overrides or {}).items()}}
+
+
+def _overridden(endpoints_: Mapping[str, tuple[Endpoint, ...]], name: str, override: str) -> Endpoint:
+    if name not in endpoints_:
         raise ConfigurationError(
-            f"extra 'endpoints' names the operation {name!r}; known are {', '.join(sorted(ENDPOINTS))}"
+            f"extra 'endpoints' names the operation {name!r}; known are {', '.join(sorted(endpoints_))}"
         )
     match = _OVERRIDE.match(override) if isinstance(override, str) else None
     if match is None:
@@ -324,7 +341,7 @@ def _overridden(name: str, override: str) -> Endpoint:
             f"extra 'endpoints' gives {override!r} for {name}; write it as 'POST /claimed-devices'"
         )
     path = match[2]
-    known = ENDPOINTS[name][0]
+    known = endpoints_[name][0]
     wanted = sorted(re.findall(r"{(\w+)}", known.path))
     if sorted(re.findall(r"{(\w*)}", path)) != wanted:
         parts = ", ".join(f"{{{part}}}" for part in wanted) or "no {…} part"
@@ -337,7 +354,7 @@ def claimed_devices_page(host: str | None) -> str | None:
 
     :raises ConfigurationError: if the base URL cannot be one.
     """
-    name = urlsplit(_base_url(host or DEFAULT_BASE_URL)).hostname or ""
+    name = urlsplit(base_url(host or DEFAULT_BASE_URL)).hostname or ""
     return CLAIMED_DEVICES_PAGE if f".{name}".endswith(".nrfcloud.com") else None
 
 
@@ -350,16 +367,22 @@ def base_urls(host: str | None, cloud_url: str | None = None) -> dict[Host, str]
 
     :raises ConfigurationError: if a URL cannot be one.
     """
-    provisioning = _base_url(host or DEFAULT_BASE_URL)
+    provisioning = base_url(host or DEFAULT_BASE_URL)
     if cloud_url:
-        return {Host.PROVISIONING: provisioning, Host.CLOUD: _base_url(cloud_url)}
+        return {Host.PROVISIONING: provisioning, Host.CLOUD: base_url(cloud_url)}
     scheme, netloc, path, _, _ = urlsplit(provisioning)
     if netloc.startswith("api.provisioning."):
         netloc = netloc.replace("api.provisioning.", "api.", 1)
     return {Host.PROVISIONING: provisioning, Host.CLOUD: urlunsplit((scheme, netloc, path, "", ""))}
 
 
-def _base_url(text: str) -> str:
+def base_url(text: str, like: str = DEFAULT_BASE_URL, version: str = "/v1") -> str:
+    """Return a base URL with scheme and version.
+
+    :param like: shown where it cannot be one.
+    :param version: added where the URL does not end in one.
+    :raises ConfigurationError: if it cannot be one.
+    """
     url = text.strip()
     if "://" not in url:
         url = f"https://{url}"
@@ -371,7 +394,7 @@ def _base_url(text: str) -> str:
     if not usable or re.search(r"\s", url) or "@" in parts.netloc or parts.query or parts.fragment:
         # Not quoted: somebody may have typed the key into the host field.
         raise ConfigurationError(
-            f"the connection's base URL is not a URL of the form {DEFAULT_BASE_URL} (scheme and host only)"
+            f"the connection's base URL is not a URL of the form {like} (scheme and host only)"
         )
     url = url.rstrip("/")
-    return url if re.search(r"/v\d+$", url) else f"{url}/v1"
+    return url if re.search(r"/v\d+$", url) else f"{url}{version}"

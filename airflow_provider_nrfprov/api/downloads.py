@@ -70,6 +70,15 @@ class DownloadSource:
         return text
 
 
+def require_own(url: str, own_urls: Iterable[str]) -> None:
+    """Check that a URL is on one of the connection's own hosts, by the same scheme and port.
+
+    :raises ValueError: if it is not, or is none.
+    """
+    if _place(url) not in {_place(own) for own in own_urls}:
+        raise ValueError(f"{urlsplit(url).hostname} is no host of this connection; nothing is sent to it")
+
+
 def _place(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -29,6 +29,10 @@ class ErrorSummary:
     """Row of the uploaded file, counted from 0, to the service's message."""
     others: tuple[str, ...] = ()
     """Messages that name no row."""
+    devices: dict[str, str] = field(default_factory=dict)
+    """UUID of a device to the message; what is said of it here counts more than what is said of its row."""
+    unnamed_are_done: bool | None = None
+    """Whether rows that it does not name were carried out (inferred); ``None`` where the operation's status decides that."""
 
 
 def parse_error_summary(text: str) -> ErrorSummary:

@@ -19,6 +19,10 @@ class ConfigurationError(NrfProvError):
     """The connection cannot be used as it is: no API key, a malformed URL, an unknown setting."""
 
 
+class NotInThisApiError(ConfigurationError):
+    """The API that the connection speaks has no public way for what was asked; nothing was read or sent."""
+
+
 class UnreachableError(NrfProvError):
     """No answer, or only a part of one.
 
@@ -38,6 +42,22 @@ class UnreadableAnswerError(NrfProvError):
         super().__init__(message)
         self.status = status
         self.text = text
+
+
+class UnknownJobError(UnreadableAnswerError):
+    """The service accepted a claim, and does not say where to ask what becomes of it; what it does is under way."""
+
+
+class ForeignStatusUrlError(UnknownJobError):
+    """The service accepted a claim and names another host to ask about it, which gets no key."""
+
+
+class ClaimRefusedError(NrfProvError):
+    """The job that was to claim one device has ended without it; the message has the service's words."""
+
+
+class NotEndedError(NrfProvError):
+    """The job that was to claim one device has not ended in time; it goes on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pendulum
 
 from airflow_provider_nrfprov.api.contract import BULK_OPS_REQUEST_ID, COMMAND_NOT_ENDED, FAILED, SUCCEEDED
 from airflow_provider_nrfprov.api.ids import checked_id
+
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.api.error_summary import ErrorSummary
 
 ItemT = TypeVar("ItemT")
 Json = Mapping[str, Any]
@@ -125,11 +128,21 @@ class BulkOpsRequest:
     result_data_url: str | None = None
     error_summary_url: str | None = None
     extra: Json = field(default_factory=dict)
+    errors: ErrorSummary | None = None
+    """What it says went wrong, where it says so itself (the API of projects)."""
+    is_end: bool | None = None
+    """Whether the status is a final one, where other words may be."""
 
     @property
     def is_finished(self) -> bool:
         """Whether the status is a final one. A status that is not known is taken for not final."""
-        return self.status in {SUCCEEDED, FAILED}
+        return self.status in {SUCCEEDED, FAILED} if self.is_end is None else self.is_end
+
+    @property
+    def names_errors(self) -> bool:
+        """Whether it has anything to say of what went wrong."""
+        errors = self.errors
+        return bool(self.error_summary_url or (errors and (errors.rows or errors.devices or errors.others)))
 
     @classmethod
     def from_json(cls, body: Json) -> BulkOpsRequest:

@@ -57,6 +57,8 @@ class Operation(Generic[ResultT]):
     """Whether an answer is one to be read rather than an error."""
     repeatable: bool = True
     """Whether sending it twice does no harm."""
+    url: str | None = None
+    """Where it is sent instead of to a path of the contract: a URL that an answer named, on a host of the connection's own."""
 
 
 def claim_device(claim_token: str, tags: Iterable[str] = ()) -> Operation[ClaimedDevice]:
@@ -65,7 +67,7 @@ def claim_device(claim_token: str, tags: Iterable[str] = ()) -> Operation[Claime
     if tags := [checked_tag(tag) for tag in tags]:
         body["tags"] = tags
     return Operation(
-        "ClaimDeviceOwnership", _read_object(ClaimedDevice.from_json), json=body, repeatable=False
+        "ClaimDeviceOwnership", read_object(ClaimedDevice.from_json), json=body, repeatable=False
     )
 
 
@@ -99,7 +101,7 @@ def fetch_bulk_ops_request(bulk_ops_request_id: str) -> Operation[BulkOpsRequest
     """FetchBulkOpsRequest."""
     return Operation(
         "FetchBulkOpsRequest",
-        _read_object(BulkOpsRequest.from_json),
+        read_object(BulkOpsRequest.from_json),
         path_parts={"bulk_ops_request_id": checked_id(bulk_ops_request_id)},
     )
 
@@ -147,7 +149,7 @@ def fetch_claimed_device(device_id: str) -> Operation[ClaimedDevice]:
     """FetchClaimedDevice; a device that is not ours is not found."""
     return Operation(
         "FetchClaimedDevice",
-        _read_object(ClaimedDevice.from_json),
+        read_object(ClaimedDevice.from_json),
         path_parts={"device_id": checked_device_id(device_id)},
     )
 
@@ -249,7 +251,7 @@ def create_command(
         body["description"] = description
     return Operation(
         "CreateDeviceProvisioningCommand",
-        _read_object(ProvisioningCommand.from_json),
+        read_object(ProvisioningCommand.from_json),
         path_parts={"device_id": checked_device_id(device_id)},
         json=body,
         repeatable=False,
@@ -272,7 +274,7 @@ def fetch_command(device_id: str, command_id: str) -> Operation[ProvisioningComm
     """Fetch one provisioning command of a device."""
     return Operation(
         "FetchDeviceProvisioningCommand",
-        _read_object(ProvisioningCommand.from_json),
+        read_object(ProvisioningCommand.from_json),
         path_parts={"device_id": checked_device_id(device_id), "command_id": checked_id(command_id)},
     )
 
@@ -329,7 +331,9 @@ def _read_nothing(_answer: Response) -> None:
     return None
 
 
-def _read_object(build: Callable[[Any], ItemT]) -> Callable[[Response], ItemT]:
+def read_object(build: Callable[[Any], ItemT]) -> Callable[[Response], ItemT]:
+    """Return the reader of an answer that is one JSON value; ``build`` raises KeyError, TypeError or ValueError if it is none."""
+
     def read(answer: Response) -> ItemT:
         return _build(build, answer.json(), answer)
 

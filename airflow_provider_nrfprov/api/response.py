@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_nrfprov.api.contract import (
+    CAUSES,
+    NESTED_ERROR,
     NO_SUCH_PATH,
     NO_SUCH_PATH_STATUSES,
     REASON_KEYS,
@@ -59,6 +61,10 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
 }
 
 
+def _no_hint(_operation: str, _status: int) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """An HTTP response, read whole."""
@@ -74,6 +80,8 @@ class Response:
     """Texts that are never shown: the API key, or the signature in a download's URL."""
     api_key: str = field(default="", repr=False)
     longest_wait: float = LONGEST_WAIT
+    hint: Callable[[str, int], str | None] = _no_hint
+    """What to do about a refusal of an operation, by its status; ``None`` for what is said of the team's API."""
 
     @property
     def text(self) -> str:
@@ -107,11 +115,13 @@ class Response:
             return Problem(text)
         if not isinstance(body, dict):
             return Problem(text)
+        if isinstance(body.get(NESTED_ERROR), dict):
+            body = body[NESTED_ERROR]
         code = body.get("code")
         code = code if isinstance(code, int) else None
         for key in REASON_KEYS:
             if isinstance(body.get(key), str):
-                return Problem(redact(body[key], *self.secrets), code)
+                return Problem(redact(f"{body[key]}{_causes(body)}", *self.secrets), code)
         return Problem(text, code)
 
     def says_no_such_path_exists(self) -> bool:
@@ -147,11 +157,13 @@ class Response:
         return self.status == 403 and self.problem().message == NO_SUCH_PATH
 
     def _hint(self, operation: str) -> str:
-        roles = wanted_roles(operation)
-        if not roles:
+        hint, roles = self.hint(operation, self.status), wanted_roles(operation)
+        if hint is None and not roles:
             return ""
         if self._is_from_gateway():
             return _NO_SUCH_PATH_HINT
+        if hint is not None:
+            return hint
         if self.status == 403:
             *others, last = roles
             return (
@@ -159,6 +171,11 @@ class Response:
                 "(according to the guides, which do not say so for each operation)."
             )
         return {401: key_advice(self.api_key), 410: _GONE_HINT}.get(self.status, "")
+
+
+def _causes(body: Mapping[str, Any]) -> str:
+    causes = body.get(CAUSES)
+    return f" ({'; '.join(map(str, causes))})" if isinstance(causes, list) and causes else ""
 
 
 def parse_json(text: str) -> Any:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pendulum
 
 from airflow_provider_nrfprov.api import claimed_devices, onboarding, operations
 from airflow_provider_nrfprov.api.claimed_devices import DeviceFilter
 from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import MAYBE_EXISTING_TAG
+from airflow_provider_nrfprov.api.contract import DEVICE_FILTERS, DRY_RUN, MAYBE_EXISTING_TAG
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary, parse_error_summary
 from airflow_provider_nrfprov.api.errors import (
     ConflictError,
@@ -33,6 +33,9 @@ from airflow_provider_nrfprov.api.models import (
 )
 from airflow_provider_nrfprov.api.redaction import redact
 from airflow_provider_nrfprov.counted import counted
+
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.api.apis import Api
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +58,24 @@ class ProvisioningService:
         """The base URLs that are talked to: what tells one service from another."""
         return self.get_conn().urls
 
+    @property
+    def api(self) -> Api:
+        """The API that is spoken, of a team or of a project."""
+        return self.get_conn().api
+
+    def can(self, operation: str) -> bool:
+        """Return whether the API that is spoken has a way for an operation, named as in ``contract.ENDPOINTS``."""
+        return self.api.missing(operation) is None
+
+    def require(self, *operations_: str) -> None:
+        """Check that the API that is spoken has a way for operations, before anything is read or sent.
+
+        :raises NotInThisApiError: if it has none for one of them.
+        """
+        for operation in operations_:
+            if missing := self.api.missing(operation):
+                raise missing
+
     def now(self) -> pendulum.DateTime:
         """Return the service's time (UTC) by the newest answer's ``Date``; local time before there was one."""
         return self.get_conn().now()
@@ -63,7 +84,7 @@ class ProvisioningService:
         """Ask for one claimed device, unless an answer has told the service's time already."""
         client = self.get_conn()
         if not client.knows_time:
-            client.send(operations.list_claimed_devices(page_limit=1))
+            client.send(client.api.list_claimed_devices(page_limit=1))
 
     def claim_device(self, claim_token: str, tags: Iterable[str] = ()) -> ClaimedDevice:
         """Claim one device (ClaimDeviceOwnership). One that is claimed already is a ``ConflictError``."""
@@ -71,15 +92,18 @@ class ProvisioningService:
 
     def dry_run_claim(self, claim_token: str) -> DryRun:
         """Ask whether a device could be claimed, and if not, why not; nothing is claimed."""
+        self.require(DRY_RUN)
         return self.get_conn().send(operations.dry_run_claim(claim_token))
 
     def bulk_claim(self, csv: str) -> BulkClaim:
-        """Claim the devices of a CSV text of at most 1,000 rows, under the contract that the service has."""
-        return self.get_conn().send(operations.bulk_claim(csv))
+        """Claim the devices of a CSV text of at most 1,000 rows in the form ``api.claim_form``."""
+        client = self.get_conn()
+        return client.send(client.api.bulk_claim(csv))
 
     def fetch_bulk_ops_request(self, bulk_ops_request_id: str) -> BulkOpsRequest:
         """Fetch the state of a bulk operation."""
-        return self.get_conn().send(operations.fetch_bulk_ops_request(bulk_ops_request_id))
+        client = self.get_conn()
+        return client.send(client.api.fetch_bulk_ops_request(bulk_ops_request_id))
 
     def list_bulk_ops_requests(
         self,
@@ -97,6 +121,8 @@ class ProvisioningService:
 
     def fetch_error_summary(self, operation: BulkOpsRequest) -> ErrorSummary:
         """Fetch what the service says went wrong in an operation; empty if it gave no ``errorSummaryUrl``."""
+        if operation.errors is not None:
+            return operation.errors
         if not operation.error_summary_url:
             return ErrorSummary()
         client = self.get_conn()
@@ -132,11 +158,14 @@ class ProvisioningService:
 
         The service's names of the conditions are inferred; what it answers is therefore checked once more.
         """
+        if tag is not None or status is not None:
+            self.require(DEVICE_FILTERS)
         return claimed_devices.list_claimed_devices(self.get_conn(), DeviceFilter(tag, status, claimed_after))
 
     def fetch_claimed_device(self, device_id: str) -> ClaimedDevice:
         """Fetch one claimed device by its UUID; one that is not ours is a ``NotFoundError``."""
-        return self.get_conn().send(operations.fetch_claimed_device(device_id))
+        client = self.get_conn()
+        return client.send(client.api.fetch_claimed_device(device_id))
 
     def find_claimed_devices(
         self, device_ids: Collection[str], claimed_after: pendulum.DateTime | None = None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from airflow_provider_nrfprov.api.project_contract import CSV_HEADER
 from airflow_provider_nrfprov.claiming.blocks import Block
 from airflow_provider_nrfprov.claiming.rows import Row
 
@@ -57,6 +58,24 @@ class Chunk:
             elif part.is_ok:
                 lines += cells.lines_of((part.token,), (part.tags,))
         return "".join(lines if positions is None else [lines[place] for place in positions])
+
+    def to_device_csv(self, positions: Sequence[int] | None = None) -> str:
+        """Write rows that can be sent in the form of a project, as :func:`to_device_csv` does.
+
+        :param positions: which of them, and in which order; ``None`` for all.
+        :raises ValueError: if a row has tags, for which there is no column.
+        """
+        tokens: list[str] = []
+        for part in self.parts:
+            if isinstance(part, Row) and not part.is_ok:
+                continue
+            if part.tags:
+                raise ValueError(
+                    "a row has tags, for which the API of projects has no column; nothing is sent"
+                )
+            tokens += part.tokens if isinstance(part, Block) else [str(part.token)]
+        pairs = list(zip(self.device_ids, tokens, strict=True))
+        return to_device_csv(pairs if positions is None else [pairs[place] for place in positions])
 
 
 def rows_of(parts: Iterable[Block | Row]) -> Iterator[Row]:
@@ -137,6 +156,11 @@ def to_csv(rows: Iterable[Row], extra_tags: Iterable[str] = ()) -> str:
     """
     cells = _TagsCells(extra_tags)
     return "".join(line for row in rows for line in cells.lines_of((row.token,), (row.tags,)))
+
+
+def to_device_csv(pairs: Iterable[tuple[str, str]]) -> str:
+    """Write devices and their tokens in the form of a project: a header, and nothing that would have to be quoted."""
+    return "".join([f"{CSV_HEADER}\n", *(f"{device_id},{token}\n" for device_id, token in pairs)])
 
 
 class _TagsCells:

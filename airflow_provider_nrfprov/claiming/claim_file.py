@@ -100,6 +100,7 @@ class ClaimFile:
     :param first_lines: what an earlier reading of the same bytes was given, as far as that one came; nothing of it is
         decoded again.
     :param at_once: how many rows are read at a time, at most; 1 to read each by itself.
+    :param device_counts: whether a row cannot be sent whose device is not that of its token; else the token counts.
     """
 
     def __init__(
@@ -110,7 +111,9 @@ class ClaimFile:
         columns: Mapping[str, str] | None = None,
         first_lines: FirstLines | None = None,
         at_once: int = MOST_AT_ONCE,
+        device_counts: bool = False,
     ) -> None:
+        self._device_counts = device_counts
         self._stream = stream
         self._name = name
         self._wanted = check_columns(columns)
@@ -339,7 +342,11 @@ class ClaimFile:
         row = Row(number, _OK, "", token.device_id, token.text, (), line, form)
         if problem := unnamed_column(cells, form, token_at):
             return row._replace(verdict=Verdict.UNNAMED_COLUMN, message=problem)
-        return self._accept(row, tags, contradiction(cell_at(cells, uuid_at), token.device_id))
+        contradicts = contradiction(cell_at(cells, uuid_at), token.device_id)
+        if contradicts and self._device_counts:
+            words = f"{contradicts}; which is meant nobody knows, so it is not sent"
+            return row._replace(verdict=Verdict.CONTRADICTS_TOKEN, message=words)
+        return self._accept(row, tags, contradicts and f"{contradicts}, which counts; check the line")
 
     def _accept(self, row: Row, tags: Tags, warning: str = "") -> Row:
         """Judge a row whose token is good by its tags, and by the rows before it."""

@@ -13,24 +13,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from itertools import chain
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
+from airflow_provider_nrfprov.api.contract import CLAIM_TAGS, MAX_ROWS_PER_REQUEST
 from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.claiming import file_copy
 from airflow_provider_nrfprov.claiming.claim_file import (
     Block,
     Chunk,
-    ClaimFile,
     Row,
     check_tags,
     chunks,
-    read_rows,
 )
 from airflow_provider_nrfprov.claiming.first_lines import FirstLines
 from airflow_provider_nrfprov.claiming.ledger import Ledger, SecondPlace, SupersededError
 from airflow_provider_nrfprov.claiming.plan import Owner, Plan
-from airflow_provider_nrfprov.claiming.preflight import Inspection, inspect
+from airflow_provider_nrfprov.claiming.preflight import Inspection, claim_file_of, inspect, require_no_tags
 from airflow_provider_nrfprov.claiming.recovery import VISIBLE_AFTER, Inquiry
 from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome, Summary, write_report
 from airflow_provider_nrfprov.claiming.sending import Sender, in_words, service_time
@@ -120,10 +119,12 @@ class ClaimJob:
         if not 1 <= rows_per_request <= MAX_ROWS_PER_REQUEST:
             raise ValueError(f"rows_per_request is {rows_per_request}; it can be 1 to {MAX_ROWS_PER_REQUEST}")
         tags = check_tags(tags)
+        if tags:
+            service.require(CLAIM_TAGS)
         plan = Plan(
             str(claim_file), "", service.urls, owner or Owner(), tags, rows_per_request, columns or {}
         )
-        plan, own, copy, has_changed = _choose(claim_file, folder, plan)
+        plan, own, copy, has_changed = _choose(claim_file, folder, plan, service)
         ledger = Ledger(own, plan.job_id, second_place)
         is_new = not ledger.begin()
         file_copy.keep(copy, own)
@@ -321,9 +322,7 @@ class ClaimJob:
         return chunks(self._parts(), self.details.rows_per_request)
 
     def _parts(self) -> Iterator[Block | Row]:
-        details, stream = self.details, self._copy.from_start()
-        columns = details.columns or None
-        return ClaimFile(stream, details.claim_file, columns=columns, first_lines=self._first_lines).parts()
+        return claim_file_of(self._copy, self.details, self._service, self._first_lines).parts()
 
 
 def _until_stopped(work: Iterator[tuple[ItemT, ResultT]]) -> Iterator[tuple[ItemT, ResultT]]:
@@ -333,7 +332,9 @@ def _until_stopped(work: Iterator[tuple[ItemT, ResultT]]) -> Iterator[tuple[Item
         raise SupersededError(_STOPPED) from None
 
 
-def _choose(claim_file: PathLike, folder: Folder, plan: Plan) -> tuple[Plan, Folder, FileCopy, bool]:
+def _choose(
+    claim_file: PathLike, folder: Folder, plan: Plan, service: ProvisioningService
+) -> tuple[Plan, Folder, FileCopy, bool]:
     """Read the claim file; or take up what an earlier try of the run read, if the file is not that any more."""
     unfinished = _unfinished(folder, plan)
     has_changed = False
@@ -346,8 +347,9 @@ def _choose(claim_file: PathLike, folder: Folder, plan: Plan) -> tuple[Plan, Fol
     else:
         plan = replace(plan, digest=digest)
         if unfinished is None or unfinished[1].digest == digest:
-            # A file that holds no rows (yet) takes no folder.
-            next(read_rows(copy.from_start(), plan.claim_file, columns=plan.columns or None))
+            # A file that holds no rows (yet) takes no folder, nor one with tags where they cannot be sent.
+            parts = claim_file_of(copy, plan, service).parts()
+            require_no_tags(chain([next(parts)], parts), plan.claim_file, service)
             return plan, take_folder(folder, plan.job_id, plan.as_dict()), copy, False
         has_changed = True
         _log.warning(

@@ -8,12 +8,19 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from airflow_provider_nrfprov.api.apis import ClaimForm
+from airflow_provider_nrfprov.api.contract import CLAIM_TAGS
+from airflow_provider_nrfprov.api.errors import NotInThisApiError
 from airflow_provider_nrfprov.claiming.blocks import Block
+from airflow_provider_nrfprov.claiming.claim_file import ClaimFile
 from airflow_provider_nrfprov.claiming.reasons import Reason, Reasons, in_lines
 from airflow_provider_nrfprov.claiming.rows import Row, Verdict
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
+    from airflow_provider_nrfprov.claiming.file_copy import FileCopy
+    from airflow_provider_nrfprov.claiming.first_lines import FirstLines
+    from airflow_provider_nrfprov.claiming.plan import Plan
 
 
 SHOWN_EXAMPLES = 10
@@ -85,6 +92,36 @@ class _Sample:
                 self.rows.append(row)
             elif (place := self._chance.randrange(self.seen)) < self._size:
                 self.rows[place] = row
+
+
+def claim_file_of(
+    copy: FileCopy, plan: Plan, service: ProvisioningService, known: FirstLines | None = None
+) -> ClaimFile:
+    """Return the reader of a job's copy of its claim file, as the service's API wants its rows.
+
+    :param known: what an earlier reading was given.
+    """
+    device_counts = service.api.claim_form is ClaimForm.DEVICES
+    stream, columns = copy.from_start(), plan.columns or None
+    return ClaimFile(stream, plan.claim_file, columns=columns, first_lines=known, device_counts=device_counts)
+
+
+def require_no_tags(parts: Iterable[Block | Row], claim_file: str, service: ProvisioningService) -> None:
+    """Read all rows where the API has no way for tags, and see that there are none: left out, they would be missed.
+
+    :raises NotInThisApiError: naming the first line that has some.
+    """
+    missing = service.api.missing(CLAIM_TAGS)
+    if missing is None:
+        return
+    for part in parts:
+        if isinstance(part, Block) and part.tags is None:
+            continue
+        for row in part if isinstance(part, Block) else (part,):
+            if row.is_ok and row.tags:
+                raise NotInThisApiError(
+                    f"{claim_file}: line {row.line} has tags, and nothing is sent. {missing}"
+                )
 
 
 def refusals(rows: Iterable[Row], service: ProvisioningService) -> list[str]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pendulum
 
 from airflow_provider_nrfprov.api.contract import NO_SUCH_PATH
-from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError, ServiceError
+from airflow_provider_nrfprov.api.errors import NotFoundError, NotInThisApiError, NrfProvError, ServiceError
 from airflow_provider_nrfprov.claiming.ledger import Sending, SupersededError
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
 
@@ -235,6 +235,9 @@ class Inquiry:
                 requested_from=sending.sent_at - CLOCK_SKEW, requested_until=until
             )
             return list(listed)
+        except NotInThisApiError:
+            # No list is known: what a request did shows in the devices alone.
+            return []
         except ServiceError as error:
             is_no_path = error.status in _NO_LIST or (
                 error.status == _FORBIDDEN and error.problem.message == NO_SUCH_PATH

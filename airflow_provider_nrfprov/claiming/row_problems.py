@@ -56,7 +56,7 @@ def contradiction(cell: str, device_id: str) -> str:
     uuid = cell.strip("{}").lower()
     if uuid == device_id or not _UUID.fullmatch(uuid):
         return ""
-    return f"the file says device {uuid}, but the token is that of {device_id}, which counts; check the line"
+    return f"the file says device {uuid}, but the token is that of {device_id}"
 
 
 def hint_at_other_column(cells: list[str], token_at: int) -> str:

@@ -24,6 +24,8 @@ class Verdict(str, Enum):
     UNNAMED_COLUMN = "unnamed_column"
     """A column that may hold tags, and no header says so."""
     UNREADABLE_ROW = "unreadable_row"
+    CONTRADICTS_TOKEN = "contradicts_token"  # noqa: S105
+    """Its device is not that of its token, and both are sent (the API of projects)."""
 
 
 class Row(NamedTuple):

@@ -14,13 +14,22 @@ from typing import TYPE_CHECKING, cast
 
 import pendulum
 
-from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError
+from airflow_provider_nrfprov.api.apis import ClaimForm
+from airflow_provider_nrfprov.api.contract import CONFLICT
+from airflow_provider_nrfprov.api.errors import (
+    ForeignStatusUrlError,
+    NotFoundError,
+    NrfProvError,
+    UnknownJobError,
+)
 from airflow_provider_nrfprov.api.retry import nothing_was_done, refused_as_a_whole
 from airflow_provider_nrfprov.api.wait_policy import is_transient
 from airflow_provider_nrfprov.claiming.claim_file import Chunk
 from airflow_provider_nrfprov.claiming.ledger import Ledger, Sending, SupersededError
+from airflow_provider_nrfprov.claiming.listed_claims import not_claimed
+from airflow_provider_nrfprov.claiming.narrowing import narrowed
 from airflow_provider_nrfprov.claiming.recovery import ENDED_LONG_AGO, Inquiry, Recovery
-from airflow_provider_nrfprov.claiming.settlement import Settlement, not_claimed, row_states
+from airflow_provider_nrfprov.claiming.settlement import Settlement, row_states
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.errors import ServiceError
@@ -81,6 +90,8 @@ class _ChunkSending:
         self._device_ids = chunk.device_ids
         self._sendings = sendings
         self._lost = 0
+        self._looked = False
+        """Whether it was looked for what is ours, after a conflict."""
 
     @property
     def was_sent(self) -> bool:
@@ -103,6 +114,10 @@ class _ChunkSending:
             for place, state in enumerate(states)
             if (last := state.last) and not last.nothing_done and last.bulk_ops_request_id not in running
         ]
+        if not self._service.api.list_is_proof:
+            # What the service said is more than what its list does not show.
+            told = self._sender.settlement.claimed_by_word(self._device_ids, self._sendings)
+            looked_at = [place for place in looked_at if place not in told]
         ids = [self._device_ids[place] for place in looked_at]
         ours = self._sender.inquiry.find_ours(ids, self._sendings[0].sent_at, newest) if ids else {}
         missing = {place for place in looked_at if self._device_ids[place] not in ours}
@@ -154,8 +169,7 @@ class _ChunkSending:
             if again:
                 parts.append(again)
             elif sending.refused is not None and len(part) > 1:
-                half = len(part) // 2
-                parts += [part[:half], part[half:]]
+                parts += self._narrowed(part, sending)
             if not accepted and len(sent) == patience + probing and probing:
                 # Not even one of the single rows was taken: it is not for some of them that all are refused.
                 self._sender.all_are_refused = True
@@ -166,6 +180,17 @@ class _ChunkSending:
             self._sender.all_are_refused = False
         return sent
 
+    def _narrowed(self, part: tuple[int, ...], refused: Sending) -> list[tuple[int, ...]]:
+        """Return the parts to send of one that was refused."""
+        if refused.status == CONFLICT and self._service.api.conflicts_as_a_whole and not self._looked:
+            # Once: what is ours already needs not be sent, and may be all that is wrong.
+            self._looked = True
+            ours, _ = self._service.find_on_pages([self._device_ids[place] for place in part])
+            if ours:
+                rest = tuple(place for place in part if self._device_ids[place] not in ours)
+                return [rest] if rest else []
+        return narrowed(part, self._device_ids, str(refused.refused))
+
     def _post(self, positions: tuple[int, ...]) -> tuple[Sending, tuple[int, ...]]:
         """Send rows once; return what came of it, and which of them have to be sent again after a lost answer."""
         sender, number = self._sender, self._chunk.number
@@ -173,6 +198,8 @@ class _ChunkSending:
             raise SupersededError("asked to stop; nothing more is sent")
         # None stands for all of the chunk.
         some = None if len(positions) == len(self._device_ids) else positions
+        has_tags = self._service.api.claim_form is ClaimForm.TOKENS
+        csv = self._chunk.to_csv(some, sender.tags) if has_tags else self._chunk.to_device_csv(some)
         sending = self._ledger.about_to_send(
             number,
             1 + max((each.number for each in self._sendings), default=0),
@@ -181,7 +208,7 @@ class _ChunkSending:
         )
         self._sendings.append(sending)
         try:
-            answer = self._service.bulk_claim(self._chunk.to_csv(some, sender.tags))
+            answer = self._service.bulk_claim(csv)
         except NrfProvError as error:
             return self._after_error(sending, error)
         sender.asynchronous = sender.asynchronous or bool(answer.bulk_ops_request_id)
@@ -203,14 +230,16 @@ class _ChunkSending:
         if nothing_was_done(error):
             self._ledger.write(number, replace(sending, nothing_done=True))
             raise error
-        self._lost += 1
-        if self._lost > _LOST_ANSWERS:
+        is_accepted = isinstance(error, UnknownJobError)
+        self._lost += not is_accepted
+        if self._lost > _LOST_ANSWERS or isinstance(error, ForeignStatusUrlError):
             raise error
         _log.warning("chunk %d: no usable answer (%s)", number, error)
         # What is lost now may still be going on, however long ago it was sent.
         recovered = self._recover(sending, newest=self._service.now())
         self._sendings[-1] = recovered
-        return recovered, tuple(recovered.not_claimed) if recovered.looked else ()
+        # What was accepted is not sent again: it may be under way, and nobody can ask.
+        return recovered, tuple(recovered.not_claimed) if recovered.looked and not is_accepted else ()
 
     def _recover(self, sending: Sending, newest: pendulum.DateTime) -> Sending:
         """Find out what a request did whose answer was lost, and write that down."""

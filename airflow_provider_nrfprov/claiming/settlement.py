@@ -17,13 +17,12 @@ import pendulum
 from airflow_provider_nrfprov.api.contract import SUCCEEDED
 from airflow_provider_nrfprov.api.error_summary import ErrorSummary
 from airflow_provider_nrfprov.api.errors import NrfProvError
-from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest, ClaimedDevice, FailedClaim
+from airflow_provider_nrfprov.api.models import BulkOpsRequest, ClaimedDevice
 from airflow_provider_nrfprov.api.wait_policy import is_transient
 from airflow_provider_nrfprov.claiming.ledger import Sending
 from airflow_provider_nrfprov.claiming.recovery import CLOCK_SKEW, Inquiry
 from airflow_provider_nrfprov.claiming.report import CLAIMED_BEFORE, Ending, Outcome, RowOutcome, explained
 from airflow_provider_nrfprov.claiming.rows import Row
-from airflow_provider_nrfprov.claiming.token import TokenError, decode
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
@@ -95,6 +94,10 @@ class Settlement:
         self._service = service
         self._inquiry = inquiry
         self._operations: dict[str, BulkOpsRequest] = {}
+        self._list_shows = service.api.list_is_proof
+        """Whether a device that this job created shows as ours: then one that does not show is not."""
+        self._told: tuple[str, pendulum.DateTime] | None = None
+        """A device that the service said it claimed, and when that was sent."""
         self._unavailable: NrfProvError | None = None
         """Why nothing more is asked: one request was in vain for as long as the client tries it."""
 
@@ -107,41 +110,51 @@ class Settlement:
         """
         size = len(device_ids)
         states = row_states(size, sendings)
-        findings = self._findings(states, sendings, size)
+        findings = self._findings(device_ids, states, sendings)
         doubtful = any(finding.doubt for finding in findings.values())
         if not doubtful and len(sendings) == 1 and len(findings) == size:
             # As nearly always: all of them are claimed by the service's word.
             each = findings[0]
+            self._told = device_ids[0], sendings[0].sent_at
             return [Ending(Outcome.CLAIMED, each.status, "", each.operation_id)] * size
         devices, why_not = self._ours(device_ids, findings, states)
+        if not self._list_shows:
+            findings = self._open_where_nothing_shows(device_ids, sendings, states, findings, devices)
         return [
             _ending(states[place], findings.get(place), devices.get(device_id), why_not)
             for place, device_id in enumerate(device_ids)
         ]
 
+    def claimed_by_word(self, device_ids: Sequence[str], sendings: Sequence[Sending]) -> set[int]:
+        """Return the positions of the rows that are claimed by the service's own word, as far as it can be asked now."""
+        findings = self._findings(device_ids, row_states(len(device_ids), sendings), sendings)
+        return {place for place, finding in findings.items() if finding.doubt is None}
+
     def _findings(
-        self, states: Sequence[RowState], sendings: Iterable[Sending], size: int
+        self, device_ids: Sequence[str], states: Sequence[RowState], sendings: Iterable[Sending]
     ) -> dict[int, _Finding]:
         """Return what is known of each row that was sent."""
         findings: dict[int, _Finding] = {}
         for sending in sendings:
             if sending.nothing_done:
                 continue
-            sent = sending.rows_of(size)
+            sent = sending.rows_of(len(device_ids))
             current = [place for place in sent if states[place].last is sending]
             if current:
-                by_place = self._of_sending(sending, sent)
+                by_place = self._of_sending(sending, sent, device_ids)
                 findings |= {place: by_place[place] for place in current}
         return findings
 
-    def _of_sending(self, sending: Sending, sent: Sequence[int]) -> dict[int, _Finding]:
+    def _of_sending(
+        self, sending: Sending, sent: Sequence[int], device_ids: Sequence[str]
+    ) -> dict[int, _Finding]:
         if sending.refused is not None:
             others = len(sent) - 1
             together = f"refused together with {others} other row{'s' * (others > 1)}: " if others else ""
             doubt = _Doubt(f"{together}{sending.refused}", named=True)
             return dict.fromkeys(sent, _Finding(str(sending.status), doubt=doubt))
         if sending.bulk_ops_request_id:
-            return self._of_operation(sending.bulk_ops_request_id, sent)
+            return self._of_operation(sending.bulk_ops_request_id, sent, device_ids)
         if sending.status is None:
             return dict.fromkeys(sent, _Finding(doubt=_Doubt("its answer was lost", final=False)))
         findings = dict.fromkeys(sent, _Finding(str(sending.status)))
@@ -155,7 +168,9 @@ class Settlement:
             }
         return findings
 
-    def _of_operation(self, operation_id: str, sent: Sequence[int]) -> dict[int, _Finding]:
+    def _of_operation(
+        self, operation_id: str, sent: Sequence[int], device_ids: Sequence[str]
+    ) -> dict[int, _Finding]:
         def all_of_them(status: str, doubt: _Doubt | None) -> dict[int, _Finding]:
             return dict.fromkeys(sent, _Finding(status, operation_id, doubt))
 
@@ -170,21 +185,94 @@ class Settlement:
         if not operation.is_finished:
             message = f"bulk operation {operation_id} is {status}"
             return all_of_them(status, _Doubt(message, final=False))
-        if status == SUCCEEDED and not operation.error_summary_url:
+        if status == SUCCEEDED and not operation.names_errors:
             return all_of_them(SUCCEEDED, None)
         summary = self._error_summary(operation)
-        general = "; ".join(summary.others) or (
-            f"bulk operation {operation_id} is {status} and does not name this row"
+        named = _named(summary, device_ids, sent)
+        others = self._unnamed(
+            operation, summary, [device_ids[place] for place in sent if place not in named]
         )
-        unnamed = None if status == SUCCEEDED else _Doubt(general)
         return {
-            position: _Finding(
-                status,
-                operation_id,
-                _Doubt(summary.rows[place], named=True) if place in summary.rows else unnamed,
-            )
-            for place, position in enumerate(sent)
+            place: _Finding(status, operation_id, _Doubt(named[place], named=True))
+            if place in named
+            else others
+            for place in sent
         }
+
+    def _unnamed(
+        self, operation: BulkOpsRequest, summary: ErrorSummary, device_ids: Sequence[str]
+    ) -> _Finding:
+        """Return what is known of the rows that an operation does not name, which has ended."""
+        id_, status = operation.id, operation.status
+        words = "; ".join(summary.others) or f"bulk operation {id_} is {status} and does not name this row"
+        if summary.unnamed_are_done is None:
+            return _Finding(status, id_, None if status == SUCCEEDED else _Doubt(words))
+        sample = {device_ids[0], device_ids[-1]} if device_ids else set()
+        if summary.unnamed_are_done and self._fetched(sample).keys() == sample:
+            return _Finding(f"{status}, not named (inferred)", id_)
+        return _Finding(status, id_, _Doubt(words))
+
+    def _open_where_nothing_shows(
+        self,
+        device_ids: Sequence[str],
+        sendings: Sequence[Sending],
+        states: Sequence[RowState],
+        findings: dict[int, _Finding],
+        found: Mapping[str, ClaimedDevice],
+    ) -> dict[int, _Finding]:
+        """Let it be open what became of devices that do not show, unless something shows that this job created.
+
+        What was refused by name each time is refused, wherever it shows; all else may have been created.
+        """
+        open_ = {
+            place: replace(each, doubt=replace(each.doubt, final=False))
+            for place, each in findings.items()
+            if each.doubt and device_ids[place] not in found
+            if not (each.doubt.named and self._refused_each_time(place, device_ids, sendings, states[place]))
+        }
+        if not open_:
+            return findings
+        claimed = (place for place, each in findings.items() if each.doubt is None)
+        told = next(
+            ((device_ids[place], last.sent_at) for place in claimed if (last := states[place].last)),
+            self._told,
+        )
+        asked = [
+            (device, last.sent_at)
+            for place, id_ in enumerate(device_ids)
+            if (device := found.get(id_)) and (last := states[place].last)
+        ]
+        if told:
+            asked += [(device, told[1]) for device in self._fetched([told[0]]).values()]
+        self._list_shows = any(
+            device.claimed_at and device.claimed_at >= sent_at for device, sent_at in asked
+        )
+        return findings if self._list_shows else findings | open_
+
+    def _refused_each_time(
+        self, place: int, device_ids: Sequence[str], sendings: Iterable[Sending], state: RowState
+    ) -> bool:
+        """Return whether every request that held a row refused it by name."""
+        if state.suspect_since is None:
+            return True
+        for sending in sendings:
+            sent = sending.rows_of(len(device_ids))
+            if place not in sent or _refused(sending, place):
+                continue
+            operation = self._operations.get(sending.bulk_ops_request_id or "")
+            errors = operation.errors if operation else None
+            if errors is None or place not in _named(errors, device_ids, sent):
+                return False
+        return True
+
+    def _fetched(self, device_ids: Iterable[str]) -> dict[str, ClaimedDevice]:
+        """Return which of a few devices show as ours; none, if they cannot be asked about."""
+        found: dict[str, ClaimedDevice] = {}
+        try:
+            self._inquiry.fetch_each(sorted(device_ids), found)
+        except NrfProvError as error:
+            self._note(error)
+        return found
 
     def operation(self, operation_id: str) -> BulkOpsRequest:
         """Return a bulk operation as it is now; one that has ended is asked about once.
@@ -258,6 +346,13 @@ def outcomes_of(chunk: Chunk, endings: Sequence[Ending]) -> Iterator[RowOutcome]
             yield from map(RowOutcome, part, here)
 
 
+def _named(summary: ErrorSummary, device_ids: Sequence[str], sent: Sequence[int]) -> dict[int, str]:
+    """Return the positions of the sent rows that a summary names, with its messages; a device counts more than a row."""
+    by_device = {device_ids[place]: place for place in sent} if summary.devices else {}
+    by_row = {sent[place]: words for place, words in summary.rows.items() if place < len(sent)}
+    return by_row | {by_device[id_]: words for id_, words in summary.devices.items() if id_ in by_device}
+
+
 def _ending(state: RowState, finding: _Finding | None, device: ClaimedDevice | None, why_not: str) -> Ending:
     if finding is None:
         return Ending(Outcome.FAILED, "not_sent", "never sent")
@@ -295,40 +390,3 @@ def _whose_claim(device: ClaimedDevice, doubt: _Doubt, state: RowState) -> Outco
         return Outcome.ALREADY_CLAIMED if refused else Outcome.CLAIMED
     since = state.last.sent_at if refused else (state.suspect_since or state.last.sent_at) - CLOCK_SKEW
     return Outcome.CLAIMED if device.claimed_at >= since else Outcome.ALREADY_CLAIMED
-
-
-def not_claimed(device_ids: Sequence[str], positions: Sequence[int], answer: BulkClaim) -> dict[int, str]:
-    """Return the sent rows that a synchronous answer does not list as claimed, with the service's message.
-
-    Devices that it lists and that were not sent count for nothing.
-
-    :param positions: which of ``device_ids`` were sent, in the order of sending.
-    """
-    claimed = set(answer.claimed_ids)
-    missing = {
-        place: position for place, position in enumerate(positions) if device_ids[position] not in claimed
-    }
-    by_device = {device: failed.message for failed in answer.failed if (device := _device_of(failed))}
-    by_place = _by_place([failed for failed in answer.failed if not _device_of(failed)], set(missing))
-    return {
-        position: by_device.get(device_ids[position]) or by_place.get(place, "")
-        for place, position in missing.items()
-    }
-
-
-def _device_of(failed: FailedClaim) -> str | None:
-    if failed.claim_token:
-        try:
-            return decode(failed.claim_token).device_id
-        except TokenError:
-            pass
-    return failed.device_id
-
-
-def _by_place(numbered: Iterable[FailedClaim], missing: set[int]) -> dict[int, str]:
-    """Read row numbers whose base (0 or 1) is unknown: only the one that hits just missing rows can be meant."""
-    messages = {failed.row: failed.message for failed in numbered if failed.row is not None}
-    fitting = [base for base in (0, 1) if {row - base for row in messages} <= missing]
-    if len(fitting) != 1:
-        return {}
-    return {row - fitting[0]: message for row, message in messages.items()}

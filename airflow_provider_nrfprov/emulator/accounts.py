@@ -12,6 +12,8 @@ Role = Literal["owner", "admin", "editor", "viewer"]
 
 TEAM_A = team_id("A")
 TEAM_B = team_id("B")
+PROJECT = team_id("project")
+"""Stands in a team's place for the one project of the new API, unless the settings say that it is team A's."""
 
 ADMIN_KEY = "emulator-admin-key"
 EDITOR_KEY = "emulator-editor-key"
@@ -35,7 +37,8 @@ class Caller:
 class KeyRing:
     """The API keys that are valid now."""
 
-    def __init__(self, api_key: str) -> None:
+    def __init__(self, api_key: str, organization_token: str, project: str = PROJECT) -> None:
+        self._of_project = {organization_token: Caller(project, "owner")}
         self._callers = {
             api_key: Caller(TEAM_A, "owner"),
             ADMIN_KEY: Caller(TEAM_A, "admin"),
@@ -53,10 +56,13 @@ class KeyRing:
         """Make a revoked key valid again."""
         self._revoked.discard(api_key)
 
-    def caller(self, authorization: str | None) -> Caller:
-        """Return who sent an ``Authorization`` header; raise ``Unauthenticated`` if nobody did."""
+    def caller(self, authorization: str | None, *, of_project: bool = False) -> Caller:
+        """Return who sent an ``Authorization`` header; raise ``Unauthenticated`` if nobody did.
+
+        :param of_project: whether a project is asked, where a team's key is nobody's; and the reverse.
+        """
         scheme, _, key = (authorization or "").partition(" ")
-        caller = self._callers.get(key.strip())
+        caller = (self._of_project if of_project else self._callers).get(key.strip())
         if scheme.lower() != "bearer" or caller is None or key.strip() in self._revoked:
             raise Unauthenticated("access denied: a valid API key is needed")
         return caller

@@ -11,9 +11,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from airflow_provider_nrfprov.emulator import fault_answers, lies, side_doors
-from airflow_provider_nrfprov.emulator.errors import BodyTooLarge, Forbidden, Gone, ServiceError
+from airflow_provider_nrfprov.emulator.errors import BodyTooLarge, Forbidden, Gone, Invalid, ServiceError
 from airflow_provider_nrfprov.emulator.front import Front
-from airflow_provider_nrfprov.emulator.routes import ROUTES, Operation, Route
+from airflow_provider_nrfprov.emulator.routes import ROUTES, ApiName, Operation, Route
 from airflow_provider_nrfprov.emulator.service import Service
 from airflow_provider_nrfprov.emulator.settings import Settings
 from airflow_provider_nrfprov.emulator.wire import Call, Incoming, Reply
@@ -75,7 +75,7 @@ def _endpoint(route: Route, service: Service) -> Callable[[Request], Awaitable[R
             return _response(_carry_out(operation, service, incoming))
         number = service.count_request(operation.name)
         if operation.name in service.settings.gone:
-            return _response(_refusal(Gone(_SWITCHED_OFF), service.settings))
+            return _response(_refusal(Gone(_SWITCHED_OFF), service.settings, operation.api))
         fault = service.faults.take(operation.name, number)
         if fault is None:
             return _response(_carry_out_and_tell(operation, service, incoming))
@@ -107,17 +107,31 @@ def _carry_out(operation: Operation, service: Service, incoming: Incoming) -> Re
         if most is not None and operation.counted and len(incoming.raw_body) > most:
             raise BodyTooLarge(f"the body has more than {most} bytes")
         with service.turn() as now:
-            caller = service.keys.caller(incoming.authorization) if operation.needs_key else None
+            of_project = operation.api != "team"
+            caller = (
+                service.keys.caller(incoming.authorization, of_project=of_project)
+                if operation.needs_key
+                else None
+            )
             if caller is not None and incoming.method != "GET":
                 caller.require_write()
             return operation.handler(Call(**vars(incoming), service=service, now=now, caller=caller))
     except ServiceError as error:
-        return _refusal(error, service.settings)
+        return _refusal(error, service.settings, operation.api)
 
 
-def _refusal(error: ServiceError, settings: Settings) -> Reply:
+def _refusal(error: ServiceError, settings: Settings, api: ApiName = "team") -> Reply:
     words = error.message if settings.refusal_words is None else settings.refusal_words
-    return Reply(error.code // 100, {"code": error.code, "message": words})
+    status = error.code // 100
+    if api == "team":
+        return Reply(status, {"code": error.code, "message": words})
+    if isinstance(error, Invalid):
+        status = 400  # the one status by which the new API is known to refuse a body
+    if api == "memfault":
+        inner = {"code": 1000, "http_code": status, "message": words, "type": f"{type(error).__name__}Error"}
+        return Reply(status, {"error": inner})
+    causes = {"cause": list(error.causes)} if error.causes else {}
+    return Reply(status, {"message": words, **causes})
 
 
 def _target(request: Request) -> str:
@@ -132,14 +146,15 @@ def _content_type(request: Request) -> str | None:
 
 
 def _response(reply: Reply) -> Response:
+    headers = dict(reply.headers)
     if reply.text is not None:
-        return Response(reply.text, reply.status, media_type=reply.media_type)
+        return Response(reply.text, reply.status, headers, media_type=reply.media_type)
     if reply.body is None:
-        return Response(status_code=reply.status)
+        return Response(status_code=reply.status, headers=headers)
     try:
-        return JSONResponse(reply.body, reply.status)
+        return JSONResponse(reply.body, reply.status, headers)
     except UnicodeEncodeError:  # half a UTF-16 pair can only be written as an escape
-        return Response(json.dumps(reply.body), reply.status, media_type="application/json")
+        return Response(json.dumps(reply.body), reply.status, headers, media_type="application/json")
 
 
 def _unknown_path(settings: Settings, status: int) -> Response:

@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -28,6 +29,8 @@ class Row(NamedTuple):
     token: str
     tags: tuple[str, ...] = ()
     problem: str = ""
+    device_id: str = ""
+    """As a body of the new API gives it."""
 
 
 class Failure(NamedTuple):
@@ -44,6 +47,9 @@ class Outcome:
 
     claimed_ids: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+
+
+CarryOut = Callable[[Devices, str, list[Row], datetime, str | None], Outcome]
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +69,8 @@ class BulkOperation:
     outcome: Outcome | None = field(default=None, repr=False)
     held: bool = False
     words: str | None = field(default=None, repr=False)
+    carry_out: CarryOut | None = field(default=None, repr=False)
+    """How its rows are applied, if not as claims of a team."""
 
     def as_of(self, moment: datetime) -> BulkOperation | None:
         """Return the operation as it was, or None if it had not been requested yet."""
@@ -133,9 +141,16 @@ class BulkOperations:
 
     def submit(self, team: str, text: str, now: datetime) -> BulkOperation:
         """Accept a CSV body; raise ``Invalid``. Its rows are looked at when the operation ends."""
-        rows = read_rows(text, self._settings)
+        return self.start(team, text, read_rows(text, self._settings), now)
+
+    def start(
+        self, team: str, text: str, rows: list[Row], now: datetime, carry_out: CarryOut | None = None
+    ) -> BulkOperation:
+        """Start an operation of rows that were read."""
         ends = now + timedelta(seconds=self._settings.bulk_seconds)
-        operation = BulkOperation(ulid(now), team, now, ends, text, rows, words=self._settings.refusal_words)
+        operation = BulkOperation(
+            ulid(now), team, now, ends, text, rows, words=self._settings.refusal_words, carry_out=carry_out
+        )
         self._shelf.add(operation.id, operation)
         heapq.heappush(self._open, (ends, next(self._turns), operation))
         return operation
@@ -146,7 +161,8 @@ class BulkOperations:
             ended_at, _, operation = heapq.heappop(self._open)
             if operation.held or operation.outcome is not None:
                 continue  # one that was held comes here again when it is released, perhaps twice
-            operation.outcome = claim_rows(
+            carry_out = operation.carry_out or claim_rows
+            operation.outcome = carry_out(
                 self._devices, operation.team, operation.rows, ended_at, operation.words
             )
 

@@ -18,7 +18,7 @@ def start_bulk_claim(call: Call) -> Reply:
     """Take CSV; answer 202 and ``{"bulkOpsRequestId"}``."""
     operation = call.service.operations.submit(call.team, call.csv_text(), call.now)
     call.service.submissions.add(operation.id, operation.rows, call.now, repeated=call.repeated)
-    return Reply(202, {"bulkOpsRequestId": operation.id})
+    return Reply(202, {"bulkOpsRequestId": operation.id}, operation_id=operation.id)
 
 
 def fetch_operation(call: Call) -> Reply:
@@ -39,6 +39,7 @@ def list_operations(call: Call) -> Reply:
     def keep(operation: BulkOperation) -> bool:
         return (
             operation.team == call.team
+            and operation.carry_out is None
             and (status is None or operation.status(call.now) == status)
             and (start is None or operation.requested_at >= start)
             and (end is None or operation.requested_at <= end)

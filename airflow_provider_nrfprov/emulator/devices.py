@@ -101,6 +101,24 @@ class Devices:
         self.claim_counts[device.id] += 1
         return device
 
+    def read_token(self, text: str) -> ClaimToken:
+        """Return what a token says; raise ``Invalid`` if it cannot claim."""
+        return self._tokens.read(text)
+
+    def owner(self, device_id: str) -> str | None:
+        """Return the team, or the project, that a device is claimed by; None for nobody."""
+        device = self._by_id.get(device_id)
+        return None if device is None else device.team
+
+    def count_of(self, team: str) -> int:
+        """Return how many devices a team has."""
+        return len(self._by_team[team])
+
+    def of_team(self, team: str, as_of: datetime | None = None) -> list[Device]:
+        """Return all devices of a team in the order in which they were claimed, or as it was then."""
+        shelf = self._by_team[team]
+        return list(shelf if as_of is None else shelf.as_of(lambda device: device.as_of(as_of)))
+
     def find(self, team: str, device_id: str) -> Device | None:
         """Return a team's device, or None; another team's device is as good as none."""
         return self._by_team[team].get(device_id) if team in self._by_team else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class ServiceError(Exception):
     """A refusal. ``code`` is a five-digit nRF code; its first three digits are the HTTP status.
@@ -11,6 +13,8 @@ class ServiceError(Exception):
     """
 
     code = 40000
+    causes: Sequence[str] = ()
+    """What is wrong with single rows (the new API)."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -21,6 +25,14 @@ class MalformedRequest(ServiceError):
     """The body cannot be read at all."""
 
     code = 40000
+
+
+class BadRequest(ServiceError):
+    """The new API cannot read the body, perhaps because of single rows."""
+
+    def __init__(self, message: str, causes: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.causes = causes
 
 
 class Unauthenticated(ServiceError):

@@ -39,7 +39,7 @@ def bend(fault: Fault, reply: Reply, incoming: Incoming, service: Service) -> Re
             reply, body={**reply.body, "claimedIds": reply.body["claimedIds"][fault.omit :] + invented}
         )
     if isinstance(fault, (StuckOperation, FalseFailure)) and reply.status == 202:
-        _lie_about(reply.body["bulkOpsRequestId"], fault, service)
+        _lie_about(reply.operation_id, fault, service)
     return reply
 
 
@@ -54,7 +54,7 @@ def _with_words(reply: Reply, text: str, service: Service) -> Reply:
     body = reply.body
     if not isinstance(body, dict):
         return reply
-    operation = service.operations.all().get(body.get("bulkOpsRequestId", ""))
+    operation = service.operations.all().get(reply.operation_id)
     if operation is not None and reply.status == 202:
         operation.words = text
     said: dict[str, Any] = {}

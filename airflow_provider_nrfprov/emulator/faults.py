@@ -129,7 +129,7 @@ class LaggingList(Fault):
     ``Settings.list_lag_seconds`` does the same to every list.
     """
 
-    only_on = frozenset({"ListClaimedDevices", "ListBulkOpsRequests"})
+    only_on = frozenset({"ListClaimedDevices", "ListBulkOpsRequests", "ListDevices"})
     seconds: float = 5.0
 
     def __post_init__(self) -> None:
@@ -222,7 +222,7 @@ class ExtraFields(Fault):
 class OddStatus(Fault):
     """A bulk operation is shown with a status that nobody knows; for a while, if planned for several requests."""
 
-    only_on = frozenset({"FetchBulkOpsRequest", "ListBulkOpsRequests"})
+    only_on = frozenset({"FetchBulkOpsRequest", "ListBulkOpsRequests", "FetchBulkCreation"})
     word: str = "QUEUED"
 
     def __post_init__(self) -> None:
@@ -254,7 +254,7 @@ class StuckOperation(Fault):
         on to look unfinished; else they are applied when it is released.
     """
 
-    only_on = frozenset({"BulkClaimDeviceOwnership"})
+    only_on = frozenset({"BulkClaimDeviceOwnership", "CreateDevicesInBulk"})
     rows_applied: bool = False
 
     def __post_init__(self) -> None:
@@ -271,7 +271,7 @@ class FalseFailure(Fault):
         for every row; ``missing``, nothing: 404.
     """
 
-    only_on = frozenset({"BulkClaimDeviceOwnership"})
+    only_on = frozenset({"BulkClaimDeviceOwnership", "CreateDevicesInBulk"})
     summary: Literal["empty", "all", "missing"] = "empty"
 
     def __post_init__(self) -> None:

@@ -18,6 +18,8 @@ def tell(reply: Reply, operation: str, request: Incoming, service: Service) -> R
     lies = service.faults.lies
     if operation == "FetchBulkOpsRequest" and reply.status == 200:
         return replace(reply, body=_told(reply.body, lies))
+    if operation == "FetchBulkCreation" and reply.status == 200:
+        return replace(reply, body=_told_of_job(request.path["id"], reply.body, service))
     if operation == "ListBulkOpsRequests" and reply.status == 200:
         return replace(
             reply, body={**reply.body, "items": [_told(each, lies) for each in reply.body["items"]]}
@@ -34,6 +36,19 @@ def _told(body: dict[str, Any], lies: dict[str, Fault]) -> dict[str, Any]:
     if isinstance(lie, FalseFailure) and body["status"] == "SUCCEEDED":
         summary = body["uploadedDataUrl"].removesuffix(".csv") + ".json"
         return {**body, "status": "FAILED", "errorSummaryUrl": summary}
+    return body
+
+
+def _told_of_job(id_: str, body: dict[str, Any], service: Service) -> dict[str, Any]:
+    lie = service.faults.lies.get(id_)
+    if isinstance(lie, StuckOperation):
+        return {"status": service.settings.project_running}
+    if isinstance(lie, FalseFailure) and body["status"] == "SUCCEEDED":
+        job = service.operations.all().get(id_)
+        rows = job.rows if job is not None and lie.summary == "all" else []
+        errors = [{"error": "internal error", "deviceId": row.device_id} for row in rows]
+        summary = {} if lie.summary == "missing" else {"errorSummary": {"errors": errors}}
+        return {"status": service.settings.project_failed_end, **summary}
     return body
 
 

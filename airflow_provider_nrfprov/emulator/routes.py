@@ -10,6 +10,7 @@ from airflow_provider_nrfprov.emulator import (
     bulk_handlers,
     device_handlers,
     fault_doors,
+    project_handlers,
     provisioning_handlers,
     side_doors,
     tag_handlers,
@@ -17,6 +18,8 @@ from airflow_provider_nrfprov.emulator import (
 from airflow_provider_nrfprov.emulator.wire import Call, Incoming, Reply
 
 Contract = Literal["both", "async", "sync"]
+ApiName = Literal["team", "project", "memfault"]
+"""Whose keys are taken, and what a refusal looks like: the two hosts of the new API differ in that."""
 
 
 def _always(_: Incoming) -> bool:
@@ -38,6 +41,7 @@ class Operation:
     when: Callable[[Incoming], bool] = _always
     needs_key: bool = True
     counted: bool = True
+    api: ApiName = "team"
 
     def served_under(self, contract: Contract) -> bool:
         """Whether the operation exists under a contract."""
@@ -86,6 +90,9 @@ _CLAIM = (
     Operation("ClaimDeviceOwnership", device_handlers.claim_one),
 )
 _UPDATE = Operation("UpdateClaimedDevice", device_handlers.update_device)
+_IN_PROJECT = "/organizations/{organization}/projects/{project}"
+_CREATION = f"/v1{_IN_PROJECT}/long-range/devices/bulk"
+_PROJECT_DEVICES = f"/api/v0{_IN_PROJECT}/devices"
 _DEVICES = "/v1/claimed-devices"
 _DEVICE = f"{_DEVICES}/{{id}}"
 
@@ -138,6 +145,20 @@ ROUTES: tuple[Route, ...] = (
         "GET",
         "/bulk-ops-data/{team}/claim_device_ownership/{file}",
         Operation("DownloadBulkOpsData", bulk_handlers.download, needs_key=False),
+    ),
+    _route(
+        "POST", _CREATION, Operation("CreateDevicesInBulk", project_handlers.create_devices, api="project")
+    ),
+    _route(
+        "GET",
+        f"{_CREATION}/{{id}}",
+        Operation("FetchBulkCreation", project_handlers.fetch_job, api="project"),
+    ),
+    _route("GET", _PROJECT_DEVICES, Operation("ListDevices", project_handlers.list_devices, api="memfault")),
+    _route(
+        "GET",
+        f"{_PROJECT_DEVICES}/{{id}}",
+        Operation("FetchDevice", project_handlers.fetch_device, api="memfault"),
     ),
     _side_door("GET", "/emulator/health", side_doors.health),
     _side_door("GET", "/emulator/devices", side_doors.all_devices),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from airflow_provider_nrfprov.emulator.accounts import KeyRing
+from airflow_provider_nrfprov.emulator.accounts import PROJECT, TEAM_A, KeyRing
 from airflow_provider_nrfprov.emulator.bulk import BulkOperation, BulkOperations, claims_per_operation
 from airflow_provider_nrfprov.emulator.devices import READY, Device, Devices
 from airflow_provider_nrfprov.emulator.fault_plans import Faults
@@ -155,7 +155,8 @@ class Service:
     def _begin(self, settings: Settings) -> None:
         self.settings = settings
         self._clock_offset = timedelta(seconds=settings.clock_offset_seconds)
-        self.keys = KeyRing(settings.api_key)
+        project = TEAM_A if settings.project_is_teams else PROJECT
+        self.keys = KeyRing(settings.api_key, settings.organization_token, project)
         self.tokens = TokenCheck(settings.token_check)
         self.tags = Tags(self.settings.unknown_tags)
         self.devices = Devices(self.settings, self.tags, self.tokens)

@@ -94,6 +94,51 @@ class Settings:
     clock_offset_seconds: float = 0.0
     """How far the service's clock is ahead of the one it is given (below 0: behind): all that it says of time."""
 
+    organization: str = "acme-inc"
+    project: str = "smart-sink"
+    """The one organization and project of the new API."""
+
+    organization_token: str = "oat_emulator-token"  # noqa: S105
+    """The organization token that is valid there; a team's key is not, nor this one on a team's paths."""
+
+    project_is_teams: bool = False
+    """Whether the project's devices are those of team A, so that a claim by one API is one by the other, too."""
+
+    project_readding: Literal["error", "accepted", "conflict"] = "error"
+    """What becomes of a device that is the project's already: an error of its row, accepted without a word, or 409 for
+    the whole body."""
+
+    project_foreign: Literal["error", "conflict"] = "error"
+    """What becomes of a device of another project or team: an error of its row, or 409 for the whole body."""
+
+    project_mismatch: Literal["error", "accepted", "refused"] = "error"
+    """What becomes of a ``deviceId`` that is not the token's device: an error of its row, created as the token says, or 400
+    for the whole body with the row among the causes."""
+
+    project_errors_by: Literal["device", "row"] = "device"
+    """How a job names a refused row."""
+
+    project_unnamed: Literal["created", "dropped"] = "created"
+    """What became of the rows that a job does not name when it names others. ``created`` is how Nordic's own client takes it."""
+
+    project_running: str = "IN_PROGRESS"
+    project_partial_end: str = "FAILED"
+    project_failed_end: str = "FAILED"
+    """The status of a job that goes on, of one that refused some of its rows, and of one that refused all of them."""
+
+    project_status_url: Literal["relative", "absolute", "body", "nowhere", "elsewhere"] = "relative"
+    """Where a bulk creation names its job: a path or a URL in ``Location``, a path as ``url`` in the body, nowhere, or on a
+    host that is not this one."""
+
+    project_job_seconds: float | None = None
+    """For how long after its end the status of a job can be asked; None for ever."""
+
+    project_devices_shown: bool = True
+    """Whether a device that was created and never connected is listed and found."""
+
+    project_plan_limit: int | None = None
+    """How many devices the plan has room for; more are answered 403. None for no limit."""
+
     def __post_init__(self) -> None:
         self._freeze_collections()
         for name, allowed in _choices().items():

@@ -24,6 +24,9 @@ class Reply:
     body: Any = None
     text: str | None = None
     media_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    operation_id: str = ""
+    """Of the bulk operation that was started."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,19 +6,23 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_nrfprov.api.client import CONNECT_TIMEOUT, READ_TIMEOUT, Access, ProvisioningClient
+from airflow_provider_nrfprov.api.access import Access
+from airflow_provider_nrfprov.api.client import CONNECT_TIMEOUT, READ_TIMEOUT, ProvisioningClient
 from airflow_provider_nrfprov.api.contract import (
     DEFAULT_BASE_URL,
     BulkContract,
-    Host,
     base_urls,
     claimed_devices_page,
     endpoints,
+    overridden,
 )
 from airflow_provider_nrfprov.api.errors import LONGEST_WAIT, ConfigurationError
+from airflow_provider_nrfprov.api.project_api import ProjectApi, project_page, project_urls
+from airflow_provider_nrfprov.api.project_contract import PROJECT_ENDPOINTS, PROJECT_URL, JobWords
 from airflow_provider_nrfprov.api.retry import Retry
 from airflow_provider_nrfprov.metrics import count_requests
 
@@ -34,7 +38,9 @@ def client_from(
     ``password`` is the API key, ``host`` the base URL (default: Nordic's). Extra, all optional:
     ``cloud_url``, ``bulk_contract`` (``auto``, ``async``, ``sync``), ``connect_timeout`` and
     ``read_timeout`` (seconds), ``retry_deadline`` (seconds, 0 for one attempt), ``longest_wait`` (seconds, 3600),
-    ``verify`` (path of a bundle of CA certificates), ``endpoints`` (operation name to ``"METHOD /path"``).
+    ``verify`` (path of a bundle of CA certificates), ``endpoints`` (operation name to ``"METHOD /path"``). ``api`` is ``team``
+    or ``project`` (experimental), which has ``organization`` and ``project``, ``devices_url`` and ``job_statuses`` in place of
+    ``cloud_url`` and ``bulk_contract``.
 
     :param retry: how long an operation is tried that may be sent again, instead of what the connection says.
     :param reread: returns the connection as it is by now; called once after each 401 or 403. If key, address, paths or
@@ -61,12 +67,62 @@ def access_of(connection: Connection) -> Access:
     """
     with _naming(connection):
         extra = _extra(connection.extra)
-        return Access(
-            connection.password,
-            urls=base_urls(_host(connection), extra.get("cloud_url")),
-            endpoint_candidates=endpoints(_bulk_contract(extra), _object(extra, "endpoints")),
-            verify=_verify(extra),
+        return _ACCESS[_api(extra)](connection, extra)
+
+
+def _of_team(connection: Connection, extra: Mapping[str, Any]) -> Access:
+    for name in ("organization", "project", "devices_url", "job_statuses"):
+        if extra.get(name):
+            raise ConfigurationError(
+                f"extra {name!r} belongs to a project: set extra 'api' to 'project' as well"
+            )
+    return Access(
+        connection.password,
+        urls=base_urls(_host(connection), extra.get("cloud_url")),
+        endpoint_candidates=endpoints(_bulk_contract(extra), _object(extra, "endpoints")),
+        verify=_verify(extra),
+    )
+
+
+def _of_project(connection: Connection, extra: Mapping[str, Any]) -> Access:
+    if extra.get("cloud_url") or _bulk_contract(extra) is not BulkContract.AUTO:
+        raise ConfigurationError(
+            "extra 'cloud_url' and 'bulk_contract' belong to the team's API, and extra 'api' is 'project'"
         )
+    organization, project = extra.get("organization") or "", extra.get("project") or ""
+    urls = project_urls(organization, project, _host(connection, PROJECT_URL), extra.get("devices_url"))
+    return Access(
+        connection.password,
+        urls=urls,
+        endpoint_candidates=overridden(PROJECT_ENDPOINTS, _object(extra, "endpoints")),
+        verify=_verify(extra),
+        api=ProjectApi(urls, _job_words(extra)),
+    )
+
+
+_ACCESS = {"team": _of_team, "project": _of_project}
+
+
+def _api(extra: Mapping[str, Any]) -> str:
+    name = extra.get("api") or "team"
+    if not isinstance(name, str) or name not in _ACCESS:
+        raise ConfigurationError(f"extra 'api' is {name!r}; it can be {' or '.join(_ACCESS)}")
+    return name
+
+
+def _job_words(extra: Mapping[str, Any]) -> JobWords:
+    given = _object(extra, "job_statuses")
+    kinds = {each.name for each in fields(JobWords)}
+    for kind, words in given.items():
+        if (
+            kind not in kinds
+            or not isinstance(words, list)
+            or not all(isinstance(each, str) for each in words)
+        ):
+            raise ConfigurationError(
+                f"extra 'job_statuses' gives {kind!r} as {words!r}; it is lists of words by {', '.join(sorted(kinds))}"
+            )
+    return replace(JobWords(), **{kind: frozenset(words) for kind, words in given.items()})
 
 
 @contextmanager
@@ -79,35 +135,39 @@ def _naming(connection: Connection) -> Iterator[None]:
         raise ConfigurationError(f"{name}{str(error).removeprefix(name)}") from None
 
 
-def urls_of(connection: Connection) -> dict[Host, str]:
-    """Return the two base URLs that the client of a connection asks.
-
-    :raises ConfigurationError: as :func:`client_from`, without the connection's name.
-    """
-    return base_urls(_host(connection), _extra(connection.extra).get("cloud_url"))
-
-
 def portal_page_of(connection: Connection) -> str | None:
     """Return the page of claimed devices in the portal of the service that a connection leads to.
 
-    Extra ``portal_url`` is that page's address; without it the address of Nordic's own (inferred) is given, and
-    ``None`` for any other host: an emulator has no portal.
+    Extra ``portal_url`` is that page's address; without it the address of Nordic's own (inferred) is given, for a project that of
+    the project, and ``None`` for any other host: an emulator has no portal.
 
     :raises ConfigurationError: if the base URL or ``portal_url`` cannot be one.
     """
-    url = _extra(connection.extra).get("portal_url")
+    extra = _extra(connection.extra)
+    url = extra.get("portal_url")
     if not url:
-        return claimed_devices_page(_host(connection))
+        return _PORTAL[_api(extra)](connection, extra)
     if not isinstance(url, str) or not re.match(r"https?://[^\s/@]+(/\S*)?$", url):
         # It becomes a link that people click on.
         raise ConfigurationError("extra 'portal_url' is not a URL that begins with https:// or http://")
     return url
 
 
-def _host(connection: Connection) -> str | None:
+def _page_of_team(connection: Connection, _: Mapping[str, Any]) -> str | None:
+    return claimed_devices_page(_host(connection))
+
+
+def _page_of_project(connection: Connection, extra: Mapping[str, Any]) -> str | None:
+    return project_page(extra.get("organization"), extra.get("project"), _host(connection, PROJECT_URL))
+
+
+_PORTAL = {"team": _page_of_team, "project": _page_of_project}
+
+
+def _host(connection: Connection, default: str = DEFAULT_BASE_URL) -> str | None:
     host: str | None = connection.host
     if connection.port:
-        host = _with_port(host or DEFAULT_BASE_URL, connection.port)
+        host = _with_port(host or default, connection.port)
     if host and "://" not in host and connection.schema in {"http", "https"}:
         host = f"{connection.schema}://{host}"
     return host

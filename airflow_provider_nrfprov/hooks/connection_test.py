@@ -22,11 +22,13 @@ from airflow_provider_nrfprov.api.errors import (
 _NO_TOKEN = "not a claim token"  # noqa: S105
 """Sent in a dry run. Were it no dry run, this could claim nothing either."""
 
+_NO_JOB = "connection-test"
+
 _SHOWN_CHARACTERS = 80
 
 
 def try_out(client: ProvisioningClient, urls: Mapping[Host, str]) -> tuple[bool, str]:
-    """Ask for one claimed device and one bulk operation, and whether the key's role may claim.
+    """Ask for one claimed device and one bulk operation, and whether the key's role may claim; of a project, for a device and a job.
 
     The last is asked with a dry run of a text that is not a claim token: 403 is taken to mean that the role is too low,
     any other answer that it is not (inferred: that the service looks at the role before it looks at the token).
@@ -34,6 +36,8 @@ def try_out(client: ProvisioningClient, urls: Mapping[Host, str]) -> tuple[bool,
     :param urls: where the client asks, to be named in the sentence.
     :return: whether all is well, and a sentence for the person who asked.
     """
+    if Host.DEVICES in urls:
+        return _try_out_project(client, urls)
     try:
         client.send(operations.list_claimed_devices(page_limit=1))
     except NrfProvError as error:
@@ -57,6 +61,27 @@ def try_out(client: ProvisioningClient, urls: Mapping[Host, str]) -> tuple[bool,
     except NrfProvError:
         return True, f"{listed}. Whether the key's role may claim could not be determined."
     return True, f"{listed}, and a claim is not refused to the key's role."
+
+
+def _try_out_project(client: ProvisioningClient, urls: Mapping[Host, str]) -> tuple[bool, str]:
+    """Ask for one device, and on the host that creates them for a job that nobody has started: it is answered, whatever it says."""
+    try:
+        client.send(client.api.list_claimed_devices(page_limit=1))
+    except (NotFoundError, ForbiddenError) as error:
+        return False, f"{urls[Host.DEVICES]} cannot be listed ({error.status}). {error.hint}"
+    except NrfProvError as error:
+        return False, in_words(error, urls[Host.DEVICES])
+    listed = "The project answered: its devices can be listed"
+    try:
+        client.send(client.api.fetch_bulk_ops_request(_NO_JOB))
+    except (UnauthorizedError, ForbiddenError, UnreachableError) as error:
+        return False, f"{listed}, but devices cannot be created. {in_words(error, urls[Host.CLOUD])}"
+    except NrfProvError:
+        pass
+    return (
+        True,
+        f"{listed}. Whether the token may create devices is not known before it does: nothing public asks without creating.",
+    )
 
 
 def in_words(error: NrfProvError, url: str) -> str:

@@ -11,7 +11,7 @@ from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.errors import ConfigurationError
 from airflow_provider_nrfprov.api.retry import NEVER, Retry
 from airflow_provider_nrfprov.api.service import ProvisioningService
-from airflow_provider_nrfprov.hooks.connection import client_from, urls_of
+from airflow_provider_nrfprov.hooks.connection import access_of, client_from
 from airflow_provider_nrfprov.hooks.connection_test import try_out
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 class NrfProvHook(ProvisioningService, BaseHook):
     """Wraps the API of nRF Cloud's Provisioning Service; its calls are those of ``ProvisioningService``.
 
-    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``; its password is the API key.
+    Which API is spoken, that of a team or (experimental) that of a project, is the connection's extra ``api``; what a project has
+    no way for is a ``NotInThisApiError``, and nothing is sent.
+
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``; its password is the API key, or a project's organization token.
     :param retry: how long a call is tried that may be sent again: by default six times within two minutes.
     """
 
@@ -76,4 +79,4 @@ class NrfProvHook(ProvisioningService, BaseHook):
         except ConfigurationError as error:
             # The button tests under a name that Airflow makes up.
             return False, str(error).removeprefix(f"Airflow connection {connection.conn_id!r}: ")
-        return try_out(client, urls_of(connection))
+        return try_out(client, access_of(connection).urls)

@@ -81,6 +81,7 @@ class NrfProvBlockDevicesOperator(_BlockingOperator):
 
     _verb = "block"
     _participle = "blocked"
+    _needs = "BlockClaimedDevice"
 
 
 class NrfProvUnblockDevicesOperator(_BlockingOperator):
@@ -114,3 +115,4 @@ class NrfProvUnblockDevicesOperator(_BlockingOperator):
     _blocked = False
     _verb = "unblock"
     _participle = "unblocked"
+    _needs = "UnblockClaimedDevice"

@@ -90,6 +90,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
     :raises RowsRejectedError: if rows cannot be sent and ``on_invalid_rows`` is ``fail`` (not retried).
     :raises RowsUnknownError: if too many failed or are unknown (a retry asks again).
     :raises NrfProvError: if the service could not be asked; a report of what was done is left all the same.
+    :raises NotInThisApiError: for tags or ``dry_run_rows`` on a connection of a project; nothing is sent then.
     """
 
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
@@ -152,6 +153,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send what is not ours yet; then wait, defer, or leave the waiting to others."""
+        from airflow_provider_nrfprov.api.contract import DRY_RUN
         from airflow_provider_nrfprov.claiming.job import ClaimJob
         from airflow_provider_nrfprov.paths import to_path
         from airflow_provider_nrfprov.storage import Folder
@@ -162,6 +164,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         hook = self.hook
         # A connection that cannot work ends the task before anything is on record as sent.
         hook.get_conn()
+        hook.require(*([DRY_RUN] if value["dry_run_rows"] else []))
         job = ClaimJob.plan(
             to_path(value["claim_file"]),
             Folder(to_path(self._report_dir(context))),

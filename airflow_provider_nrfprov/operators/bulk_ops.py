@@ -142,4 +142,5 @@ class NrfProvFetchBulkOpsOperator(NrfProvBaseOperator):
 
 def _in_words(summary: ErrorSummary) -> Iterable[str]:
     yield from (f"row {row}: {message}" for row, message in sorted(summary.rows.items()))
+    yield from (f"device {device}: {message}" for device, message in summary.devices.items())
     yield from summary.others

@@ -62,6 +62,7 @@ class NrfProvCheckClaimFileOperator(NrfProvBaseOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         """Read the file, and ask about a sample of its rows."""
+        from airflow_provider_nrfprov.api.contract import DRY_RUN
         from airflow_provider_nrfprov.claiming.claim_file import ClaimFile
         from airflow_provider_nrfprov.claiming.preflight import inspect, refusals
         from airflow_provider_nrfprov.exceptions import RowsRejectedError
@@ -70,6 +71,8 @@ class NrfProvCheckClaimFileOperator(NrfProvBaseOperator):
 
         value = self._values()
         claim_file, sample_size = value["claim_file"], value["dry_run_rows"]
+        if sample_size:
+            self.hook.require(DRY_RUN)
         tolerance = RejectedTolerance(value["max_rejected_rows"], value["max_rejected_ratio"])
         with to_path(claim_file).open("rb") as stream:
             found = inspect(ClaimFile(cast("BinaryIO", stream), claim_file).parts(), sample_size)

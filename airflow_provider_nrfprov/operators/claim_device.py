@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class NrfProvClaimDeviceOperator(NrfProvBaseOperator):
     """Claims one device (ClaimDeviceOwnership). Safe to repeat: a device that is ours is claimed.
 
+    On a connection of a project it is a bulk claim of one row, whose job is waited for, 15 minutes at most.
+
     :param claim_token: what the device answers ``AT%ATTESTTOKEN``. May be a template or another task's output,
         which is rendered by the operator itself: it is not a template field, so that no rendered-template view shows a token. In
         a mapped task a token that is written in the DAG is refused, since the serialized DAG would contain it.
@@ -31,6 +33,7 @@ class NrfProvClaimDeviceOperator(NrfProvBaseOperator):
     :raises TokenError: if the token cannot be used; nothing is sent then.
     :raises ArgumentError: if a tag cannot be one, or something renders to nothing; nothing is sent then.
     :raises ServiceError: with the service's status and words.
+    :raises NotInThisApiError: for tags or ``check_only`` on a connection of a project; nothing is sent then.
     """
 
     operator_extra_links = (NrfProvPortalLink(),)
@@ -70,8 +73,10 @@ class NrfProvClaimDeviceOperator(NrfProvBaseOperator):
         return device.as_dict()
 
     def _ask(self, claim_token: str) -> dict[str, Any]:
+        from airflow_provider_nrfprov.api.contract import DRY_RUN
         from airflow_provider_nrfprov.claiming.token import TokenError, decode
 
+        self.hook.require(DRY_RUN)
         device_id: str | None = None
         is_ours: bool | None = None
         try:

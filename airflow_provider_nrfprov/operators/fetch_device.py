@@ -37,5 +37,7 @@ class NrfProvFetchDeviceOperator(NrfProvBaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the device."""
         device = self.hook.fetch_claimed_device(self._value("device_id"))
-        self.log.info("device %s is %s, tags: %s", device.id, device.status, ", ".join(device.tags) or "none")
+        self.log.info(
+            "device %s is %s, tags: %s", device.id, device.status or "ours", ", ".join(device.tags) or "none"
+        )
         return device.as_dict()

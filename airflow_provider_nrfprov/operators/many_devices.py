@@ -60,6 +60,8 @@ class ManyDevicesOperator(NrfProvBaseOperator):
     operator_extra_links = (NrfProvPortalLink(), NrfProvReportLink())
     _verb = ""
     _participle = ""
+    _needs = ""
+    """The operation that is done to each device, as ``contract.ENDPOINTS`` names it."""
     _stop: Stop | None = None
     written_report: str | None = None
     """Path of the report, once it is written; the link to it asks."""
@@ -98,6 +100,7 @@ class ManyDevicesOperator(NrfProvBaseOperator):
     def _select(self) -> Selection:
         """Find out which devices are meant.
 
+        :raises NotInThisApiError: if the connection's API has no way to do it; nothing is read then.
         :raises ValueError: if they are not named in exactly one way, or what names them cannot be used.
         """
         from airflow_provider_nrfprov.operators.device_selection import (
@@ -109,6 +112,7 @@ class ManyDevicesOperator(NrfProvBaseOperator):
         self._tolerance()  # a number that cannot be one is said before anything is done
         ways = [name for name in ("device_ids", "report", "device_file", "tag") if name in self.arguments]
         way, value = only_way({name: self._value(name) for name in ways})
+        self.hook.require(self._needs)
         if way == "tag":
             return select_tagged(self.hook, value)
         return select_devices(**{way: value})

@@ -55,6 +55,7 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
     template_fields_renderers = {"device_ids": "json", "tags": "json"}  # noqa: RUF012 - as Airflow declares it
     _verb = "tag"
     _participle = "tagged"
+    _needs = "UpdateClaimedDevice"
 
     def __init__(
         self,

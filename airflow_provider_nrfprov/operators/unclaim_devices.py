@@ -49,6 +49,7 @@ class NrfProvUnclaimDevicesOperator(ManyDevicesOperator):
     ui_color = "#f7dcd7"
     _verb = "unclaim"
     _participle = "unclaimed"
+    _needs = "UnclaimDevice"
 
     def __init__(self, *, max_devices: int | str = 10, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -66,6 +66,7 @@ class NrfProvCommandSensor(DeferringSensor):
         self._check_constants()
 
     def _new_watch(self) -> CommandWatch:
+        self.hook.require("FetchDeviceProvisioningCommand")
         return CommandWatch([self._value("command_id")])
 
     def _fetch(self, id_: str) -> ProvisioningCommand:

@@ -34,6 +34,11 @@ def test_the_form_has_our_labels_and_fields_and_does_not_import_the_hook():
     assert form["standard_fields"]["host"]["title"] == "Base URL"
     assert form["standard_fields"]["login"]["hidden"]
     assert set(form["extra_fields"]) == {
+        "api",
+        "organization",
+        "project",
+        "devices_url",
+        "job_statuses",
         "bulk_contract",
         "cloud_url",
         "portal_url",

@@ -143,7 +143,7 @@ class Meddled:
 
     def __init__(self, client, **status_of):
         self._client, self._status_of = client, status_of
-        self.sent = []
+        self.sent, self.api = [], client.api
 
     def send(self, operation):
         self.sent.append(operation.name)

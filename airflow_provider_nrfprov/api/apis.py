@@ -8,25 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from enum import Enum
 from typing import Protocol
 
 from airflow_provider_nrfprov.api import operations
+from airflow_provider_nrfprov.api.claim_form import ClaimForm
 from airflow_provider_nrfprov.api.contract import MAX_PAGE_LIMIT, WHERE_THE_KEY_IS
 from airflow_provider_nrfprov.api.errors import ConfigurationError, NotInThisApiError
 from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest, ClaimedDevice, Page
 from airflow_provider_nrfprov.api.operations import Operation
 
 _KEY = re.compile(r"[\x21-\x7e]+")
-
-
-class ClaimForm(Enum):
-    """What the body of a bulk claim looks like."""
-
-    TOKENS = "tokens"
-    """No header; a token and its tags, every field quoted. Confirmed by the guides."""
-    DEVICES = "devices"
-    """A header, then the UUID of a device and its token; no tags. Confirmed by memfault-cli 1.12.0."""
 
 
 class Api(Protocol):

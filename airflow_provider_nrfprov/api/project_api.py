@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from airflow_provider_nrfprov.api import project_contract as contract
-from airflow_provider_nrfprov.api.apis import ClaimForm, check_key
+from airflow_provider_nrfprov.api.apis import check_key
+from airflow_provider_nrfprov.api.claim_form import ClaimForm
 from airflow_provider_nrfprov.api.contract import (
     CLAIMED_DEVICES_FILTERS,
     DEVICE_FILTERS,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from airflow_provider_nrfprov.api.apis import ClaimForm
+from airflow_provider_nrfprov.api.claim_form import ClaimForm
 from airflow_provider_nrfprov.api.contract import CLAIM_TAGS
 from airflow_provider_nrfprov.api.errors import NotInThisApiError
 from airflow_provider_nrfprov.claiming.blocks import Block

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import pendulum
 
-from airflow_provider_nrfprov.api.apis import ClaimForm
+from airflow_provider_nrfprov.api.claim_form import ClaimForm
 from airflow_provider_nrfprov.api.contract import CONFLICT
 from airflow_provider_nrfprov.api.errors import (
     ForeignStatusUrlError,

@@ -118,7 +118,9 @@ class ClaimJob:
         :raises ValueError: if a tag cannot be one, or the number of rows is out of its bounds.
         """
         if not 1 <= rows_per_request <= MAX_ROWS_PER_REQUEST:
-            raise ValueError(f"rows_per_request is {rows_per_request}; it can be 1 to {MAX_ROWS_PER_REQUEST}")
+            raise ValueError(
+                f"rows_per_request is {rows_per_request}; it must be from 1 to {MAX_ROWS_PER_REQUEST}"
+            )
         tags = check_tags(tags)
         plan = Plan(
             str(claim_file), "", service.urls, owner or Owner(), tags, rows_per_request, columns or {}
@@ -157,7 +159,7 @@ class ClaimJob:
             plan = Plan.from_dict(body)
         except KeyError as error:
             raise ValueError(
-                f"{own.path_of('job.json')} lacks {error}: it is of another program, or of an older version; claim the file anew"
+                f"{own.path_of('job.json')} lacks {error}: another program or an older version wrote it; claim the file again"
             ) from None
         ledger = Ledger(own, plan.job_id, second_place)
         ledger.turn = turn

@@ -206,7 +206,7 @@ class _ChunkSending:
         self._lost += 1
         if self._lost > _LOST_ANSWERS:
             raise error
-        _log.warning("chunk %d: no usable answer (%s)", number, error)
+        _log.warning("chunk %d: no usable response (%s)", number, error)
         # What is lost now may still be going on, however long ago it was sent.
         recovered = self._recover(sending, newest=self._service.now())
         self._sendings[-1] = recovered
@@ -226,7 +226,7 @@ class _ChunkSending:
             asynchronous=self._sender.asynchronous or bool(others),
         )
         if found.operation is not None:
-            _log.info("chunk %d: its answer told of bulk operation %s", number, found.operation.id)
+            _log.info("chunk %d: its response named bulk operation %s", number, found.operation.id)
             return self._ledger.write(
                 number,
                 replace(

@@ -71,7 +71,7 @@ _log = logging.getLogger(__name__)
 _OK = Verdict.OK
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _ROW_LIKE = re.compile(r"2dn3|[0-9]{14}|[A-Za-z0-9_-]{40}|ATTESTTOKEN|ERROR|fail", re.IGNORECASE)
-"""What no title holds, but a row does, or what stands where a row should be."""
+"""What no title holds, but a row does, or what is where a row should be."""
 _LINES_BEFORE_HEADER = 20
 _LINES_OF_ROW = 8
 _BLANKS = " \t,;"
@@ -191,7 +191,7 @@ class ClaimFile:
     def read_unusual(self, number: int, line: str, lines: Lines | None = None) -> Row | None:
         """Read a row of any form, or say what is wrong with it; ``None`` if the line is none."""
         if isinstance(line, LongLine):
-            words = f"the line has more than {MAX_LINE_BYTES:,} bytes, which no row has; mend or remove it"
+            words = f"the line has more than {MAX_LINE_BYTES:,} bytes, which no row has; correct or remove it"
             return Row(number, Verdict.UNREADABLE_ROW, words, text=line, form=self.form)
         text = clean(line)
         if not text.strip(_BLANKS):

@@ -249,7 +249,7 @@ def service_time(service: ProvisioningService) -> pendulum.DateTime:
 def in_words(sent: Sequence[Sending]) -> str:
     """Say what :meth:`Sender.send` came to."""
     if not sent:
-        return "all of them ours before"
+        return "all of them were ours before"
     if len(sent) > 1:
         refused = sum(each.refused is not None for each in sent)
         return f"{len(sent)} requests, {refused} of them refused"

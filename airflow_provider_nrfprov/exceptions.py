@@ -20,7 +20,7 @@ class RowsFailedError(AirflowFailException):
 
 
 class RowsRejectedError(AirflowFailException):
-    """Rows of a claim file cannot be sent, and ``on_invalid_rows`` is ``fail``."""
+    """More rows of a claim file cannot be sent than were allowed, or any with ``on_invalid_rows="fail"``."""
 
 
 class RowsUnknownError(Exception):

@@ -41,6 +41,9 @@ nitpick_ignore_regex = [
     (r"py:class", r"airflow_provider_nrfprov\.api\.(throttle\.Throttle|operations\.Operation)"),
 ]
 
+# Quotation marks in texts are often those of code.
+smartquotes = False
+
 html_theme = "furo"
 html_title = f"{project} {version}"
 html_copy_source = False

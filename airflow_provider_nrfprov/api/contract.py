@@ -29,9 +29,9 @@ BLOCKED_STATUS = "BLOCKED"
 MAX_PAGE_LIMIT = 100
 """Items that are asked for in a page of a list. Inferred from the sibling API."""
 PAGE_LIMIT_PARAMETER = "pageLimit"
-PAGE_TOKEN_PARAMETER = "pageNextToken"  # noqa: S105
+PAGE_TOKEN_PARAMETER = "pageNextToken"  # noqa: S105 - a name
 PAGE_ITEMS = "items"
-NEXT_PAGE_TOKEN = "pageNextToken"  # noqa: S105
+NEXT_PAGE_TOKEN = "pageNextToken"  # noqa: S105 - a name
 """Names of paging, in a request and in its answer. Confirmed for the REST API; inferred for the Provisioning API, of
 which ``items`` alone is confirmed (ListProvisioningRules)."""
 CLAIMED_DEVICES_FILTERS: Mapping[str, str] = MappingProxyType(

@@ -64,7 +64,7 @@ class CarriedCells:
             places = [carried.index(name) if name in carried else None for name in self._form.carried]
             if left_out := [name for name in carried if name not in self._form.carried]:
                 _log.warning(
-                    "not in the report, as the file's first rows do not have them: %s",
+                    "left out of the report, since the file's first rows do not have them: %s",
                     visible(", ".join(left_out)),
                 )
             # The form is kept, so that no other gets its id.

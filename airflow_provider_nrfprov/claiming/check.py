@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Reads claim files as a claim would, and says what is wrong with their rows."
     parser.epilog = "Exits with 0 if every row can be sent, 1 if some cannot, 2 if a file (or the service) cannot be used."
     parser.add_argument("files", nargs="+", metavar="FILE")
-    parser.add_argument("--json", action="store_true", help="a JSON object a file, one a line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per file, one per line")
     parser.add_argument(
         "--columns",
         action="append",
@@ -90,7 +90,7 @@ class _Result:
         elif self.found and self.found.sample:
             asked = len(self.found.sample)
             lines.append(
-                f"the service would take {asked - len(self.refused)} of {asked} rows that it was asked about"
+                f"the service would accept {asked - len(self.refused)} of {asked} rows that it was asked about"
             )
         return "\n".join(lines)
 
@@ -127,7 +127,7 @@ def _refusals(found: Inspection, service: ProvisioningService) -> list[str]:
     try:
         return refusals(found.sample, service)
     except NrfProvError as error:
-        raise ValueError(f"the service could not be asked: {error}") from None
+        raise ValueError(f"could not ask the service: {error}") from None
 
 
 def _inspect(name: str, columns: Mapping[str, str], sample_size: int, err: TextIO) -> Inspection:
@@ -171,7 +171,7 @@ def _service(environ: Mapping[str, str]) -> ProvisioningService:
 
     key = environ.get(API_KEY, "").strip()
     if not key:
-        raise ValueError(f"--against wants the API key of a team in the environment variable {API_KEY}")
+        raise ValueError(f"--against needs the API key of a team in the environment variable {API_KEY}")
     client = ProvisioningClient(key, urls=base_urls(environ.get(BASE_URL, "").strip() or None))
 
     class Service(ProvisioningService):

@@ -9,7 +9,7 @@ Without one two forms are taken, row by row:
 Separators are commas, semicolons or tabs; byte order marks, line ends, blanks and what tools print around a
 token do not matter. A bad row never voids the good ones: it gets a verdict that says what is wrong with it.
 Every line is a row, the header, blank, or something that is counted by its name and logged. Only a file that
-holds no rows at all, or is no such file, is an error.
+holds no rows at all, or is not a claim file, is an error.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _log = logging.getLogger(__name__)
 _OK = Verdict.OK
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _ROW_LIKE = re.compile(r"2dn3|[0-9]{14}|[A-Za-z0-9_-]{40}|ATTESTTOKEN|ERROR|fail", re.IGNORECASE)
-"""What no title holds, but a row does, or what stands where a row should be."""
+"""What no title holds, but a row does, or what is where a row should be."""
 _LINES_BEFORE_HEADER = 20
 _LINES_OF_ROW = 8
 _BLANKS = " \t,;"
@@ -88,7 +88,7 @@ def read_rows(stream: BinaryIO, name: str, *, columns: Mapping[str, str] | None 
     :param name: what to call it in errors (its path).
     :param columns: names of columns as the header has them, by what they hold: ``token``, ``tags``, ``uuid``.
         By default those in use are known: ``{"token": "Token ID"}`` is for others.
-    :raises ClaimFileError: if it is empty, holds no row, is no text, or its header does not say where the tokens are.
+    :raises ClaimFileError: if it is empty, holds no row, is not text, or its header does not say where the tokens are.
     :raises ValueError: for ``columns`` that cannot be.
     """
     return iter(ClaimFile(stream, name, columns=columns))
@@ -159,7 +159,7 @@ class ClaimFile:
                 yield row
         self._log_skipped()
         if not found and self.skipped.total() == self.skipped["blank"]:
-            raise ClaimFileError(f"{self._name} is empty: a claim file holds one claim token a row")
+            raise ClaimFileError(f"{self._name} is empty: a claim file has one claim token per row")
         if not found:
             raise ClaimFileError(
                 f"{self._name} holds {'a header and ' if self.skipped['header'] else ''}no rows: each row of a claim "
@@ -194,7 +194,7 @@ class ClaimFile:
     def read_unusual(self, number: int, line: str, lines: Lines | None = None) -> Row | None:
         """Read a row of any form, or say what is wrong with it; ``None`` if the line is none."""
         if isinstance(line, LongLine):
-            words = f"the line has more than {MAX_LINE_BYTES:,} bytes, which no row has; mend or remove it"
+            words = f"the line has more than {MAX_LINE_BYTES:,} bytes, which no row has; correct or remove it"
             return Row(number, Verdict.UNREADABLE_ROW, words, text=line, form=self.form)
         text = clean(line)
         if not text.strip(_BLANKS):
@@ -245,7 +245,7 @@ class ClaimFile:
         if self._wanted:
             names = ", ".join(repr(name) for name in self._wanted.values())
             raise ClaimFileError(
-                f"{self._name} has no header with the columns that were named ({names}); its first lines hold none"
+                f"{self._name} has no header with the columns that were named ({names}) in its first lines"
             )
         if problem := problem_without_token(first, self._wanted):
             raise ClaimFileError(f"{self._name} {visible(problem)}")
@@ -271,7 +271,7 @@ class ClaimFile:
         named = {what: count for what, count in self.skipped.items() if what not in {"blank", "header"}}
         if named:
             words = ", ".join(f"{count:,} {what}" for what, count in sorted(named.items()))
-            _log.info("%s: lines that are no rows: %s", self._name, words)
+            _log.info("%s: lines that are not rows: %s", self._name, words)
 
     def _joined(self, number: int, line: str, text: str, lines: Lines) -> tuple[str, str]:
         taken: list[tuple[int, str]] = []
@@ -305,12 +305,12 @@ class ClaimFile:
         try:
             all_cells = split(text, delimiter)
         except csv.Error as error:
-            words = f"{error}; mend or remove the row"
+            words = f"{error}; correct or remove the row"
             return Row(number, Verdict.UNREADABLE_ROW, words, text=line, form=form)
         if form.header and form.tags is not None and form.tags < len(all_cells) < form.named:
             # If the cell of the tags is the one that is missing, another stands in its place.
             words = (
-                f"{len(all_cells)} columns, and the header names {form.width}, so it is unclear which are the tags; "
+                f"{len(all_cells)} columns, but the header names {form.width}, so it is unclear which are the tags; "
                 "write empty cells, too"
             )
             return Row(number, Verdict.TOO_FEW_COLUMNS, words, text=line, form=form)

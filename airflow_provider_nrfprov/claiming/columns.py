@@ -65,7 +65,7 @@ class Form:
     delimiter: str | None = None
     """``None``: the one beside the token."""
     header: str = ""
-    """The line that names the columns, as it stands in the file; empty for a documented form."""
+    """The line that names the columns, as it is in the file; empty for a documented form."""
     named: int = 0
     """How many columns a row has at least, if none is left out: to the last one that has a name."""
     last: str = r'[^",;\t\x1b\n]*'
@@ -198,7 +198,7 @@ def read_header(text: str, line: str, wanted: Mapping[str, str]) -> Form | None:
     """Return the form that a header gives; ``None`` if the line is no header, or does not name a token column.
 
     :param text: the clean line.
-    :param line: the line as it stands in the file.
+    :param line: the line as it is in the file.
     :param wanted: of :func:`check_columns`; these names go before those in use.
     :raises HeaderError: if two columns have the name of one.
     """

@@ -1,4 +1,4 @@
-"""What a file is that is no claim file: one sentence that names it, what it looks like, and how to save it right."""
+"""What a file is that is not a claim file: one sentence that names it, what it looks like, and how to save it right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BY_FIRST_BYTES = (
 _BY_FIRST_TEXT = (
     (re.compile(rb"<(!doctype|html|\?xml|table|!--)", re.IGNORECASE), "looks like HTML or XML (a page where the file "
      "should be? a login?); download or export the CSV itself"),
-    (re.compile(rb'\[\s{0,80}[{"\]]|\{\s{0,80}["}]'), "looks like JSON; export it as CSV: a header, then a row a device"),
+    (re.compile(rb'\[\s{0,80}[{"\]]|\{\s{0,80}["}]'), "looks like JSON; export it as CSV: a header, then one row per device"),
 )  # fmt: skip
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _TOKEN = b"2dn3"

@@ -117,7 +117,9 @@ class ClaimJob:
         :raises ValueError: if a tag cannot be one, or the number of rows is out of its bounds.
         """
         if not 1 <= rows_per_request <= MAX_ROWS_PER_REQUEST:
-            raise ValueError(f"rows_per_request is {rows_per_request}; it can be 1 to {MAX_ROWS_PER_REQUEST}")
+            raise ValueError(
+                f"rows_per_request is {rows_per_request}; it must be from 1 to {MAX_ROWS_PER_REQUEST}"
+            )
         tags = check_tags(tags)
         if tags:
             service.require(CLAIM_TAGS)
@@ -158,7 +160,7 @@ class ClaimJob:
             plan = Plan.from_dict(body)
         except KeyError as error:
             raise ValueError(
-                f"{own.path_of('job.json')} lacks {error}: it is of another program, or of an older version; claim the file anew"
+                f"{own.path_of('job.json')} lacks {error}: another program or an older version wrote it; claim the file again"
             ) from None
         ledger = Ledger(own, plan.job_id, second_place)
         ledger.turn = turn

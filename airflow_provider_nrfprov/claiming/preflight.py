@@ -15,6 +15,7 @@ from airflow_provider_nrfprov.claiming.blocks import Block
 from airflow_provider_nrfprov.claiming.claim_file import ClaimFile
 from airflow_provider_nrfprov.claiming.reasons import Reason, Reasons, in_lines
 from airflow_provider_nrfprov.claiming.rows import Row, Verdict
+from airflow_provider_nrfprov.counted import counted
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
@@ -43,9 +44,7 @@ class Inspection:
     """How many of the rejected rows repeat a device of the file."""
 
     def __str__(self) -> str:
-        counts = (
-            f"{self.rows:,} row{'' if self.rows == 1 else 's'}: {self.rows - self.rejected:,} can be sent"
-        )
+        counts = f"{counted(self.rows, 'row')}: {self.rows - self.rejected:,} can be sent"
         return "\n".join((f"{counts}, {self.rejected:,} cannot", *in_lines(self.reasons)))
 
 

@@ -1,4 +1,4 @@
-"""Why rows did not end well, grouped: how many rows, which reason, and some lines as examples."""
+"""Why rows were not claimed, grouped: how many rows, which reason, and some lines as examples."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.csv_cells import shortened, visible
 
 SHOWN_LINES = 10
@@ -88,6 +89,6 @@ def in_lines(reasons: Iterable[Reason]) -> list[str]:
     lines = [str(reason) for reason in reasons[:SHOWN_REASONS]]
     if rest := reasons[SHOWN_REASONS:]:
         lines.append(
-            f"{sum(reason.count for reason in rest):,} \N{MULTIPLICATION SIGN} {len(rest)} further reason{'s'[: len(rest) - 1]}"
+            f"{sum(reason.count for reason in rest):,} \N{MULTIPLICATION SIGN} {counted(len(rest), 'further reason')}"
         )
     return lines

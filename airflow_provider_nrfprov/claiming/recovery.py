@@ -165,7 +165,7 @@ class Inquiry:
                 return
             pause = min(pause, left)
             if self._stop.wait(pause):
-                raise SupersededError("asked to stop while it was waited for what a request did")
+                raise SupersededError("asked to stop while waiting to learn what a request did")
             waited, pause = waited + pause, 2 * pause
 
     def _listed(self, device_ids: Collection[str], since: pendulum.DateTime) -> Mapping[str, ClaimedDevice]:
@@ -185,7 +185,7 @@ class Inquiry:
 
     def _fetch(self, device_id: str, found: dict[str, ClaimedDevice]) -> bool:
         if self._stop.is_set():
-            raise SupersededError("asked to stop while it was asked which devices are ours")
+            raise SupersededError("asked to stop while looking up which devices are ours")
         try:
             found[device_id] = self._service.fetch_claimed_device(device_id)
         except NotFoundError:
@@ -225,7 +225,7 @@ class Inquiry:
             except (NrfProvError, TokenError, IndexError, csv.Error):
                 devices = wanted
             if devices & wanted or not devices:
-                self._unsettled(operation, "it may hold rows of which the ledger's entry is damaged")
+                self._unsettled(operation, "it may hold rows whose entry in the ledger is damaged")
 
     def _operations(
         self, sending: Sending, until: pendulum.DateTime, asynchronous: bool
@@ -267,10 +267,10 @@ class Inquiry:
                     return None
                 positions.append(expected[device_id])
         except (TokenError, IndexError, csv.Error):
-            return self._unsettled(operation, "what it gives as its rows are no rows")
+            return self._unsettled(operation, "what it returns as its rows cannot be read as rows")
         if set(positions) == set(expected.values()):
             return tuple(positions)
-        return self._unsettled(operation, f"it gives {len(positions)} of {len(expected)} rows")
+        return self._unsettled(operation, f"it returns {len(positions)} of {len(expected)} rows")
 
     def _unsettled(self, operation: BulkOpsRequest, why: str) -> tuple[int, ...] | None:
         ended = operation.completed_at or operation.requested_at

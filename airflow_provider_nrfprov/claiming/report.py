@@ -17,6 +17,7 @@ from airflow_provider_nrfprov.claiming.carried_cells import CarriedCells
 from airflow_provider_nrfprov.claiming.columns import Form
 from airflow_provider_nrfprov.claiming.reasons import Reason, Reasons, in_lines
 from airflow_provider_nrfprov.claiming.rows import Row, Verdict
+from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.csv_cells import csv_line, shortened, visible
 from airflow_provider_nrfprov.storage import Folder
 
@@ -69,7 +70,7 @@ class Ending(NamedTuple):
     status: str = ""
     """A verdict (rejected rows), an operation's status, or the HTTP status of the answer."""
     message: str = ""
-    """The service's words, unedited but for secrets; or what is wrong with the row."""
+    """The service's message, unedited but for secrets; or what is wrong with the row."""
     bulk_ops_request_id: str | None = None
 
 
@@ -87,7 +88,7 @@ class RowOutcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Counts of a report, why rows did not end well, and where it lies."""
+    """Counts of a report, why rows were not claimed, and where it is."""
 
     counts: dict[Outcome, int]
     report: str
@@ -121,7 +122,7 @@ class Summary:
         counts = ", ".join(
             f"{self.counts[outcome]:,} {outcome.value.replace('_', ' ')}" for outcome in Outcome
         )
-        return f"{self.rows:,} row{'' if self.rows == 1 else 's'}: {counts}"
+        return f"{counted(self.rows, 'row')}: {counts}"
 
     def __str__(self) -> str:
         return "\n".join((self.counts_in_words, *in_lines(self.reasons)))
@@ -147,7 +148,7 @@ def write_report(
     file's names (``file_NAME`` where that is one of ours). It is safe to open in a spreadsheet.
 
     ``failed_rows.csv`` is a claim file itself, with the file's header and columns: the rows that failed, are
-    unknown or were rejected, as they stand in the file. Rows that repeat a device by the same token, or one that is ours, are left out. It holds
+    unknown or were rejected, as they are in the file. Rows that repeat a device by the same token, or one that is ours, are left out. It holds
     claim tokens, so only its owner may read it where the file system knows owners.
 
     :param about: what else ``summary.json`` says: of which job the report is.
@@ -256,7 +257,7 @@ def read_device_ids(report: Iterable[str], outcomes: Iterable[Enum]) -> Iterator
     wanted = {outcome.value for outcome in outcomes}
     reader = csv.DictReader(report)
     if not {"device_id", "outcome"} <= set(reader.fieldnames or ()):
-        raise ValueError(f"this is no report: it has no columns {', '.join(COLUMNS[1:3])}")
+        raise ValueError(f"this is not a report: it does not have the columns {', '.join(COLUMNS[1:3])}")
     for row in reader:
         if row["outcome"] in wanted and row["device_id"]:
             yield row["device_id"]

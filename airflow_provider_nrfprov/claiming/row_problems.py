@@ -26,7 +26,7 @@ def too_many_columns(cells: list[str], form: Form, token_at: int) -> str:
         if count <= form.width:
             return ""
         return (
-            f"{count} columns, and the header names {form.width}; name the others there, and put all tags into one "
+            f"{count} columns, but the header names {form.width}; name the others there, and put all tags into one "
             "quoted field"
         )
     if token_at == 0 and count > CLAIM_COLUMNS:
@@ -65,6 +65,6 @@ def hint_at_other_column(cells: list[str], token_at: int) -> str:
     if column == token_at:
         return ""
     return redact(
-        f" (column {column + 1} holds what looks like a token; it belongs into column {token_at + 1}, or name the "
+        f" (column {column + 1} holds what looks like a token; it belongs in column {token_at + 1}, or name the "
         "columns in a header)"
     )

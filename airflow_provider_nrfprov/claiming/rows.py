@@ -12,8 +12,8 @@ class Verdict(str, Enum):
     """What reading a row came to."""
 
     OK = "ok"
-    MALFORMED_TOKEN = "malformed_token"  # noqa: S105
-    WRONG_TOKEN_KIND = "wrong_token_kind"  # noqa: S105
+    MALFORMED_TOKEN = "malformed_token"  # noqa: S105 - a verdict
+    WRONG_TOKEN_KIND = "wrong_token_kind"  # noqa: S105 - a verdict
     DUPLICATE_DEVICE = "duplicate_device"
     TAG_TOO_LONG = "tag_too_long"
     INVALID_TAG = "invalid_tag"
@@ -44,7 +44,7 @@ class Row(NamedTuple):
     token: str | None = None
     tags: tuple[str, ...] = ()
     text: str = ""
-    """The row as it stands in the file, without its line end: one line, or more if a quoted cell holds line ends."""
+    """The row as it is in the file, without its line end: one line, or more if a quoted cell holds line ends."""
     form: Form = SERVICE
     """What its columns are, and the header that says so."""
 

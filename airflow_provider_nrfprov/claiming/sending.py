@@ -234,7 +234,7 @@ class _ChunkSending:
         self._lost += not is_accepted
         if self._lost > _LOST_ANSWERS or isinstance(error, ForeignStatusUrlError):
             raise error
-        _log.warning("chunk %d: no usable answer (%s)", number, error)
+        _log.warning("chunk %d: no usable response (%s)", number, error)
         # What is lost now may still be going on, however long ago it was sent.
         recovered = self._recover(sending, newest=self._service.now())
         self._sendings[-1] = recovered
@@ -255,7 +255,7 @@ class _ChunkSending:
             asynchronous=self._sender.asynchronous or bool(others),
         )
         if found.operation is not None:
-            _log.info("chunk %d: its answer told of bulk operation %s", number, found.operation.id)
+            _log.info("chunk %d: its response named bulk operation %s", number, found.operation.id)
             return self._ledger.write(
                 number,
                 replace(
@@ -278,7 +278,7 @@ def service_time(service: ProvisioningService) -> pendulum.DateTime:
 def in_words(sent: Sequence[Sending]) -> str:
     """Say what :meth:`Sender.send` came to."""
     if not sent:
-        return "all of them ours before"
+        return "all of them were ours before"
     if len(sent) > 1:
         refused = sum(each.refused is not None for each in sent)
         return f"{len(sent)} requests, {refused} of them refused"

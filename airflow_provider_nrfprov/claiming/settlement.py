@@ -23,6 +23,7 @@ from airflow_provider_nrfprov.claiming.ledger import Sending
 from airflow_provider_nrfprov.claiming.recovery import CLOCK_SKEW, Inquiry
 from airflow_provider_nrfprov.claiming.report import CLAIMED_BEFORE, Ending, Outcome, RowOutcome, explained
 from airflow_provider_nrfprov.claiming.rows import Row
+from airflow_provider_nrfprov.counted import counted
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
@@ -150,13 +151,13 @@ class Settlement:
     ) -> dict[int, _Finding]:
         if sending.refused is not None:
             others = len(sent) - 1
-            together = f"refused together with {others} other row{'s' * (others > 1)}: " if others else ""
+            together = f"refused together with {counted(others, 'other row')}: " if others else ""
             doubt = _Doubt(f"{together}{sending.refused}", named=True)
             return dict.fromkeys(sent, _Finding(str(sending.status), doubt=doubt))
         if sending.bulk_ops_request_id:
             return self._of_operation(sending.bulk_ops_request_id, sent, device_ids)
         if sending.status is None:
-            return dict.fromkeys(sent, _Finding(doubt=_Doubt("its answer was lost", final=False)))
+            return dict.fromkeys(sent, _Finding(doubt=_Doubt("its response was lost", final=False)))
         findings = dict.fromkeys(sent, _Finding(str(sending.status)))
         for place, message in sending.not_claimed.items():
             doubt = _Doubt(message, named=bool(message))
@@ -179,7 +180,7 @@ class Settlement:
             operation = self.operation(operation_id)
         except NrfProvError as error:
             self._note(error)
-            message = f"bulk operation {operation_id} could not be asked about: {error}"
+            message = f"bulk operation {operation_id} could not be looked up: {error}"
             return all_of_them("", _Doubt(message, final=False))
         status = operation.status
         if not operation.is_finished:
@@ -324,7 +325,7 @@ class Settlement:
             return found, ""
         except NrfProvError as error:
             self._note(error)
-            return {}, f"whether it is ours could not be asked: {error}"
+            return {}, f"could not look up whether it is ours: {error}"
 
 
 def outcomes_of(chunk: Chunk, endings: Sequence[Ending]) -> Iterator[RowOutcome]:

@@ -80,9 +80,9 @@ def _read(cell: str, named: bool) -> Tags:
         if not named and (looks := looks_of(tag)):
             return _refused(tags, looks)
         if "|" in tag:
-            warning = f"the tag {redact(tag)!r} holds a |, which parts no tags here: commas do"
+            warning = f"the tag {redact(tag)!r} holds a |, which does not separate tags here; commas do"
     return Tags(tags, Verdict.OK, warning)
 
 
 def _refused(tags: tuple[str, ...], looks: str) -> Tags:
-    return Tags(tags, Verdict.INVALID_TAG, f"column 2 holds {looks} where tags stand; {_NAME_IT}")
+    return Tags(tags, Verdict.INVALID_TAG, f"column 2 holds {looks} where tags belong; {_NAME_IT}")

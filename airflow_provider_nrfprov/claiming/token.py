@@ -102,7 +102,7 @@ def decode(text: str) -> ClaimToken:
     same token. Key id and algorithm of the signature are left
     for the service to judge, so that a newer device is not refused here.
 
-    :raises MalformedTokenError: if it is no attestation token, or a damaged one.
+    :raises MalformedTokenError: if it is not an attestation token, or a damaged one.
     :raises WrongTokenKindError: if it is a token that cannot claim.
     """
     text = text.strip().strip("\"'").strip()
@@ -197,7 +197,7 @@ def _read_body(part: str) -> Sequence[Any]:
     if not isinstance(message, (list, tuple)) or not message or not _is_uint(message[0]):
         raise MalformedTokenError("the body is not an attestation message (a CBOR array was expected)")
     if message[0] != IDENTITY_MESSAGE:
-        kind = _MESSAGE_TYPES.get(message[0], "of a kind not known here")
+        kind = _MESSAGE_TYPES.get(message[0], "of an unknown kind")
         raise WrongTokenKindError(
             f"message type {message[0]}, {kind}, cannot claim a device; take the output of AT%ATTESTTOKEN"
         )

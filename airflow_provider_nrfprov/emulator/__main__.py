@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_nrfprov.emulator``: the emulator until it is told to stop."""
+"""``python -m airflow_provider_nrfprov.emulator``: the emulator until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM. Returns 0, or 1 if the port cannot be had."""
+    """Serve until SIGINT or SIGTERM. Return 0, or 1 if the port is unavailable."""
     options = vars(_parser().parse_args(arguments))
     try:
         from airflow_provider_nrfprov.emulator.server import running_emulator
@@ -91,9 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fault-seed", type=int, default=0, help="the same seed gives the same requests the same faults"
     )
-    parser.add_argument(
-        "--fault-limit", type=_count, default=20, help="after so many faults there are no more"
-    )
+    parser.add_argument("--fault-limit", type=_count, default=20, help="how many faults there are at most")
     parser.add_argument("--log-level", choices=_LOG_LEVELS, default="warning", help="of the server's log")
     return parser
 

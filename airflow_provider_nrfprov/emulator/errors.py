@@ -54,7 +54,7 @@ class NotFound(ServiceError):
 
 
 class Conflict(ServiceError):
-    """It stands against what is there: claimed already, a name that is taken."""
+    """It conflicts with what is there: claimed already, a name that is taken."""
 
     code = 40900
 

@@ -125,7 +125,7 @@ async def _wait(seconds: float, service: Service, begun: int) -> bool:
     """Wait; return whether the emulator is still what it was when the request came."""
     end = time.monotonic() + seconds
     # Looked at again and again, since it is other threads, with no event loop, that interrupt.
-    while service.faults.interruptions == begun and (left := end - time.monotonic()) > 0:  # noqa: ASYNC110
+    while service.faults.interruptions == begun and (left := end - time.monotonic()) > 0:  # noqa: ASYNC110 - an end that a test may move
         await asyncio.sleep(min(left, _A_NAP))
     return service.faults.interruptions == begun
 

@@ -27,7 +27,7 @@ def plan_or_schedule(call: Call) -> Reply:
     body = call.json_object()
     known = _OF_A_SCHEDULE if "seed" in body else _OF_A_PLAN
     if unknown := body.keys() - known:
-        raise Invalid(f"there is no place for {', '.join(sorted(unknown))}")
+        raise Invalid(f"unknown: {', '.join(sorted(unknown))}")
     try:
         if "seed" in body:
             _schedule(call, body)

@@ -198,7 +198,7 @@ class HtmlAfter(Fault):
 
 @dataclass(frozen=True)
 class Slow(Fault):
-    """The answer takes its time: so many (real) seconds before anything is done, and after it.
+    """The answer takes its time: a number of (real) seconds before anything is done, and after it.
 
     It is done even if the client has given up by then, as a real service would; not if the
     emulator was reset or taken down meanwhile.
@@ -233,8 +233,8 @@ class OddStatus(Fault):
 class WrongClaimedIds(Fault):
     """A CSV claim is done, and its ``claimedIds`` are wrong.
 
-    :param omit: so many of the claimed devices are left out, the first ones (``failed`` stays as it is).
-    :param invent: so many UUIDs are added that nobody sent.
+    :param omit: how many of the claimed devices are left out, the first ones (``failed`` stays as it is).
+    :param invent: how many UUIDs are added that nobody sent.
     """
 
     only_on = frozenset({"ClaimDeviceOwnershipCsv"})
@@ -267,7 +267,7 @@ class FalseFailure(Fault):
 
     An operation that really fails stays as it is.
 
-    :param summary: what lies behind its ``errorSummaryUrl``: ``empty``, a list of no errors; ``all``, an error
+    :param summary: what is behind its ``errorSummaryUrl``: ``empty``, a list of no errors; ``all``, an error
         for every row; ``missing``, nothing: 404.
     """
 

@@ -27,7 +27,7 @@ _PATIENCE = 10.0
 class Server:
     """Serves an ASGI application at one port from ``start`` to ``stop``. ``port`` stays the same while it is down.
 
-    :raises OSError: if the address or the port cannot be had.
+    :raises OSError: if the address or the port is unavailable.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ def _bind(host: str, port: int) -> socket.socket:
     # With the protocol named, else asyncio sets no TCP_NODELAY and every answer waits 40 ms.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # Else a port that was just given up cannot be had again for a minute.
+        # Else a port that was just given up is unavailable for a minute.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
     except BaseException:

@@ -84,7 +84,7 @@ class Commands:
         return command
 
     def of_device(self, device: Device, now: datetime) -> list[Command]:
-        """Return a device's commands as they stand now, oldest first."""
+        """Return a device's commands as they are now, oldest first."""
         commands = self._of_device.get(device.id, [])
         if device.status == READY:
             for command in commands:

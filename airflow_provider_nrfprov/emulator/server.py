@@ -21,7 +21,7 @@ __all__ = ["HOST", "Emulator", "running_emulator"]
 class Emulator:
     """A running emulator.
 
-    ``url`` is ``http://127.0.0.1:PORT``, or ``https://…`` (the API lies below ``/v1``), ``service`` its state, to assert
+    ``url`` is ``http://127.0.0.1:PORT``, or ``https://…`` (the API is below ``/v1``), ``service`` its state, to assert
     on, and ``service.faults`` what goes wrong. All three stay the same objects whatever is done here. ``ca_file``
     is the PEM file of the CA that signed its certificate, as for ``REQUESTS_CA_BUNDLE``; None without TLS.
     """
@@ -85,7 +85,7 @@ def running_emulator(
     :param log_level: of uvicorn's log: critical, error, warning, info, debug.
     :param tls: whether it speaks TLS, with a certificate of a CA that exists for this one emulator (``ca_file``).
     :param settings: fields of ``Settings``.
-    :raises OSError: if the address or the port cannot be had.
+    :raises OSError: if the address or the port is unavailable.
     :raises ModuleNotFoundError: for ``tls`` without trustme, which the extra ``emulator`` brings.
     :raises TypeError: for a setting that does not exist.
     :raises ValueError: for a value that a setting does not have.

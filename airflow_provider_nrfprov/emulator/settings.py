@@ -37,7 +37,7 @@ class Settings:
     command_end: Literal["SUCCEEDED", "FAILED"] = "SUCCEEDED"
     """How the device's provisioning commands end. Neither name is documented."""
 
-    token_check: Literal["structure", "signature"] = "structure"  # noqa: S105
+    token_check: Literal["structure", "signature"] = "structure"  # noqa: S105 - how tokens are checked
     """Whether a claim token must only be well-formed, or signed by the key of its device too."""
 
     max_rows: int = 1000
@@ -74,7 +74,7 @@ class Settings:
     """Operations that were switched off, by name: each answers 410."""
 
     list_lag_seconds: float = 0.0
-    """The lists of devices and of bulk operations show what was true so many seconds ago; one by its id is current."""
+    """The lists of devices and of bulk operations show what was true that many seconds ago; one by its id is current."""
 
     poison_tags: Collection[str] = ()
     """A CSV body with a row that has one of these tags is refused as a whole; nothing of it is done."""

@@ -19,7 +19,7 @@ from airflow_provider_nrfprov.api.errors import (
     UnreadableAnswerError,
 )
 
-_NO_TOKEN = "not a claim token"  # noqa: S105
+_NO_TOKEN = "not a claim token"  # noqa: S105 - just what it says
 """Sent in a dry run. Were it no dry run, this could claim nothing either."""
 
 _NO_JOB = "connection-test"

@@ -229,10 +229,8 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
                 self._report(claim, context)
                 raise
             if waiting:
-                self.log.warning(
-                    "%s not ended in time",
-                    counted(len(waiting), "bulk operation has", "bulk operations have"),
-                )
+                words = "bulk operation has not ended in time", "bulk operations have not ended in time"
+                self.log.warning("%s", counted(len(waiting), *words))
             claim.file_has_changed = file_has_changed
             return self._end(claim, context)
 

@@ -68,8 +68,8 @@ class ClaimJudgingOperator(ArgumentReadingOperator):
         allowed = self._tolerance().allowed(rows)
         if bad > allowed:
             kind = RowsUnknownError if summary["unknown"] and self._may_know_more_later else RowsFailedError
-            words = counted(bad, "row failed or is", "rows failed or are")
-            raise kind(f"{words} unknown, {allowed:,} allowed. {where()}")
+            words = counted(bad, "row failed or is unknown", "rows failed or are unknown")
+            raise kind(f"{words}, {allowed:,} allowed. {where()}")
         rejected = RejectedTolerance(self._value("max_rejected_rows"), self._value("max_rejected_ratio"))
         too_many = rejected.problem(
             rows=rows,

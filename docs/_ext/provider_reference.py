@@ -122,7 +122,7 @@ def connection_lines() -> Iterator[str]:
             f"   * - {label}",
             f"     - ``{key}``",
             "     -",
-            f"     - e.g. {behaviour['placeholders'][key]}",
+            f"     - The form shows: {behaviour['placeholders'][key]}",
         )
     for key, field in connection["conn-fields"].items():
         default = field["schema"].get("default")

@@ -60,7 +60,7 @@ def world(connect, tmp_path, monkeypatch, load_dag) -> Iterator[World]:
 
     class Buckets(MemoryFileSystem):
         store: dict[str, Any] = {}  # noqa: RUF012 - as fsspec declares it
-        pseudo_dirs = [""]  # noqa: RUF012
+        pseudo_dirs = [""]  # noqa: RUF012 - as fsspec declares it
         cachable = False
 
     attach(protocol="s3", conn_id="factory", fs=Buckets())

@@ -83,7 +83,7 @@ def build(readline: Callable[[int], bytes], target: str) -> int:
             ["line", "device_id", "outcome", "reason", "end", *(f"c{n}" for n in range(len(carried)))]
         )
         # The names are ours.
-        insert = f"insert into rows ({names}) values ({marks})"  # noqa: S608
+        insert = f"insert into rows ({names}) values ({marks})"  # noqa: S608 - names of ours; values are bound
         done = database.executemany(insert, _records(rows, header, carried, _Ends(database))).rowcount
         # With all that rows are filtered by: a page far behind is found in the index alone.
         for column in ("device_id", *(f"c{n}" for n in range(len(carried[:SORTED])))):

@@ -81,11 +81,11 @@ def page(index: Path, wanted: Wanted) -> dict[str, Any]:
             ids = found[:total][wanted.offset : wanted.offset + wanted.limit]
         else:
             # These texts are of names that are ours, and marks.
-            (total,) = database.execute(f"select count(*) from rows {where}", values).fetchone()  # noqa: S608
-            query = f"select n from rows {where} order by {order} limit ? offset ?"  # noqa: S608
+            (total,) = database.execute(f"select count(*) from rows {where}", values).fetchone()  # noqa: S608 - names of ours; values are bound
+            query = f"select n from rows {where} order by {order} limit ? offset ?"  # noqa: S608 - names of ours; values are bound
             ids = [n for (n,) in database.execute(query, (*values, wanted.limit, wanted.offset))]
         columns = ", ".join(columns_in_index(header))
-        query = f"select {columns} from rows join ends on ends.id = rows.end where n = ?"  # noqa: S608
+        query = f"select {columns} from rows join ends on ends.id = rows.end where n = ?"  # noqa: S608 - names of ours; values are bound
         rows = [database.execute(query, (n,)).fetchone() for n in ids]
     return _answer(header, rows, total, more=more)
 
@@ -109,7 +109,7 @@ def _found(index: Path, where: str, values: tuple[Any, ...], order: str) -> list
     with _reading(index) as database:
         # A plus: the few that are found are sorted, instead of all rows being looked at in that order.
         query = (
-            f"select n from rows {where} order by {order.replace('rows.', '+rows.')} limit {MOST_FOUND + 1}"  # noqa: S608
+            f"select n from rows {where} order by {order.replace('rows.', '+rows.')} limit {MOST_FOUND + 1}"  # noqa: S608 - names of ours; values are bound
         )
         return [n for (n,) in database.execute(query, values)]
 
@@ -162,13 +162,13 @@ def _contains(database: sqlite3.Connection, header: list[str], words: str) -> tu
         indexed = own[: SORTED + 1]
         is_this = " or ".join(f"{column} = ?" for column in indexed)
         exact = [words.lower() if column == "rows.device_id" else words for column in indexed]
-        if database.execute(f"select 1 from rows where {is_this} limit 1", exact).fetchone():  # noqa: S608
+        if database.execute(f"select 1 from rows where {is_this} limit 1", exact).fetchone():  # noqa: S608 - names of ours; values are bound
             return f"({is_this})", list(exact)
     piece = "%" + "".join(f"\\{each}" if each in "\\%_" else each for each in words) + "%"
     conditions = [f"{column} like ? escape '\\'" for column in own]
     in_end = " or ".join(f"{text} like ? escape '\\'" for text in _TEXTS)
-    if database.execute(f"select 1 from ends where {in_end} limit 1", [piece] * len(_TEXTS)).fetchone():  # noqa: S608
-        conditions.append(f"rows.end in (select id from ends where {in_end})")  # noqa: S608
+    if database.execute(f"select 1 from ends where {in_end} limit 1", [piece] * len(_TEXTS)).fetchone():  # noqa: S608 - names of ours; values are bound
+        conditions.append(f"rows.end in (select id from ends where {in_end})")  # noqa: S608 - names of ours; values are bound
         own = [*own, *_TEXTS]
     values: list[Any] = [piece] * len(own)
     if words.isdecimal() and len(words) < _LENGTH_OF_AN_ID:

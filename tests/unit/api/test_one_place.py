@@ -153,7 +153,7 @@ def test_all_that_the_package_promises_is_there():
     for name in face.__all__:
         assert getattr(face, name).__name__ == name if name != "NEVER" else face.NEVER is NEVER
     with pytest.raises(AttributeError, match="nothing_of_the_kind"):
-        face.nothing_of_the_kind  # noqa: B018
+        face.nothing_of_the_kind  # noqa: B018 - asked for its error
 
 
 def test_errors_are_imported_without_the_client():

@@ -91,10 +91,10 @@ def test_against_asks_the_service_about_a_sample(file, capsys, monkeypatch):
         assert "NRFPROV_API_KEY" in capsys.readouterr().err
         monkeypatch.setenv("NRFPROV_API_KEY", "wrong")
         assert main(["check", "--against", path]) == 2
-        assert "could not be asked" in capsys.readouterr().out
+        assert "could not ask the service" in capsys.readouterr().out
         monkeypatch.setenv("NRFPROV_API_KEY", "emulator-key")
         assert main(["check", "--against", "--sample", "2", path]) == 0
-        assert "the service would take 2 of 2 rows that it was asked about" in capsys.readouterr().out
+        assert "the service would accept 2 of 2 rows that it was asked about" in capsys.readouterr().out
 
 
 def test_neither_airflow_nor_a_network_library_is_imported(file):

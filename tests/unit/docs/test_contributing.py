@@ -10,6 +10,9 @@ import pytest
 yaml = pytest.importorskip("yaml", reason="pyyaml is in the dependency group dev")
 
 ROOT = Path(__file__).parents[3]
+SOURCES = re.findall(r"^SOURCES = \$\(wildcard (.+)\)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[
+    0
+].split()
 AT_THE_ROOT = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 
 
@@ -47,6 +50,19 @@ def test_the_forms_for_issues_can_be_read():
         assert {"name", "description", "body"} <= form.keys()
         ids = [part["id"] for part in form["body"] if part["type"] != "markdown"]
         assert len(ids) == len(set(ids)) > 0
+
+
+def test_whatever_lint_is_told_to_leave_out_has_its_reason():
+    rooms = [room.name for room in ROOT.iterdir() if room.name in SOURCES]
+    assert len(rooms) == len(SOURCES)
+    lines = [
+        f"{file.relative_to(ROOT)}: {line.strip()}"
+        for room in rooms
+        for file in (ROOT / room).rglob("*.py")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if re.search(r"# noqa: [A-Z]", line) and not re.search(r"# noqa: [A-Z0-9, ]+ - \w", line)
+    ]
+    assert lines == []
 
 
 @pytest.mark.parametrize("page", AT_THE_ROOT)

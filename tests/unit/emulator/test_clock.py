@@ -32,7 +32,7 @@ def test_it_starts_where_it_is_told_in_utc_and_needs_a_time_zone():
     start = datetime(2026, 5, 1, 14, tzinfo=timezone(timedelta(hours=2)))
     assert ManualClock(start).now.isoformat() == "2026-05-01T12:00:00+00:00"
     with pytest.raises(ValueError, match="time zone"):
-        ManualClock(datetime(2026, 5, 1))  # noqa: DTZ001
+        ManualClock(datetime(2026, 5, 1))  # noqa: DTZ001 - what is refused
 
 
 def test_no_step_is_lost_when_many_threads_advance_it():

@@ -66,6 +66,6 @@ def test_a_postgresql_is_there_for_a_while_and_only_with_its_password() -> None:
         with pytest.raises(psycopg2.OperationalError, match="password"):
             psycopg2.connect(plain.replace(password, "wrong"))
         assert os.path.isdir(folder)  # noqa: PTH112 - as PostgreSQL says it
-    assert not os.path.exists(folder)  # noqa: PTH110
+    assert not os.path.exists(folder)  # noqa: PTH110 - a text
     with pytest.raises(psycopg2.OperationalError):
         psycopg2.connect(plain)

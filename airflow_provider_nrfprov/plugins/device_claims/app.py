@@ -37,8 +37,10 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _BLOCK = 1 << 18
-_FOR_AN_INDEX = 0.8
-"""Seconds that a request waits for an index; one of 50,000 rows takes less."""
+_FOR_AN_INDEX = 1.0
+"""Seconds that a request waits for an index, if it may be built by then."""
+_SOON_BUILT = 8 << 20
+"""Bytes of a report of some 50,000 rows."""
 _SEARCH_SECONDS = 4.0
 
 Airflows = Annotated[Airflow, Depends(Airflow)]
@@ -109,7 +111,7 @@ class _Page:
         report = await self._find(airflow, task)
         wanted = rows.Wanted(offset, limit, outcome, reason, words.strip(), sort, descending)
         index = self._indexes.of(report)
-        if isinstance(index, Build):
+        if isinstance(index, Build) and report.size <= _SOON_BUILT:
             index = await self._wait_for(index, report)
         if isinstance(index, Path):
             return await self._queries.run(str(index), partial(rows.page, index, wanted))

@@ -23,6 +23,7 @@ from pathlib import Path
 from demo.agreement import differences
 from demo.claim_file import RUN_TAG, DemoFile, make_claim_file
 from demo.progress import Progress
+from demo.shifts import write_shifts
 from harness.airflow_api import AirflowApiError
 from harness.interruption import Interrupted, ignore_signals, raise_on_signals
 from harness.local_airflow import USER, AirflowDiedError, LocalAirflow
@@ -118,6 +119,7 @@ def _demo(options: Options, stack: ExitStack) -> int:
         f"{time.monotonic() - started:.0f} s in total, {run.seconds:.0f} s of them the DAG run.", flush=True
     )
     if options.keep:
+        _claim_three_shifts(airflow, emulator)
         _wait_for_ctrl_c(airflow, emulator)
     return 1 if wrong else 0
 
@@ -189,6 +191,20 @@ def _run(airflow: LocalAirflow, emulator: LocalEmulator, claim_file: DemoFile) -
     return Run(run_id, state, float(airflow.api.dag_run(DAG_ID, run_id)["duration"] or 0))
 
 
+def _claim_three_shifts(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
+    """Let there be something to see in Device claims."""
+    for shift in write_shifts(FOLDER / "factory", emulator, seed=str(time.time())):
+        conf = {"claim_file": str(shift.path), "tags": ["line=1"], "max_failed_rows": shift.max_failed_rows}
+        run_id = airflow.api.trigger(DAG_ID, conf)
+        end = time.monotonic() + 300
+        while (state := airflow.api.run_state(DAG_ID, run_id)) not in _ENDED:
+            airflow.require_running()
+            if time.monotonic() > end:
+                raise DemoError(f"The DAG run of {shift.path.name} has not ended in time; it is {state}.")
+            time.sleep(0.5)
+        print(f"{shift.path.name}, {shift.about}: the run ended as {state}.", flush=True)
+
+
 def _task_states(airflow: LocalAirflow, run_id: str) -> dict[str, str | None]:
     tasks = airflow.api.task_instances(DAG_ID, run_id)
     # The API sorts by nothing that means anything; those that started first stand first.
@@ -243,9 +259,16 @@ def _print_verdict(wrong: Sequence[str], emulator: LocalEmulator, airflow: Local
 
 
 def _wait_for_ctrl_c(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
+    fresh = _shown(FOLDER / "fresh.csv")
     print(
-        f"\nAirflow:  {airflow.url}  user {USER}, password {airflow.password}\n"
-        f"Emulator: {emulator.url}/emulator/devices\n"
+        f"\nDevice claims: {airflow.url}/plugin/device-claims\n"
+        f"Airflow:       {airflow.url}  user {USER}, password {airflow.password}\n"
+        f"Emulator:      {emulator.url}/emulator/devices  API key {emulator.api_key}\n"
+        "\n"
+        "Claim more devices: make a claim file in another terminal,\n"
+        f"  .venv/bin/python -m airflow_provider_nrfprov.emulator.mint --rows 100 --seed another > {fresh}\n"
+        f"then in Airflow: Dags > {DAG_ID} > Trigger, claim file {FOLDER / 'fresh.csv'}\n"
+        "\n"
         "Ctrl-C ends both.",
         flush=True,
     )

@@ -97,7 +97,9 @@ def kill(pids: Iterable[int], programs: Sequence[Program] = (), seconds: float =
             program.process.poll()  # else it stays as a zombie
         left = sorted({*filter(_is_alive, left), *pids_of_sessions(sessions)})
     for program in programs:
-        program.process.poll()  # Python complains of one that is dropped before its end was noticed
+        # Python complains of one that is dropped before its end was noticed; the last of its threads may end after itself.
+        with suppress(subprocess.TimeoutExpired):
+            program.process.wait(0 if program.pid in left else 1)
     return left
 
 

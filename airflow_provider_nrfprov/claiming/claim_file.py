@@ -346,7 +346,9 @@ class ClaimFile:
         if contradicts and self._device_counts:
             words = f"{contradicts}; which is meant nobody knows, so it is not sent"
             return row._replace(verdict=Verdict.CONTRADICTS_TOKEN, message=words)
-        return self._accept(row, tags, contradicts and f"{contradicts}, which counts; check the line")
+        return self._accept(
+            row, tags, contradicts and f"{contradicts}, which takes precedence; check the line"
+        )
 
     def _accept(self, row: Row, tags: Tags, warning: str = "") -> Row:
         """Judge a row whose token is good by its tags, and by the rows before it."""

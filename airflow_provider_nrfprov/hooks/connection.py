@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +162,36 @@ def _page_of_project(connection: Connection, extra: Mapping[str, Any]) -> str | 
 
 
 _PORTAL = {"team": _page_of_team, "project": _page_of_project}
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Where claim files go that people send from their browser, and the DAGs that claim them."""
+
+    folder: str
+    dags: tuple[str, ...]
+
+
+def inbox_of(connection: Connection) -> Inbox | None:
+    """Return what extra ``inbox``, a folder, and ``inbox_dags``, a list of DAG ids, say; ``None`` if a connection lacks one of them.
+
+    :raises ConfigurationError: naming the connection and the field that is wrong.
+    """
+    with _naming(connection):
+        extra = _extra(connection.extra)
+        folder, dags = extra.get("inbox"), extra.get("inbox_dags")
+        if connection.conn_type != "nrfprov" or not folder or not dags:
+            return None
+        dags = [each.strip() for each in dags.split(",")] if isinstance(dags, str) else dags
+        if (
+            not isinstance(folder, str)
+            or not isinstance(dags, list)
+            or not all(isinstance(each, str) for each in dags)
+        ):
+            raise ConfigurationError(
+                "extra 'inbox' is the path of a folder, and 'inbox_dags' a list of DAG ids"
+            )
+        return Inbox(folder, tuple(dags))
 
 
 def _host(connection: Connection, default: str = DEFAULT_BASE_URL) -> str | None:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,10 +49,8 @@ def what_is_missing() -> str:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, chromium: Any) -> Iterator[Stack]:
     """Start all three; somebody is logged in."""
-    if missing := what_is_missing():
-        pytest.skip(f"no end-to-end test in a browser: {missing}")
     PICTURES.mkdir(parents=True, exist_ok=True)
     folder = tmp_path_factory.mktemp("e2e")
     emulator = LocalEmulator(folder / "emulator.log", bulk_seconds=1, tls=True)
@@ -68,7 +65,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             airflow.wait_until_healthy(300)
             for name in DAGS:
                 airflow.wait_for_dag(Path(name).stem, 120)
-            yield from _with_browser(airflow, emulator)
+            yield from _with_browser(airflow, emulator, chromium)
         finally:
             left += airflow.stop()
     finally:
@@ -76,19 +73,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     assert not left, f"these processes would not end: {left}"
 
 
-def _with_browser(airflow: LocalAirflow, emulator: LocalEmulator) -> Iterator[Stack]:
-    with chromium() as browser_program:
-        context = browser_program.new_context(
-            viewport=WINDOW, reduced_motion="reduce", timezone_id="UTC", ignore_https_errors=True
-        )
-        browser = Browser(context.new_page(), airflow.url, PICTURES)
-        browser.log_in(USER, airflow.password)
-        yield Stack(airflow, emulator, browser)
+def _with_browser(airflow: LocalAirflow, emulator: LocalEmulator, chromium: Any) -> Iterator[Stack]:
+    context = chromium.new_context(
+        viewport=WINDOW, reduced_motion="reduce", timezone_id="UTC", ignore_https_errors=True
+    )
+    browser = Browser(context.new_page(), airflow.url, PICTURES)
+    browser.log_in(USER, airflow.password)
+    yield Stack(airflow, emulator, browser)
+    context.close()
 
 
-@contextmanager
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """Start Chromium; yield Playwright's browser."""
+    """Start Chromium, once for all modules; yield Playwright's browser."""
+    if missing := what_is_missing():
+        pytest.skip(f"no end-to-end test in a browser: {missing}")
     from playwright.sync_api import sync_playwright
 
     program = next(filter(None, map(shutil.which, BROWSERS)))

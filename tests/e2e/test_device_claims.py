@@ -18,7 +18,7 @@ import pytest
 from harness.local_emulator import LocalEmulator
 from harness.ports import free_port
 from tests.e2e.claims_world import CLAIM, NAMING, World, build
-from tests.e2e.conftest import PICTURES, chromium, environment, what_is_missing
+from tests.e2e.conftest import PICTURES, environment
 from tests.e2e.team_airflow import PERSON, STRANGER, VIEWER
 
 pytestmark = pytest.mark.slow
@@ -27,10 +27,8 @@ EARLY, LATE, NIGHT = "line-1-early.csv", "line-1-late.csv", "line-1-night.csv"
 
 
 @pytest.fixture(scope="module")
-def world():
+def world(chromium):
     """Start all of it; three shifts are claimed."""
-    if missing := what_is_missing():
-        pytest.skip(f"no end-to-end test in a browser: {missing}")
     PICTURES.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         # A short name: pictures show it.
@@ -38,8 +36,7 @@ def world():
         emulator = LocalEmulator(folder / "emulator.log", bulk_seconds=1)
         stack.callback(emulator.stop)
         emulator.start()
-        program = stack.enter_context(chromium())
-        yield build(stack, folder, free_port(), environment(emulator), emulator, program)
+        yield build(stack, folder, free_port(), environment(emulator), emulator, chromium)
 
 
 def picture(page, name: str) -> None:

@@ -65,6 +65,11 @@ def test_the_wheel_has_the_examples_and_nothing_but_the_package(built):
     examples = {Path(name).name for name in names if "/example_dags/" in name}
     assert examples == {file.name for file in (ROOT / "dags").glob("*.py")}
     assert "airflow_provider_nrfprov/py.typed" in names
+    page = Path("airflow_provider_nrfprov/plugins/device_claims/static")
+    assert {name for name in names if Path(name).parent == page} == {
+        str(page / file.name) for file in (ROOT / page).iterdir()
+    }
+    assert {f"{page}/index.html", f"{page}/main.js", f"{page}/page.css"} <= set(names)
 
 
 def test_the_page_on_a_package_index_has_no_link_that_leads_nowhere(built):

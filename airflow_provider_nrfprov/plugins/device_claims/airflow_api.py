@@ -87,6 +87,11 @@ class Airflow:
         return body["value"]
 
 
+def as_the_caller(request: Request) -> Airflow:
+    """Return Airflow as the person sees it who makes a request. A function: FastAPI of Airflow 3.1 does not read a class's annotations."""
+    return Airflow(request)
+
+
 def _detail(answer: httpx.Response) -> str:
     try:
         return str(answer.json()["detail"])

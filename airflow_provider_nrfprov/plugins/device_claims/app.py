@@ -1,6 +1,7 @@
 """The web application of the page; loaded when somebody first asks for it.
 
-It only reads. Who may see what is Airflow's decision: each route asks Airflow's own API, as the person who asks.
+Who may see what is Airflow's decision: each route asks Airflow's own API, as the person who asks. They only read, but for the one that
+takes a file.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
-from airflow_provider_nrfprov.plugins.device_claims import reports, rows, search
-from airflow_provider_nrfprov.plugins.device_claims.airflow_api import Airflow
+from airflow_provider_nrfprov.plugins.device_claims import inbox, reports, rows, search
+from airflow_provider_nrfprov.plugins.device_claims.airflow_api import Airflow, as_the_caller
 from airflow_provider_nrfprov.plugins.device_claims.claims import Claims
 from airflow_provider_nrfprov.plugins.device_claims.indexes import Build, Indexes
 from airflow_provider_nrfprov.plugins.device_claims.reports import NoReportError, Report
@@ -37,21 +38,21 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _BLOCK = 1 << 18
-_FOR_AN_INDEX = 0.8
-"""Seconds that a request waits for an index; one of 50,000 rows takes less."""
+_FOR_AN_INDEX = 1.0
+"""Seconds that a request waits for an index, if it may be built by then."""
+_SOON_BUILT = 8 << 20
+"""Bytes of a report of some 50,000 rows."""
 _SEARCH_SECONDS = 4.0
 
-Airflows = Annotated[Airflow, Depends(Airflow)]
+Airflows = Annotated[Airflow, Depends(as_the_caller)]
 
 
-class _Task:
-    """Which task a request is about: the DAG from the path, the rest from the query."""
-
-    def __init__(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> None:
-        self.owner = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
+def _owner(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
+    """Return which task a request is about: the DAG from the path, the rest from the query."""
+    return {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
 
 
-Tasks = Annotated[_Task, Depends(_Task)]
+Owner = Annotated[dict[str, Any], Depends(_owner)]
 
 
 def build_app() -> FastAPI:
@@ -59,7 +60,7 @@ def build_app() -> FastAPI:
 
     ``/claims/`` is the page, without any data. ``/claims`` of ``/api`` lists claims, ``/api/search`` searches their reports, and
     below ``/api/dags/{dag_id}/`` are ``report``, ``rows`` and ``report.csv`` of one: ``run_id``, ``task_id`` and ``map_index``
-    (-1 for a task that is not mapped) are their query.
+    (-1 for a task that is not mapped) are their query. ``/api/inbox`` and ``/api/dags/{dag_id}/inbox`` are for files that are sent.
     """
     app = FastAPI(title="Device claims", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(NoReportError, _no_report)
@@ -71,6 +72,7 @@ def build_app() -> FastAPI:
     app.get("/api/dags/{dag_id}/report")(page.report)
     app.get("/api/dags/{dag_id}/rows")(page.rows)
     app.get("/api/dags/{dag_id}/report.csv")(page.download)
+    app.include_router(inbox.router)
     app.mount("/claims", StaticFiles(directory=STATIC, html=True))
     return app
 
@@ -89,14 +91,14 @@ class _Page:
     ) -> Any:
         return await self._claims.newest(airflow, since, dag_id, run_id)
 
-    async def report(self, airflow: Airflows, task: Tasks) -> Any:
-        report = await self._find(airflow, task)
+    async def report(self, airflow: Airflows, owner: Owner) -> Any:
+        report = await self._find(airflow, owner)
         return {"summary": report.summary, "path": report.path, "bytes": report.size}
 
     async def rows(
         self,
         airflow: Airflows,
-        task: Tasks,
+        owner: Owner,
         *,
         offset: Annotated[int, Query(ge=0)] = 0,
         limit: Annotated[int, Query(ge=1, le=200)] = rows.PAGE,
@@ -106,10 +108,10 @@ class _Page:
         sort: Annotated[str, Query(max_length=2_000)] = "",
         descending: bool = False,
     ) -> Any:
-        report = await self._find(airflow, task)
+        report = await self._find(airflow, owner)
         wanted = rows.Wanted(offset, limit, outcome, reason, words.strip(), sort, descending)
         index = self._indexes.of(report)
-        if isinstance(index, Build):
+        if isinstance(index, Build) and report.size <= _SOON_BUILT:
             index = await self._wait_for(index, report)
         if isinstance(index, Path):
             return await self._queries.run(str(index), partial(rows.page, index, wanted))
@@ -122,8 +124,8 @@ class _Page:
         await asyncio.wait([asyncio.wrap_future(build.done)], timeout=_FOR_AN_INDEX)
         return self._indexes.of(report)
 
-    async def download(self, airflow: Airflows, task: Tasks) -> Response:
-        report = await self._find(airflow, task)
+    async def download(self, airflow: Airflows, owner: Owner) -> Response:
+        report = await self._find(airflow, owner)
         blocks = self._blocks(report)
         # The first block now: once an answer has begun, it cannot become a 404 any more.
         first = await anext(blocks, b"")
@@ -181,14 +183,14 @@ class _Page:
             problem = str(error)
         return {"claim": claim, "rows": found, "problem": problem}
 
-    async def _find(self, airflow: Airflow, task: _Task) -> Report:
+    async def _find(self, airflow: Airflow, owner: dict[str, Any]) -> Report:
         try:
-            path = await self._claims.pushed(airflow, task.owner, "report")
+            path = await self._claims.pushed(airflow, owner, "report")
         except HTTPException as error:
             if error.status_code != 404:
                 raise
             path = None
-        return await self._storage.run(str(path), partial(reports.find, path, task.owner))
+        return await self._storage.run(str(path), partial(reports.find, path, owner))
 
 
 async def _chained(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

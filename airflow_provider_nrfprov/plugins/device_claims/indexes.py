@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,6 +15,7 @@ from pathlib import Path
 from stat import S_IMODE, S_ISDIR
 from typing import IO, cast
 
+from airflow_provider_nrfprov.plugins.device_claims.programs import ENVIRONMENT, command
 from airflow_provider_nrfprov.plugins.device_claims.reports import NoReportError, Report, opened
 
 _AT_A_TIME = 2
@@ -27,10 +26,7 @@ _GROWTH = 3
 """An index is at most so many times as large as its report."""
 _SECONDS = 900
 _BLOCK = 1 << 18
-_PROGRAM = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1));"
-    "from airflow_provider_nrfprov.plugins.device_claims.building import main; sys.exit(main())"
-)
+_PROGRAM = "from airflow_provider_nrfprov.plugins.device_claims.building import main; sys.exit(main())"
 
 
 class Build:
@@ -111,12 +107,11 @@ class Indexes:
 
 
 def _run(build: Build, part: Path) -> None:
-    command = [sys.executable, "-I", "-W", "ignore", "-c", _PROGRAM, json.dumps(sys.path)]
     with opened(build.report.path) as (stream, size, _):
         program = subprocess.Popen(  # noqa: S603 - our own
-            [*command, str(size), str(part)],
+            command(_PROGRAM, str(size), str(part)),
             stdin=subprocess.PIPE,
-            env={},
+            env=ENVIRONMENT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

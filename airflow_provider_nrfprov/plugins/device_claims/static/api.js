@@ -86,3 +86,16 @@ const page = (task, mapped) =>
 export const runPage = (task) => page({ ...task, task_id: "" });
 /** Return the address of a task instance's log in Airflow. */
 export const logPage = (task) => page(task, true);
+
+/** Return the DAGs that claim what is sent to a connection's inbox. */
+export const inbox = (conn_id) => get(`${HERE}api/inbox${query({ conn_id })}`);
+
+/** Send a claim file: to be checked, or to be put into the inbox, too. */
+export const send = async (dagId, conn_id, file, store) =>
+  (
+    await ask(`${HERE}api/dags/${path(dagId)}/inbox${query({ conn_id, name: file.name, store })}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/octet-stream", "X-Nrfprov-Upload": "1" },
+      body: file,
+    })
+  ).body;

@@ -5,10 +5,11 @@ import { problem } from "./parts.js";
 import { findView } from "./find.js";
 import { runView } from "./run.js";
 import { runsView, runsOfRun } from "./runs.js";
+import { offerSending, sendView } from "./send.js";
 import { timeView } from "./overtime.js";
 import { followTheme } from "./theme.js";
 
-const VIEWS = { runs: runsView, run: runView, time: timeView, find: findView, "": runsView };
+const VIEWS = { runs: runsView, run: runView, time: timeView, find: findView, send: sendView, "": runsView };
 const main = document.getElementById("main");
 let leave = new AbortController();
 
@@ -50,6 +51,7 @@ async function draw() {
 }
 
 followTheme();
+offerSending(document.querySelector('header a[href="#/send"]'));
 addEventListener("hashchange", async () => {
   await draw();
   main.focus({ preventScroll: true });

@@ -18,9 +18,7 @@ def test_a_device_that_is_named_is_sent_apart_and_last():
 
 @pytest.mark.parametrize("number", [3, 4, 5])
 def test_a_row_that_is_named_is_among_those_apart_whatever_it_counts_from(number):
-    rest, *apart = narrowed(
-        tuple(range(10, 20)), IDS, f"cannot be read (row {number}: 2 columns are wanted)"
-    )
+    rest, *apart = narrowed(tuple(range(10, 20)), IDS, f"cannot be read (row {number}: 2 columns are wanted)")
     assert (13,) in apart
     assert len(rest) + len(apart) == 10
 

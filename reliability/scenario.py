@@ -23,7 +23,7 @@ from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_keygen
 
 MOST_ROWS = 5000
 FEW_ROWS = 150
-LAG = 0.3
+LAG, AN_HOUR = 0.3, 3600.0
 """Seconds."""
 PARTIAL = "PARTIALLY_SUCCEEDED"
 """A word for the end of a project's job that the connection has to name."""
@@ -137,7 +137,7 @@ def scenario(seed: int, devices: int | None = None) -> Scenario:
         "failed_shape": chance.choice(["object", "string"]),
         "error_summary": chance.choice(["list", "legacy"]),
         "unknown_path": chance.choice(["gateway", "not_found"]),
-        "clock_offset_seconds": outside.choice([0.0, 0.0, 0.0, -3600.0, 3600.0]),
+        "clock_offset_seconds": outside.choice([0.0, 0.0, 0.0, -AN_HOUR, AN_HOUR]),
         "refusal_words": outside.choice([None, None, None, *HARD_WORDS]) if rows <= FEW_ROWS else None,
         "poison_ids": [device.device_id for device in minted if device.owner == "poison"],
         "poison_status": outside.choice([400, 409, 413, 415, 422]),
@@ -191,10 +191,13 @@ def project_scenario(seed: int) -> Scenario:
         "project_partial_end": chance.choice(["FAILED", "SUCCEEDED", PARTIAL]),
         "project_devices_shown": chance.random() > 0.1,
     }
-    outside = ("clock_offset_seconds", "refusal_words", "poison_ids", "poison_status", "list_lag_seconds")
+    outside = ("refusal_words", "poison_ids", "poison_status", "list_lag_seconds")
+    # A Retry-After that is a date is waited for by our clock: an hour, where the service's is an hour ahead.
+    ahead = whole.settings["clock_offset_seconds"] == AN_HOUR
+    clock = {"clock_offset_seconds": 0.0 if ahead else whole.settings["clock_offset_seconds"]}
     return replace(
         whole,
-        settings=settings | {name: whole.settings[name] for name in outside},
+        settings=settings | {name: whole.settings[name] for name in outside} | clock,
         lines=tuple((token_of[id_] if id_ and '"' in text else text, id_) for text, id_ in whole.lines),
         api="project",
     )

@@ -13,6 +13,7 @@ from airflow_provider_nrfprov.api import NotInThisApiError
 from airflow_provider_nrfprov.api.errors import ForeignStatusUrlError, NrfProvError
 from airflow_provider_nrfprov.claiming.claim_one import claim_once
 from airflow_provider_nrfprov.claiming.job import ClaimJob
+from airflow_provider_nrfprov.claiming.plan import Owner
 from airflow_provider_nrfprov.emulator.accounts import PROJECT
 from airflow_provider_nrfprov.emulator.faults import (
     DropAfter,
@@ -52,7 +53,7 @@ def claim(emulator, tmp_path) -> Claim:
     def run(devices: list[MintedDevice], *, visible_after: float = 0.0, **options) -> Counter[str]:
         path = tmp_path / "devices.csv"
         path.write_text("".join(f"{each.token}\n" for each in devices))
-        folder = Folder(tmp_path / "report")
+        folder = Folder(tmp_path / "report" / getattr(options.get("owner"), "run_id", ""))
         job = ClaimJob.plan(path, folder, Project(emulator.url), visible_after=visible_after, **options)
         job.send()
         summary = job.report()
@@ -215,6 +216,25 @@ def test_an_answer_that_names_no_job_is_as_good_as_a_lost_one(emulator, claim):
     emulator.reset(project_status_url="nowhere")
     assert claim(DEVICES) == {"claimed": 10}
     assert emulator.service.request_counts()["CreateDevicesInBulk"] == 1
+
+
+@pytest.mark.parametrize("readding", ["error", "conflict"])
+def test_a_row_that_was_refused_each_time_is_failed_however_often_it_is_sent(emulator, claim, readding):
+    emulator.reset(project_readding=readding)
+    own_by_another_team(emulator, DEVICES[:1])
+    for _ in range(3):
+        assert claim(DEVICES[:1]) == {"failed": 1}
+    assert emulator.service.request_counts()["CreateDevicesInBulk"] == 3
+
+
+def test_a_refusal_after_a_lost_answer_is_failed_only_where_the_list_shows_what_is_new(emulator, claim):
+    own_by_another_team(emulator, DEVICES[:1])
+    emulator.service.faults.plan("CreateDevicesInBulk", DropAfter())
+    assert claim(DEVICES) == {"claimed": 9, "failed": 1}, "the nine show"
+    emulator.reset()
+    own_by_another_team(emulator, DEVICES[:1])
+    emulator.service.faults.plan("CreateDevicesInBulk", DropBefore())
+    assert claim(DEVICES[:1], owner=Owner(run_id="other")) == {"unknown": 1}, "nothing that shows is new"
 
 
 def test_a_job_that_was_forgotten_is_looked_up(emulator, claim):

@@ -18,7 +18,7 @@ from airflow_provider_nrfprov.emulator.signing import mint_devices
 from reliability import ours
 from reliability.main import run_seeds
 from reliability.ours import World, run, world
-from reliability.scenario import Scenario, scenario
+from reliability.scenario import Scenario, project_scenario, scenario
 
 SEEDS = range(40)
 SENT_TWICE = r"^sent [0-9]+ times"
@@ -126,6 +126,20 @@ def test_nothing_is_wrong_with_our_job(here):
     assert [verdict.wrong for verdict in verdicts] == [[]] * 8
     assert sum(verdict.deaths for verdict in verdicts) > 5
     assert sum(verdict.injected for verdict in verdicts) > 5
+
+
+def test_nothing_is_wrong_with_our_job_in_a_project(here):
+    verdicts = [run(project_scenario(seed), here) for seed in small(SEEDS)[:8]]
+    assert [verdict.wrong for verdict in verdicts] == [[]] * 8
+    assert sum(verdict.deaths for verdict in verdicts) > 5
+    assert sum(verdict.injected for verdict in verdicts) > 5
+
+
+def test_a_scenario_of_a_project_has_no_tags_and_the_same_devices():
+    for seed in range(20):
+        whole, project = scenario(seed), project_scenario(seed)
+        assert [id_ for _, id_ in project.lines] == [id_ for _, id_ in whole.lines]
+        assert not any("lot=7" in text for text, id_ in project.lines if id_)
 
 
 # 269: an operation falsely FAILED that blames every row; its devices were called ours before.

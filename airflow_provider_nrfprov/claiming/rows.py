@@ -24,7 +24,7 @@ class Verdict(str, Enum):
     UNNAMED_COLUMN = "unnamed_column"
     """A column that may hold tags, and no header says so."""
     UNREADABLE_ROW = "unreadable_row"
-    CONTRADICTS_TOKEN = "contradicts_token"  # noqa: S105
+    CONTRADICTS_TOKEN = "contradicts_token"  # noqa: S105 - a verdict
     """Its device is not that of its token, and both are sent (the API of projects)."""
 
 

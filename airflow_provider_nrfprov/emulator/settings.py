@@ -98,7 +98,7 @@ class Settings:
     project: str = "smart-sink"
     """The one organization and project of the new API."""
 
-    organization_token: str = "oat_emulator-token"  # noqa: S105
+    organization_token: str = "oat_emulator-token"  # noqa: S105 - of the emulator
     """The organization token that is valid there; a team's key is not, nor this one on a team's paths."""
 
     project_is_teams: bool = False

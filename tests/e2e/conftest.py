@@ -41,7 +41,7 @@ def what_is_missing() -> str:
 
     if Version(__version__) < Version("3.3"):
         return f"the pages are those of Airflow 3.3, this is {__version__}"
-    if find_spec("playwright") is None:
+    if not (find_spec("playwright") and find_spec("axe_playwright_python")):
         return "there is no playwright: pip install -c constraints/airflow-3.3.2.txt --group dev-newest"
     if not any(map(shutil.which, BROWSERS)):
         return "there is no Chromium; on Debian: apt-get install chromium"

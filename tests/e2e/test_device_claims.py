@@ -15,6 +15,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from airflow_provider_nrfprov.emulator.signing import mint_devices
+from harness.local_airflow import USER
 from harness.local_emulator import LocalEmulator
 from harness.ports import free_port
 from tests.e2e.claims_world import CLAIM, NAMING, World, build
@@ -42,6 +44,13 @@ def world(chromium):
 def picture(page, name: str) -> None:
     page.wait_for_load_state("networkidle")
     page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
+
+
+def require_that_axe_finds_nothing(page) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
 
 
 def address(world: World, view: str = "") -> str:
@@ -91,8 +100,6 @@ def test_a_viewer_finds_the_page_in_airflows_menu_and_it_takes_on_airflows_theme
 
 @pytest.mark.parametrize(("width", "dark"), [(1400, False), (1400, True), (420, False), (420, True)])
 def test_each_view_fits_its_window_and_has_no_fault_that_axe_finds(world, width, dark):
-    from axe_playwright_python.sync_playwright import Axe
-
     kind = f"{width}-{'dark' if dark else 'light'}"
     views = {
         "claims": (address(world), ".card >> nth=2"),
@@ -107,8 +114,7 @@ def test_each_view_fits_its_window_and_has_no_fault_that_axe_finds(world, width,
             page.locator(ready).first.wait_for()
             picture(page, f"8-{name}-{kind}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width
-            found = Axe().run(page)
-            assert found.violations_count == 0, found.generate_report()
+            require_that_axe_finds_nothing(page)
         page.set_viewport_size({"width": 360 if width == 420 else 2560, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
@@ -255,6 +261,52 @@ def test_a_user_claims_again_what_was_refused_and_the_new_run_names_the_old_one(
     assert "2dn3" not in shown
     world.wait(CLAIM, run_id)
     assert world.airflow.api.xcom(CLAIM, run_id, "claim", "summary")["rows"] == 45
+
+
+def test_a_user_sends_a_file_which_is_checked_stored_and_claimed(world):
+    inbox = world.folder / "inbox"
+    connection = {
+        "connection_id": "factory",
+        "conn_type": "nrfprov",
+        "host": world.emulator.url,
+        "password": world.emulator.api_key,
+        "extra": json.dumps({"inbox": str(inbox), "inbox_dags": [CLAIM]}),
+    }
+    with world.page(USER) as page:
+        assert page.request.post(f"{world.airflow.url}/api/v2/connections", data=connection).ok
+    devices = list(mint_devices(4, seed="sent from a browser"))
+    lines = [device.token for device in devices]
+    file = world.folder / "shift 7.csv"
+    file.write_text("\n".join([*lines, lines[0][:100]]))
+
+    with world.page(VIEWER) as page:
+        page.goto(address(world, "#/send?conn=factory"))
+        page.locator("input[type=file]").set_input_files(file)
+        page.get_by_role("button", name="Check the file").click()
+        page.get_by_text(f"You may not start the DAG {CLAIM}").wait_for()
+    assert not inbox.exists()
+
+    before = set(world.airflow.api.run_states(CLAIM))
+    with world.page(PERSON) as page:
+        page.goto(address(world))
+        page.locator(".card").first.wait_for()
+        assert page.get_by_role("link", name="Send a file").count() == 0
+        page.goto(address(world, "#/send?conn=factory"))
+        page.locator("input[type=file]").set_input_files(file)
+        page.get_by_role("button", name="Check the file").click()
+        page.get_by_text("5 rows: 4 can be sent, 1 cannot").wait_for()
+        assert not inbox.exists()
+        picture(page, "8-send-a-file")
+        require_that_axe_finds_nothing(page)
+        page.get_by_role("button", name="Claim 4 rows").click()
+        page.get_by_text("Started:").wait_for()
+    (run_id,) = set(world.airflow.api.run_states(CLAIM)) - before
+    (stored,) = inbox.iterdir()
+    assert stored.name.endswith("-shift_7.csv")
+    assert stored.stat().st_mode & 0o777 == 0o600
+    assert world.airflow.api.dag_run(CLAIM, run_id)["conf"]["claim_file"] == str(stored)
+    world.wait(CLAIM, run_id)
+    assert world.airflow.api.xcom(CLAIM, run_id, "claim", "summary")["claimed"] == 4
 
 
 def test_a_user_of_another_team_and_somebody_without_a_session_see_nothing(world):

@@ -20,6 +20,7 @@ OPERATORS = ("NrfProvBulkClaimOperator", "NrfProvBulkClaimReportOperator")
 _AT_A_TIME = 4
 """XComs that one request asks for."""
 _REMEMBERED = 5_000
+_DAGS = 20
 _TASK = ("dag_id", "run_id", "task_id", "map_index")
 _SHOWN = ("state", "start_date", "end_date", "duration", "try_number", "operator", "queued_when")
 Key = tuple[Any, ...]
@@ -47,16 +48,21 @@ class Claims:
             is none; ``more`` if there are more than :data:`MOST`.
         """
         period = {"run_after_gte": since} if since else {}
-        tasks, pushed = await asyncio.gather(
-            airflow.all_of(
-                "task_instances", MOST + 1, "dags", dag_id, "dagRuns", run_id, "taskInstances",
-                operator=OPERATORS, order_by="-run_after", **period,
-            ),
-            airflow.all_of(
-                "xcom_entries", 2 * MOST, "dags", dag_id, "dagRuns", run_id, "taskInstances", "~", "xcomEntries",
-                xcom_key="summary", order_by="-timestamp", **period,
-            ),
+        tasks = await airflow.all_of(
+            "task_instances", MOST + 1, "dags", dag_id, "dagRuns", run_id, "taskInstances",
+            operator=OPERATORS, order_by="-run_after", **period,
         )  # fmt: skip
+        dags = {str(each["dag_id"]) for each in tasks}
+        # Other DAGs may push XComs of that name, too.
+        asked = sorted(dags) if len(dags) <= _DAGS else [dag_id]
+        pushed = [
+            each
+            for one in asked
+            for each in await airflow.all_of(
+                "xcom_entries", 2 * MOST, "dags", one, "dagRuns", run_id, "taskInstances", "~", "xcomEntries",
+                xcom_key="summary", order_by="-timestamp", **period,
+            )
+        ]  # fmt: skip
         # Of whom Airflow has just said that this person may read it.
         times = {tuple(each[name] for name in _TASK): each["timestamp"] for each in pushed}
         claims = [_claim(each) for each in tasks[:MOST]]

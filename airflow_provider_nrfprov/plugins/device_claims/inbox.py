@@ -22,6 +22,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import APIRouter, Depends, HTTPException, Request
 
+from airflow_provider_nrfprov.api.errors import ConfigurationError
 from airflow_provider_nrfprov.hooks.connection import Inbox, inbox_of
 from airflow_provider_nrfprov.paths import to_path
 from airflow_provider_nrfprov.plugins.device_claims.airflow_api import Airflow, as_the_caller
@@ -107,6 +108,8 @@ def _inbox(conn_id: str) -> Inbox | None:
         return inbox_of(BaseHook.get_connection(conn_id))
     except AirflowNotFoundException:
         return None
+    except ConfigurationError as error:
+        raise HTTPException(500, str(error)) from None
 
 
 async def _receive(request: Request, file: Path) -> None:

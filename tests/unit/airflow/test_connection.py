@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection
 
@@ -7,7 +9,7 @@ from airflow_provider_nrfprov.api.contract import Host
 from airflow_provider_nrfprov.api.errors import ConfigurationError
 from airflow_provider_nrfprov.emulator.accounts import VIEWER_KEY
 from airflow_provider_nrfprov.emulator.faults import Refuse
-from airflow_provider_nrfprov.hooks.connection import access_of, client_from
+from airflow_provider_nrfprov.hooks.connection import Inbox, access_of, client_from, inbox_of
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
 
@@ -146,3 +148,24 @@ def test_a_service_without_a_path_to_claim_is_not_mistaken_for_a_low_role(emulat
     assert not ok
     assert "there is no path to claim" in message
     assert "role" not in message
+
+
+@pytest.mark.parametrize("dags", ["one, two", ["one", "two"]])
+def test_an_inbox_is_a_folder_and_the_dags_that_claim_from_it(dags):
+    extra = json.dumps({"inbox": "s3://bucket/inbox", "inbox_dags": dags})
+    assert inbox_of(connection(extra=extra)) == Inbox("s3://bucket/inbox", ("one", "two"))
+
+
+@pytest.mark.parametrize(
+    "extra", [{}, {"inbox": "/inbox"}, {"inbox_dags": ["one"]}, {"inbox": "", "inbox_dags": ["one"]}]
+)
+def test_without_folder_or_dags_there_is_no_inbox(extra):
+    assert inbox_of(connection(extra=json.dumps(extra))) is None
+
+
+@pytest.mark.parametrize(
+    "extra", [{"inbox": 7, "inbox_dags": ["one"]}, {"inbox": "/inbox", "inbox_dags": {"one": 1}}]
+)
+def test_an_inbox_that_is_none_is_an_error_that_names_the_field(extra):
+    with pytest.raises(ConfigurationError, match="'factory': extra 'inbox'"):
+        inbox_of(connection(extra=json.dumps(extra)))

@@ -192,6 +192,7 @@ class Ledger:
         try:
             # Before the second place is written, too: a newer try may have its own entry of this number there.
             self.require_turn()
+            self._fill_second_place(chunk, sending)
             self._write_to_second_place(chunk, sending)
             self.require_turn()
         except SupersededError:
@@ -224,6 +225,21 @@ class Ledger:
                 if not self._in_second_place:
                     self._second_place.set(self._key("job"), "begun")
                     self._in_second_place = True
+
+    def _fill_second_place(self, chunk: int, sending: Sending) -> None:
+        """Let the second place have what comes before an entry: it is read up to the first number that it lacks.
+
+        A try may die after it has written to the folder, and the folder may be lost later.
+        """
+        place = self._second_place
+        if place is None or sending.number == 1:
+            return
+        known = {each.number: each for each in self._of_folder(chunk)}
+        for number in range(1, sending.number):
+            with self._lock:
+                is_there = place.get(self._key(f"{chunk:06d}-{number}")) is not None
+            if not is_there:
+                self._write_to_second_place(chunk, known.get(number) or replace(sending, number=number))
 
     def _look(self) -> None:
         # One listing instead of a look for every chunk of a new job.

@@ -51,6 +51,26 @@ def test_a_ledger_whose_folder_is_gone_is_read_from_its_second_place(tmp_path):
     assert again.begin()
 
 
+def test_a_try_that_dies_between_the_two_places_hides_no_later_request(tmp_path):
+    """The second place is read up to the first number that it lacks, so none may be missing before another."""
+
+    class Mortal(Texts):
+        def set(self, key: str, text: str) -> None:
+            if key.endswith("000001-1"):
+                raise SystemExit
+            super().set(key, text)
+
+    texts = Mortal()
+    with pytest.raises(SystemExit):
+        begun(tmp_path / "one", texts).about_to_send(1, 1, NOW, None)
+    texts = Texts(texts)
+    second = begun(tmp_path / "one", texts)
+    (first,) = second.sendings(1)
+    answered = second.write(1, replace(second.about_to_send(1, 2, NOW, None), status=200))
+    shutil.rmtree(tmp_path / "one")
+    assert begun(tmp_path / "another", texts).sendings(1) == (first, answered)
+
+
 def test_what_is_answered_in_one_place_is_answered(tmp_path):
     texts = Texts()
     a = begun(tmp_path / "a", texts)

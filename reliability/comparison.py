@@ -253,6 +253,8 @@ def main() -> int:
     findings = _run(arguments.rows, arguments.repeats, arguments.only, arguments.api)
     is_project = arguments.api == "project"
     names = ("apache-airflow", *([] if http_is_missing() or is_project else [_HTTP_PROVIDER]))
+    once = arguments.repeats == 1
+    each, rows = ("Once each", "rows") if once else (f"Each {arguments.repeats} times", "other rows")
     text = "\n".join(
         [
             *lines_of(findings),
@@ -261,7 +263,7 @@ def main() -> int:
             "",
             *totals_of(findings),
             "",
-            f"Each {arguments.repeats} times with {arguments.rows:,} other rows; {time.monotonic() - started:.0f} s, "
+            f"{each} with {arguments.rows:,} {rows}; {time.monotonic() - started:.0f} s, "
             f"Python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in names)}, "
             f"{'memfault-cli 1.12.0' if is_project else f'nrfcloud-utils {nordic_version()}'}.",
         ]

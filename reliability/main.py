@@ -65,6 +65,7 @@ def main() -> int:
     print(
         f"{len(verdicts)} schedules, {sum(v.rows for v in verdicts)} rows, {sum(v.injected for v in verdicts)} faults, "
         f"{sum(v.deaths for v in verdicts)} deaths, {sum(v.tries for v in verdicts)} tries, "
+        f"{sum(v.unknown for v in verdicts)} rows unknown at the end, "
         f"{sum(bool(v.wrong) for v in verdicts)} schedules with anything lost, doubled or wrong; "
         f"{time.monotonic() - started:.0f} s, Python {platform.python_version()}, {multiprocessing.cpu_count()} cores"
     )

@@ -70,6 +70,8 @@ class Verdict:
     deaths: int = 0
     injected: int = 0
     rows: int = 0
+    unknown: int = 0
+    """Rows of which nobody can say at the end what became of them."""
 
 
 class World:
@@ -189,7 +191,9 @@ class _Run:
         if not done:
             verdict.wrong.append(f"not done after {MOST_TRIES} tries")
             return verdict
-        verdict.wrong += faults_of_end(scenario, read_report(self._own), self._world.service)
+        report = read_report(self._own)
+        verdict.unknown = sum(row["outcome"] == "unknown" for row in report)
+        verdict.wrong += faults_of_end(scenario, report, self._world.service)
         faults.clear()
         if scenario.shared_folder:
             others.append(self._claim_another_file(1))

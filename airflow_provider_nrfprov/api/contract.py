@@ -84,8 +84,7 @@ REASON_KEYS = ("message", "detail", "title")
 """Where the body of an error has its reason: the first is confirmed (a refused dry run), the others are those of RFC 9457,
 for which Nordic has a library (that this service uses it is unknown)."""
 NESTED_ERROR, CAUSES = "error", "cause"
-"""Where the API of projects has that body within another (confirmed by Memfault's documentation), and its causes (confirmed by
-memfault-cli 1.12.0)."""
+"""Where the API of projects has that body in another, and its causes. Confirmed by Memfault's documentation and client."""
 
 
 class Host(Enum):

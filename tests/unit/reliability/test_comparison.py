@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore
-from reliability.baselines import HTTP, NORDIC, read_nordic
+from reliability.baselines import HTTP, MEMFAULT, NORDIC, read_nordic
 from reliability.comparison import (
     Finding,
     compare,
@@ -82,6 +82,16 @@ def test_our_task_names_the_rows_that_a_revoked_key_kept_back(here):
 def test_our_task_goes_on_where_a_killed_worker_ended(contract, here):
     found = one(OUR_TASK, Misfortune("killed", contract, deadly=True), here)
     assert found == Finding(ROWS, ROWS, 0, 0, 0, 0, ROWS, "1 success")
+
+
+def test_in_a_project_our_task_loses_nothing_with_a_dropped_connection_and_sends_nothing_twice(here):
+    found = one(OUR_TASK, Misfortune("dropped", "project", DropAfter()), here)
+    assert found == Finding(ROWS, ROWS, 0, 0, 0, 0, ROWS, "1 success")
+
+
+def test_in_a_project_nordics_tool_forgets_what_became_of_a_lost_answer(here):
+    found = one(MEMFAULT, Misfortune("dropped", "project", DropAfter(), settings={"bulk_seconds": 0.0}), here)
+    assert found == Finding(ROWS, ROWS, 0, 0, 0, 0, 100, "1 exit 0, 1 exit 1")
 
 
 @needs_http

@@ -566,7 +566,10 @@ def s3(monkeypatch) -> Iterator[str]:
     """S3 as moto's server has it."""
     server = pytest.importorskip("moto.server", reason="moto is in the group dev-newest only")
     import boto3
+    from werkzeug.serving import WSGIRequestHandler
 
+    # It would send a Server beside moto's own, and in Python's development mode aiohttp refuses two.
+    monkeypatch.setattr(WSGIRequestHandler, "send_response", WSGIRequestHandler.send_response_only)
     running = server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     running.start()
     try:

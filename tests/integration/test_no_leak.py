@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -40,7 +42,7 @@ from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOper
 from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
-from tests.integration.dag_runs import End, new_dag, run
+from tests.integration.dag_runs import End, database, new_dag, run
 from tests.integration.leaks import PIECE, Secrets, folder, words_of, written_by_airflow
 from tests.small_server import QuietHandler, serving
 
@@ -435,6 +437,19 @@ class Careless(BaseOperator):
         raise ValueError(f"no device: {whole}")
 
 
+@pytest.fixture
+def forgotten_afterwards() -> Iterator[None]:
+    """Take what is planted out of the database again: other tests of the process search it, too."""
+    yield
+    with closing(sqlite3.connect(database())) as connection:
+        # Its pages, too, since they are searched as bytes.
+        connection.execute("pragma secure_delete = on")
+        connection.execute("delete from xcom where task_id = 'careless'")
+        connection.commit()
+        connection.execute("pragma wal_checkpoint(truncate)")
+
+
+@pytest.mark.usefixtures("forgotten_afterwards")
 def test_the_search_finds_what_is_planted(a_run, capfd):
     planted = a_run.mint(5, "planted")
     (a_run.home / "tokens.txt").write_text("\n".join(planted))

@@ -38,7 +38,7 @@ nitpick_ignore_regex = [
     # Neither are type variables, nor halves of an annotation that Sphinx cuts at its comma.
     (r"py:class", r".*\.(ResultT|ItemT)|(tuple|dict)\[.*"),
     # Of the client, not for users.
-    (r"py:class", r"airflow_provider_nrfprov\.api\.(throttle\.Throttle|operations\.Operation)"),
+    (r"py:class", r"(airflow_provider_nrfprov\.api\.)?((apis\.)?Api|Json|throttle\.Throttle|operations\.Operation)"),
 ]
 
 # Quotation marks in texts are often those of code.

@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.hooks.connection import inbox_of
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, database
 from tests.integration.docs_blocks import BLOCKS, ROOT, Block
@@ -54,6 +55,7 @@ SETTINGS = [
 ]
 COMMANDS = "connection, Define it (3)"
 BACKEND, BACKEND_FILE = "connection, Define it (4)", "connection, Define it (5)"
+PROJECT, INBOX = "new-api, The connection", "user-interface, Send a file"
 TUTORIAL = [block for block in BLOCKS.values() if block.page == "tutorial" and block.name not in NOT_RUN]
 SERVERS = {
     "emulator, Start it (2)": "emulator, Start it (3)",
@@ -73,7 +75,7 @@ def test_every_block_is_run_or_has_a_reason_why_not():
     python = {block.name for block in BLOCKS.values() if block.language == "python"}
     run_here = {
         *SETTINGS, *SERVERS, *SERVERS.values(), CHECK, ENDPOINTS, EVENT, *SHOWN_ELSEWHERE,
-        COMMANDS, BACKEND, BACKEND_FILE, *(block.name for block in TUTORIAL),
+        COMMANDS, BACKEND, BACKEND_FILE, PROJECT, INBOX, *(block.name for block in TUTORIAL),
     }  # fmt: skip
     assert python | run_here | set(NOT_RUN) == set(BLOCKS)
     assert not run_here & set(NOT_RUN)
@@ -121,6 +123,19 @@ def test_a_connection_in_the_environment_is_one_that_the_hook_takes(name, monkey
             assert connection.password in {"KEY", "YOUR-API-KEY"}
         wanted = {"bulk_contract": "sync"} if "bulk_contract" in line else {}
         assert connection.extra_dejson == wanted
+
+
+def test_a_connection_of_a_project_is_one_that_the_hook_takes(monkeypatch, tmp_path):
+    result = bash(f'set -a\n{BLOCKS[PROJECT].text}\nprintf %s "$AIRFLOW_CONN_NRFPROV_DEFAULT"', tmp_path)
+    monkeypatch.setenv("AIRFLOW_CONN_NRFPROV_DEFAULT", result.stdout)
+    assert NrfProvHook().urls[0] == "https://api.nrfcloud.com/v1/organizations/acme-inc/projects/smart-sink"
+
+
+def test_an_inbox_as_shown_is_one_that_the_page_takes(connect):
+    connect("http://127.0.0.1:9", **json.loads(BLOCKS[INBOX].text))
+    inbox = inbox_of(NrfProvHook().get_connection("nrfprov_default"))
+    assert inbox is not None
+    assert inbox.dags == ("nrfprov_claim_from_csv",)
 
 
 def test_connections_are_added_by_the_command_line(load_dag, tmp_path):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 # The classes are made of Airflow's, which writes its configuration where it is imported.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="nrfprov-docs-")
+atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
-from airflow_provider_nrfprov import __version__
+from airflow_provider_nrfprov import __version__  # noqa: E402 - after the environment
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
@@ -38,7 +41,10 @@ nitpick_ignore_regex = [
     # Neither are type variables, nor halves of an annotation that Sphinx cuts at its comma.
     (r"py:class", r".*\.(ResultT|ItemT)|(tuple|dict)\[.*"),
     # Of the client, not for users.
-    (r"py:class", r"(airflow_provider_nrfprov\.api\.)?((apis\.)?Api|Json|throttle\.Throttle|operations\.Operation)"),
+    (
+        r"py:class",
+        r"(airflow_provider_nrfprov\.api\.)?((apis\.)?Api|Json|throttle\.Throttle|operations\.Operation)",
+    ),
 ]
 
 # Quotation marks in texts are often those of code.

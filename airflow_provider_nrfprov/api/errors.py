@@ -92,7 +92,7 @@ class ServiceError(NrfProvError):
         self.text = text
         self.problem = problem
         self.retry_after = retry_after
-        """The ``Retry-After`` header as sent; what it means in seconds is read by ``retry.retry_after`` alone."""
+        """The ``Retry-After`` header, a date as seconds from the ``Date`` of the same response; what it means in seconds is read by ``retry.retry_after`` alone."""
         self.longest_wait = longest_wait
         """Seconds; a longer wait than this is cut off."""
         self.hint = hint

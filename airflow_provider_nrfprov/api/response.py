@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from airflow_provider_nrfprov.api.contract import (
@@ -148,10 +149,19 @@ class Response:
             status=self.status,
             text=text,
             problem=self.problem(),
-            retry_after=self.headers.get("Retry-After"),
+            retry_after=self._retry_after(),
             longest_wait=self.longest_wait,
             hint=hint,
         )
+
+    def _retry_after(self) -> str | None:
+        """Return the header; of a date, the seconds from the response's own ``Date``: the clock here may be another."""
+        text, date = self.headers.get("Retry-After"), self.headers.get("Date")
+        try:
+            wait = parsedate_to_datetime(text) - parsedate_to_datetime(date)  # type: ignore[arg-type] # raises if None
+        except (TypeError, ValueError, IndexError, OverflowError):
+            return text
+        return str(max(0.0, wait.total_seconds()))
 
     def _is_from_gateway(self) -> bool:
         return self.status == 403 and self.problem().message == NO_SUCH_PATH

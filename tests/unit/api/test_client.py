@@ -19,14 +19,16 @@ from airflow_provider_nrfprov.api.errors import (
     ForbiddenError,
     NotFoundError,
     NrfProvError,
+    RateLimitedError,
     ServiceError,
     UnauthorizedError,
     UnavailableError,
     UnreachableError,
     UnreadableAnswerError,
 )
-from airflow_provider_nrfprov.api.retry import NEVER
+from airflow_provider_nrfprov.api.retry import NEVER, retry_after
 from airflow_provider_nrfprov.claiming.token import decode
+from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.emulator.signing import mint_devices
 from tests.small_server import QuietHandler, serving
@@ -63,6 +65,16 @@ def test_claims_one_device_and_reads_all_that_is_known_of_it(emulator, tokens):
         assert device.claimed_at.timezone_name == "UTC"
         assert (pendulum.now("UTC") - device.claimed_at).total_seconds() < 60
         assert client.send(operations.fetch_claimed_device(device.id)) == device
+
+
+@pytest.mark.parametrize("offset", [3600, -3600, 0])
+def test_a_date_to_wait_for_is_one_of_the_services_clock(offset):
+    with running_emulator(clock_offset_seconds=offset) as emulator, client_of(emulator.url) as client:
+        refusal = Refuse(429, retry_after=20, retry_after_form="date")
+        emulator.service.faults.plan("FetchClaimedDevice", refusal)
+        with pytest.raises(RateLimitedError) as caught:
+            client.send(operations.fetch_claimed_device(DEVICE))
+    assert 19 <= retry_after(caught.value) <= 22
 
 
 def test_a_second_claim_is_a_conflict_in_the_services_words(emulator, tokens):

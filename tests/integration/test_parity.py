@@ -44,7 +44,7 @@ from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
-from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS, AIRFLOW_V_3_3_PLUS
 from tests.integration.dag_runs import End, new_dag, run
 
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.
@@ -683,7 +683,20 @@ def test_claim_and_sensor_in_a_row_end_alike_in_both_modes(world, triggers, tmp_
     assert triggers.runs == (contract == "async")
 
 
-@pytest.mark.parametrize("mode", MODES)
+IS_AIRFLOW_3_0 = AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS
+MODES_WITH_RETRIES = (
+    "poke",
+    pytest.param(
+        "deferrable",
+        marks=pytest.mark.skipif(
+            IS_AIRFLOW_3_0,
+            reason="Airflow 3.0 begins no try anew after a deferral: it goes on as the failed one did (apache/airflow#56704)",
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize("mode", MODES_WITH_RETRIES)
 def test_a_key_that_is_revoked_later_costs_no_second_try_on_airflow_3_3(world, mode):
     world.begin(**LATER)
     operation = world.claim(*TOKENS[:2])
@@ -702,7 +715,7 @@ def test_a_key_that_is_revoked_later_costs_no_second_try_on_airflow_3_3(world, m
     assert world.polls() == (2 if AIRFLOW_V_3_3_PLUS else 4)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MODES_WITH_RETRIES)
 def test_a_second_try_after_an_outage_sends_nothing_twice(world, tmp_path, mode):
     world.fault(DropBefore(), times=FAILURES_IN_A_ROW + 2)
     with new_dag() as dag:

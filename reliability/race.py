@@ -47,7 +47,7 @@ LEGEND = """\
 - *failed by the scheduler*: it wrote that the executor had finished a task which was queued or running.
 - *ended other than in success*: of all tasks; none has retries.
 - The trigger of the first row fires 1 to 5 s after the deferral. The operations of the others end 6 to 10 s after they were
-  started; ours waits 6.5 s on the worker, and its trigger fires no earlier than 7 s after the deferral."""
+  started; ours waits 6.5 s on the worker, and its trigger fires no earlier than 10 s after the deferral."""
 _MISMATCH = re.compile(r"task instance <TaskInstance: (\S+?)\.\S+ .*finished with state")
 _ENDED = {"success", "failed"}
 _ROWS = 5

@@ -12,7 +12,7 @@ from airflow_provider_nrfprov.triggers.polling import WaitingTrigger
 class NrfProvBulkOpsTrigger(WaitingTrigger):
     """Waits until every one of some bulk operations has ended.
 
-    All triggers of a connection in one triggerer share a poller, which asks for lists of operations: at first after 7 s, then
+    All triggers of a connection in one triggerer share a poller, which asks for lists of operations: at first after 10 s, then
     after a tenth of the wait's age at most, up to every six minutes. A thousand operations are asked about no more often than
     every ``poll_interval``, and so are all while polls fail.
 

@@ -133,7 +133,7 @@ class Follower:
             if self.watch.counts_failures:
                 # So that the failures which are tolerated last as long as ever.
                 interval = max(interval, self._poll_interval)
-            self.next_at = min(_next_round(now, interval), self._end_time)
+            self.next_at = min(next_round(now, interval), self._end_time)
         self._tell()
 
     def take_notes(self) -> tuple[str, ...]:
@@ -175,7 +175,7 @@ def _drop(key: tuple[str, asyncio.AbstractEventLoop], poller: BulkOpsPoller) -> 
         del _pollers[key]
 
 
-def _next_round(now: float, interval: float) -> float:
+def next_round(now: float, interval: float) -> float:
     """Return the first round after an interval; rounds of the same interval are the same for all."""
     grid = _GRID * interval or 1.0
     round_ = (math.ceil((now + interval) / grid - _PHASE) + _PHASE) * grid

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
+SECONDS_ON_WORKER = 6.5
+"""For so long a worker polls bulk operations before it defers: most end within seconds, and a deferral takes longer."""
 SECRET_MARKS = ("2dn3", "PRIVATE KEY-----")
 """What a claim token begins with, and what a private key in PEM has in its first line."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import base_urls
+from airflow_provider_nrfprov.api.contract import BulkContract, base_urls, endpoints
 from airflow_provider_nrfprov.api.service import ProvisioningService
 
 API_KEY = "emulator-key"
@@ -21,7 +21,9 @@ class _Calls(ProvisioningService):
 
 
 @contextmanager
-def calls_of(url: str) -> Iterator[ProvisioningService]:
+def calls_of(url: str, bulk_contract: BulkContract = BulkContract.AUTO) -> Iterator[ProvisioningService]:
     """Yield what the hook has, over a client of its own."""
-    with ProvisioningClient(API_KEY, urls=base_urls(url)) as client:
+    with ProvisioningClient(
+        API_KEY, urls=base_urls(url), endpoint_candidates=endpoints(bulk_contract)
+    ) as client:
         yield _Calls(client)

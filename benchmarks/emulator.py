@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import requests
 
@@ -30,6 +31,13 @@ class Running:
             requests.post(f"{self.url}/emulator/faults", json=schedule, timeout=10).raise_for_status()
 
 
+class Prepared(Running):
+    """A service that knows its answers beforehand, and remembers nothing."""
+
+    def reset(self) -> None:
+        """There is nothing to forget."""
+
+
 @contextmanager
 def emulator(
     contract: str = "sync", *, bulk_seconds: float = 0.0, seconds_a_request: float = 0.0
@@ -37,15 +45,28 @@ def emulator(
     """Run one on a free port."""
     options = {"--port": 0, "--contract": contract, "--bulk-seconds": bulk_seconds}
     arguments = [str(part) for option in options.items() for part in option]
+    with _listening(["airflow_provider_nrfprov.emulator", *arguments]) as url:
+        running = Running(url, seconds_a_request)
+        running.reset()
+        yield running
+
+
+@contextmanager
+def prepared_service(claim_file: Path, seconds_a_request: float) -> Iterator[Prepared]:
+    """Run one for a file on a free port."""
+    arguments = [str(claim_file), "--seconds", str(seconds_a_request)]
+    with _listening(["benchmarks.prepared_service", *arguments]) as url:
+        yield Prepared(url, seconds_a_request)
+
+
+@contextmanager
+def _listening(command: list[str]) -> Iterator[str]:
+    """Run a module that prints its URL last in its first line."""
     with subprocess.Popen(  # noqa: S603 - our own interpreter
-        [sys.executable, "-m", "airflow_provider_nrfprov.emulator", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None  # noqa: S101 - it is a pipe
-            running = Running(process.stdout.readline().split()[-1], seconds_a_request)
-            running.reset()
-            yield running
+            yield process.stdout.readline().split()[-1]
         finally:
             process.terminate()

@@ -20,8 +20,8 @@ class Figure:
     """The goal: our value is at most so many times theirs, or so much more than theirs (``difference``)."""
     at_least: float | None = None
     """Or: theirs is at least so many times ours."""
-    below: float | None = None
-    """Or: our value itself is below this, whatever theirs is. With no goal at all a row only tells."""
+    up_to: float | None = None
+    """Or: our value itself is at most this, whatever theirs is. With no goal at all a row only tells."""
     difference: bool = False
 
     @property
@@ -37,8 +37,8 @@ class Figure:
     @property
     def is_met(self) -> bool | None:
         """Whether the median reaches the goal; a bound of ours alone is one for the worst. ``None`` without a goal."""
-        if self.below is not None:
-            return max(self.ours) < self.below
+        if self.up_to is not None:
+            return max(self.ours) <= self.up_to
         result = statistics.median(self.results)
         if self.at_least is not None:
             return result >= self.at_least
@@ -61,8 +61,8 @@ class Figure:
         )
 
     def _goal(self, sign: str, unit: str) -> str:
-        if self.below is not None:
-            return f"< {self.below:g} {self.unit}"
+        if self.up_to is not None:
+            return f"≤ {self.up_to:g} {self.unit}"
         if self.at_least is not None:
             return f"≥ {self.at_least:g}x"
         return "" if self.at_most is None else f"≤ {sign}{self.at_most:g}{unit}"

@@ -39,5 +39,5 @@ def imports(repeats: int) -> Iterator[Figure]:
         "ms",
         [seconds * 1e3 for seconds in suite["ours"]],
         [seconds * 1e3 for seconds in suite["base"]],
-        below=50.0,
+        up_to=30.0,
     )

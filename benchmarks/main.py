@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
-from benchmarks import charts, claim, growth, waiting
+from benchmarks import charts, checking, claim, ending, growth, refusals, shift, waiting
 from benchmarks.devices import many_devices
 from benchmarks.figures import COLUMNS, Figure
 from benchmarks.growth import Series
@@ -41,6 +42,11 @@ class Size:
     interval: float
     """Seconds."""
     devices: int
+    ends: tuple[float, ...]
+    """Seconds that an operation takes whose end is waited for."""
+    ends_at_once: int
+    teams: tuple[int, ...]
+    refused: tuple[int, ...]
     growth_rows: tuple[int, ...]
     growth_waiting: tuple[int, ...]
 
@@ -54,6 +60,10 @@ FULL = Size(
     waiting=5_000,
     interval=5.0,
     devices=1_000,
+    ends=(0.1, 5.0, 60.0),
+    ends_at_once=10,
+    teams=(20_000, 1_000_000),
+    refused=(1, 10, 1_000),
     growth_rows=(1_000, 10_000, 100_000, 1_000_000),
     growth_waiting=(10, 100, 1_000, 5_000),
 )
@@ -66,6 +76,10 @@ QUICK = Size(
     waiting=500,
     interval=0.5,
     devices=10,
+    ends=(0.1, 5.0),
+    ends_at_once=3,
+    teams=(20_000,),
+    refused=(1, 10),
     growth_rows=(1_000, 10_000),
     growth_waiting=(10, 100),
 )
@@ -82,6 +96,13 @@ def parts(folder: Path, size: Size) -> dict[str, Callable[[], Iterable[Figure | 
         "requests": lambda: waiting.asking(folder, size.asked, 10, size.interval, again),
         # Longer intervals, so that the alternative has the time to ask about all.
         "loop": lambda: waiting.loop(folder, size.waiting, 4 * size.interval, 8 * size.interval, again),
+        "ends": lambda: chain(
+            ending.ending(size.ends, size.ends_at_once), ending.ending_after_an_hour(1_000)
+        ),
+        "refusals": lambda: refusals.reports(folder, size.teams, size.refused),
+        "check": lambda: checking.checking(folder, size.many_rows, again),
+        "shift": lambda: shift.shift(folder, again),
+        "service that knows": lambda: claim.wall_of_prepared(folder, size.rows, again),
         "imports": lambda: imports(again),
         "devices": lambda: many_devices(folder, size.devices, again, size.their_device_runs),
         "growth with rows": lambda: [growth.of_rows(folder, size.growth_rows)],

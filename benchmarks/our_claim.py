@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import cast
 
+from airflow_provider_nrfprov.api.contract import BulkContract
 from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.report import Outcome
@@ -24,10 +25,11 @@ def main() -> int:
     parser.add_argument("claim_file", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--max-in-flight", type=int, default=1)
+    parser.add_argument("--contract", type=BulkContract, default=BulkContract.AUTO)
     arguments = parser.parse_args()
     logging.basicConfig(level="INFO", stream=sys.stdout)
     folder = Folder(cast("PathLike", arguments.folder))
-    with calls_of(arguments.url) as calls:
+    with calls_of(arguments.url, arguments.contract) as calls:
         job = ClaimJob.plan(cast("PathLike", arguments.claim_file), folder, calls)
         watch = BulkOpsWatch(job.send(max_in_flight=arguments.max_in_flight))
         while not watch.is_done:

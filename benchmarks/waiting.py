@@ -93,7 +93,7 @@ def asking(folder: Path, count: int, intervals: int, interval: float, repeats: i
     with ground(folder, count) as here:
         turns = here.take_turns(count, interval, (intervals + 0.5) * interval, repeats)
     name = f"requests of {count:,} waiting operations, {intervals} intervals"
-    yield _figure(name, "requests", turns, lambda each: each.requests, at_least=50.0)
+    yield _figure(name, "requests", turns, lambda each: each.requests, at_least=100.0)
 
 
 def loop(folder: Path, count: int, interval: float, seconds: float, repeats: int) -> Iterator[Figure]:
@@ -101,7 +101,7 @@ def loop(folder: Path, count: int, interval: float, seconds: float, repeats: int
     with ground(folder, count) as here:
         turns = here.take_turns(count, interval, seconds, repeats)
     lag = f"event loop late, {count:,} triggers in one"
-    yield _figure(f"{lag}, the worst", "s", turns, lambda each: each.lag, below=0.1)
+    yield _figure(f"{lag}, the worst", "s", turns, lambda each: each.lag, up_to=0.1)
     yield _figure(f"{lag}, the worst as all begin at once", "s", turns, lambda each: each.start_lag)
     name = f"memory of one of {count:,} triggers that wait"
     yield _figure(name, "kB", turns, lambda each: each.memory / 1e3, at_most=1.0)

@@ -28,7 +28,7 @@ from reliability.misfortunes import CLAIM
 from reliability.scenario import Scenario, scenario
 from reliability.victims import Victim, child_process, kill, task_process, wait_until_gone, worker_process
 
-BULK_SECONDS = 6.0
+BULK_SECONDS = 10.0
 """How long a bulk operation takes here."""
 CLAIM_SECONDS = Slow(before=0.15, after=0.2)
 """How long the service takes to answer a bulk claim: half of it before anything is done."""

@@ -31,7 +31,7 @@ from reliability import DAGS
 NAME = "race"
 LONGEST_RUN = 1800.0
 PARALLELISM = 16
-SECONDS = (1, 2, 3, 4, 5)
+SECONDS = (6, 7, 8, 9, 10)
 """Of the bulk operations of one emulator each."""
 COLUMNS = (
     "task",
@@ -46,8 +46,8 @@ COLUMNS = (
 LEGEND = """\
 - *failed by the scheduler*: it wrote that the executor had finished a task which was queued or running.
 - *ended other than in success*: of all tasks; none has retries.
-- The trigger of the first row fires 1 to 5 s after the deferral. The operations of the others end 1 to 5 s after they were
-  started; ours asks at once, and then no earlier than after `poll_interval` (10 s by default)."""
+- The trigger of the first row fires 1 to 5 s after the deferral. The operations of the others end 6 to 10 s after they were
+  started; ours waits 6.5 s on the worker, and its trigger fires no earlier than 10 s after the deferral."""
 _MISMATCH = re.compile(r"task instance <TaskInstance: (\S+?)\.\S+ .*finished with state")
 _ENDED = {"success", "failed"}
 _ROWS = 5
@@ -206,9 +206,7 @@ def main() -> int:
     """Race; print counts; 1 if a task of ours did not succeed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=400, help="of each kind")
-    parser.add_argument(
-        "--hasty", action="store_true", help="also with a poll_interval that invites the race"
-    )
+    parser.add_argument("--hasty", action="store_true", help="also with a poll_interval of half a second")
     parser.add_argument("--keep", type=Path, help="a new folder that keeps all files and logs")
     parser.add_argument("--write", type=Path, help=f"a file with the lines <!-- {NAME}: begin --> and end")
     arguments = parser.parse_args()

@@ -96,10 +96,14 @@ class Devices:
             claimed_at=at,
             held_tags=self._tags.named(team, tags),
         )
-        self._by_id[device.id] = device
-        self._by_team[team].add(device.id, device)
-        self.claim_counts[device.id] += 1
+        self.add(device)
         return device
+
+    def add(self, device: Device) -> None:
+        """Take in a device that is claimed, whatever its token said."""
+        self._by_id[device.id] = device
+        self._by_team[device.team].add(device.id, device)
+        self.claim_counts[device.id] += 1
 
     def read_token(self, text: str) -> ClaimToken:
         """Return what a token says; raise ``Invalid`` if it cannot claim."""

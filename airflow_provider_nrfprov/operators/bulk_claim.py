@@ -21,7 +21,7 @@ from airflow_provider_nrfprov.arguments import (
     text,
 )
 from airflow_provider_nrfprov.counted import counted
-from airflow_provider_nrfprov.operator_base import push
+from airflow_provider_nrfprov.operator_base import SECONDS_ON_WORKER, push
 from airflow_provider_nrfprov.operators.claim_reporting import ClaimReportingOperator, in_xcom, owner_of
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         ``uuid``); ``None`` for the usual names.
     :param wait_for_completion: wait for the bulk operations and write the report.
     :param deferrable: wait in the triggerer and give the worker slot up.
-    :param poll_interval: seconds between two rounds of asking, or a ``timedelta``. Below 10, a deferred task may be failed by
-        Airflow 3.3's own scheduler (docs/reliability.md has the count).
+    :param poll_interval: seconds between two rounds of asking at most, or a ``timedelta``. Up to ten operations are asked about
+        sooner while the wait is young; deferred, later ones less often (docs/operators.md).
     :param timeout: seconds, or a ``timedelta``, until the wait is given up; the operations go on in nRF Cloud.
     :param max_failed_rows: how many rows may fail or be unknown before the task fails, after the report is
         written; ``None`` for any number.
@@ -117,7 +117,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
     template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
     ui_color = "#d7f0f7"
-    _seconds_before_deferral = 5.0
+    _seconds_before_deferral = SECONDS_ON_WORKER
 
     def __init__(
         self,
@@ -310,7 +310,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
     def _wait(self, job: ClaimJob, operations: Sequence[str], context: Context) -> None:
         from airflow_provider_nrfprov.api.errors import NrfProvError
         from airflow_provider_nrfprov.api.retry import NEVER
-        from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch, at_least, poll_briefly
+        from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch, pause_on_worker, poll_briefly
         from airflow_provider_nrfprov.deferral import deferral
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
@@ -322,13 +322,13 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         fetch = job.stoppable(hook.fetch_bulk_ops_request)
         # By a clock that nobody sets.
         seconds, poll_interval = self._seconds_to_wait(), self._value("poll_interval")
-        end, end_time = time.monotonic() + seconds, time.time() + seconds
+        begun, end_time = time.monotonic(), time.time() + seconds
         try:
             self._ask(watch, fetch)
             deferrable = self._value("deferrable")
             if deferrable:
                 # What ends within seconds needs no deferral, which takes Airflow longer and may cost the task.
-                poll_briefly(watch, fetch, self._seconds_before_deferral, job.wait)
+                poll_briefly(watch, fetch, min(self._seconds_before_deferral, seconds), job.wait)
             if deferrable and not watch.is_done:
                 trigger, backstop = deferral(
                     self._value("nrfprov_conn_id"), watch.waiting, poll_interval, end_time
@@ -344,8 +344,8 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
                         "file_has_changed": job.file_has_changed,
                     },
                 )
-            while not watch.is_done and time.monotonic() < end:
-                job.wait(min(at_least(poll_interval), end - time.monotonic()))
+            while not watch.is_done and (age := time.monotonic() - begun) < seconds:
+                job.wait(min(pause_on_worker(watch, age, poll_interval), seconds - age))
                 self._ask(watch, fetch)
         except NrfProvError:
             self._report(job, context)

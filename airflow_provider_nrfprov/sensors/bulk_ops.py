@@ -10,6 +10,7 @@ from airflow.configuration import conf
 from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.arguments import Argument, flag, ids
 from airflow_provider_nrfprov.deferral import check_failed, operation_ids
+from airflow_provider_nrfprov.operator_base import SECONDS_ON_WORKER
 from airflow_provider_nrfprov.sensors.deferring import DeferringSensor
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class NrfProvBulkOpsSensor(DeferringSensor):
         operation is FAILED if one of its rows is.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param deferrable: wait in the triggerer and give the worker slot up.
-    :param poke_interval: seconds between two rounds of polls, 10 by default, 1 at least.
+    :param poke_interval: seconds between two rounds of polls at most, 10 by default, 1 at least. Up to ten operations are polled
+        sooner while the wait is young; deferred, later ones less often (docs/operators.md).
     :raises BulkOpsFailedError: if an operation ended FAILED (skips with ``soft_fail`` or ``never_fail``).
     :raises AirflowSensorTimeout: after ``timeout`` seconds (skips with ``soft_fail``).
     """
@@ -49,7 +51,7 @@ class NrfProvBulkOpsSensor(DeferringSensor):
         **DeferringSensor.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
-    _seconds_before_deferral = 1.5
+    _seconds_before_deferral = SECONDS_ON_WORKER
     template_fields_renderers = {"bulk_ops_request_ids": "json"}  # noqa: RUF012 - as Airflow declares it
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -64,7 +64,7 @@ class DeferringSensor(NrfProvBaseOperator, BaseSensorOperator):
         **NrfProvBaseOperator.arguments,
     }
     _seconds_before_deferral = 0.0
-    """For so long the worker polls in quick succession before it defers."""
+    """For so long the worker polls in quick succession before it defers. 0: nor does it poll sooner while the wait is young."""
     # Of the class: Airflow 2 asks for `reschedule` while the sensor is being made.
     _watch: Watch | None = None
     _hook: NrfProvHook | None = None
@@ -182,7 +182,7 @@ class DeferringSensor(NrfProvBaseOperator, BaseSensorOperator):
             if done := self.poke(context):
                 return done
             assert self._watch is not None  # noqa: S101 - set by the poke
-            poll_briefly(self._watch, self._fetch, self._seconds_before_deferral)
+            poll_briefly(self._watch, self._fetch, min(self._seconds_before_deferral, self.timeout))
             return self._outcome(self._watch)
         except Exception as error:
             if not self._goes_on_after(error):
@@ -209,10 +209,17 @@ class DeferringSensor(NrfProvBaseOperator, BaseSensorOperator):
             timeout=backstop(self.poke_interval, end_time),
         )
 
-    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
-        from airflow_provider_nrfprov.api.wait_policy import at_least
+    def _get_next_poke_interval(
+        self, started_at: Any, run_duration: Callable[[], float], poke_count: int
+    ) -> float:
+        from airflow_provider_nrfprov.api.wait_policy import SOONEST_EVENT, at_least, pause_on_worker
 
-        return at_least(super()._get_next_poke_interval(*args, **kwargs))
+        interval = at_least(super()._get_next_poke_interval(started_at, run_duration, poke_count))
+        if self._watch is None or not self._seconds_before_deferral or self.exponential_backoff:
+            return interval
+        sooner = pause_on_worker(self._watch, run_duration(), interval)
+        # To be rescheduled takes Airflow seconds, too.
+        return min(interval, max(sooner, SOONEST_EVENT)) if self.reschedule else sooner
 
     def _goes_on_after(self, error: Exception) -> bool:
         """Whether to poll on after an error, which is logged then."""

@@ -12,15 +12,16 @@ from airflow_provider_nrfprov.triggers.polling import WaitingTrigger
 class NrfProvBulkOpsTrigger(WaitingTrigger):
     """Waits until every one of some bulk operations has ended.
 
-    All triggers of a connection in one triggerer share a poller, which asks for lists of operations. Long
-    waits are asked about less often: after half an hour every three minutes, later every six.
+    All triggers of a connection in one triggerer share a poller, which asks for lists of operations: at first after 10 s, then
+    after a tenth of the wait's age at most, up to every six minutes. A thousand operations are asked about no more often than
+    every ``poll_interval``, and so are all while polls fail.
 
     Its one event is ``{"status": "ended", "failed": […]}``, ``{"status": "timeout", "waiting": […]}`` or
     ``{"status": "error", "error": {…}}``.
 
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param bulk_ops_request_ids: the operations to wait for.
-    :param poll_interval: seconds between two rounds of asking, at first; 1 at least.
+    :param poll_interval: seconds between two rounds of asking about many, or while polls fail; 1 at least.
     :param end_time: when to give up, as seconds since the epoch; absolute, so that a restarted
         triggerer does not start the wait over.
     :param silent_fail: ask on until ``end_time`` whatever goes wrong.

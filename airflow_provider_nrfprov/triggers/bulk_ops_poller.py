@@ -19,8 +19,14 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from airflow_provider_nrfprov.api import wait_policy
 from airflow_provider_nrfprov.api.errors import ForbiddenError, NrfProvError, UnauthorizedError
-from airflow_provider_nrfprov.api.wait_policy import Watch, seconds_asked_for
+from airflow_provider_nrfprov.api.wait_policy import (
+    LONGEST_INTERVAL,
+    Watch,
+    round_interval,
+    seconds_asked_for,
+)
 from airflow_provider_nrfprov.triggers.polling import Connected, threads
 
 if TYPE_CHECKING:
@@ -28,11 +34,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_nrfprov.api.bulk_ops_status import BulkOpsStatus
 
-LONGEST_INTERVAL = 300.0
-"""Seconds; unless a trigger itself wants to be told less often."""
-_SHARE_OF_AGE = 0.1
-"""A wait of half an hour is asked about every three minutes: so it ends about a tenth late at most."""
-_STEP = 1.25
 _GRID = 0.25
 """Part of an interval; triggers that joined within it are asked about together."""
 _PHASE = random.random()  # noqa: S311 - nobody has to be unable to guess it
@@ -75,7 +76,7 @@ class Follower:
         self.is_over = False
         """Whether the time to wait is up."""
         self.asked_at = 0.0
-        self.next_at = time.time() + min(poll_interval, max(0.0, end_time - time.time()))
+        self.next_at = time.time() + min(wait_policy.SOONEST_EVENT, max(0.0, end_time - time.time()))
         self._news: asyncio.Future[None] | None = None
         self._notes: tuple[str, ...] = ()
         self.joined_at = time.time()
@@ -114,28 +115,26 @@ class Follower:
 
     @property
     def may_hear(self) -> bool:
-        """Whether its first interval is over: a trigger that fires earlier may cost its task (apache/airflow#72716)."""
+        """Whether its first pause is over: a trigger that fires earlier may cost its task (apache/airflow#72716)."""
         return self.asked_at > 0 or time.time() >= self.next_at
 
-    def asked(self) -> None:
-        """Note that it was asked about, and when that is to happen next."""
+    def asked(self, operations: int) -> None:
+        """Note that it was asked about, and when that is to happen next.
+
+        :param operations: how many all triggers of the connection wait for.
+        """
         self.asked_at = now = time.time()
         self._notes += tuple(self.watch.notes)
         self.is_over = now >= self._end_time
         if self.is_over:
             self.next_at = math.inf
         else:
-            self.next_at = min(_next_round(now, self._interval(now)), self._end_time)
+            interval = round_interval(now - self.joined_at, self._poll_interval, operations)
+            if self.watch.counts_failures:
+                # So that the failures which are tolerated last as long as ever.
+                interval = max(interval, self._poll_interval)
+            self.next_at = min(next_round(now, interval), self._end_time)
         self._tell()
-
-    def _interval(self, now: float) -> float:
-        longest = max(self._poll_interval, LONGEST_INTERVAL)
-        wanted = _SHARE_OF_AGE * (now - self.joined_at)
-        if wanted >= longest:
-            return longest
-        # In steps, so that triggers of about the same age keep step with each other.
-        steps = math.floor(math.log(max(1.0, wanted / max(self._poll_interval, 1e-3)), _STEP))
-        return self._poll_interval * float(_STEP**steps)
 
     def take_notes(self) -> tuple[str, ...]:
         """Return what is new, one sentence each."""
@@ -176,7 +175,7 @@ def _drop(key: tuple[str, asyncio.AbstractEventLoop], poller: BulkOpsPoller) -> 
         del _pollers[key]
 
 
-def _next_round(now: float, interval: float) -> float:
+def next_round(now: float, interval: float) -> float:
     """Return the first round after an interval; rounds of the same interval are the same for all."""
     grid = _GRID * interval or 1.0
     round_ = (math.ceil((now + interval) / grid - _PHASE) + _PHASE) * grid
@@ -324,6 +323,7 @@ class BulkOpsPoller:
         due: Iterable[Follower],
     ) -> None:
         asked = set(due)
+        operations = sum(len(each.watch.waiting) for each in self._followers)
         for number, follower in enumerate(list(self._followers), start=1):
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -337,7 +337,7 @@ class BulkOpsPoller:
             except NrfProvError as final:
                 follower.fail(final)
             else:
-                follower.asked()
+                follower.asked(operations)
 
     def _wait_as_told(self, error: NrfProvError) -> None:
         if seconds := seconds_asked_for(error):

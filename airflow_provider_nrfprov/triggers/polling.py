@@ -29,9 +29,9 @@ _log = logging.getLogger(__name__)
 class WaitingTrigger(BaseTrigger):
     """Waits until everything that it watches has ended. It only ever reads.
 
-    It may run twice, on two hosts. It yields exactly one event, and none before the first
-    ``poll_interval`` has passed: whoever defers has just asked, and Airflow may fail a task whose
-    trigger fires within moments of the deferral (apache/airflow#72716). Events hold ids and statuses
+    It may run twice, on two hosts. It yields exactly one event, and none before
+    :data:`~airflow_provider_nrfprov.api.wait_policy.SOONEST_EVENT` seconds have passed: whoever defers has just asked, and
+    Airflow may fail a task whose trigger fires within moments of the deferral (apache/airflow#72716). Events hold ids and statuses
     only: ``{"status": "ended", "failed": […]}``, ``{"status": "timeout", "waiting": […]}`` or
     ``{"status": "error", "error": {…}}`` with ``api.errors.as_data`` of what went wrong.
 

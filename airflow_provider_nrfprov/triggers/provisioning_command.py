@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any
 
+from airflow_provider_nrfprov.api import wait_policy
 from airflow_provider_nrfprov.api.errors import ForbiddenError, UnauthorizedError
 from airflow_provider_nrfprov.api.wait_policy import CommandWatch, Watch
 from airflow_provider_nrfprov.triggers.polling import Connected, WaitingTrigger, threads
@@ -62,9 +63,11 @@ class NrfProvCommandTrigger(WaitingTrigger):
         """Sleep, ask in a thread, and again, until the command has ended or time is up."""
         connected = await Connected.open(self.nrfprov_conn_id)
         try:
+            pause = max(self.interval, wait_policy.SOONEST_EVENT)
             while True:
                 left = self.end_time - time.time()
-                await asyncio.sleep(max(0.0, min(self.interval, left)))
+                await asyncio.sleep(max(0.0, min(pause, left)))
+                pause = self.interval
                 await self._poll(watch, connected)
                 for note in watch.notes:
                     self.log.info("%s", note)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
+from airflow_provider_nrfprov.api import wait_policy
 from airflow_provider_nrfprov.api.errors import (
     ForbiddenError,
     NotFoundError,
@@ -130,6 +131,13 @@ def world(world_of_the_module, load_dag, connect, tmp_path) -> World:
     world_of_the_module.folder = tmp_path
     connect(world_of_the_module.emulator.url)
     return world_of_the_module
+
+
+@pytest.fixture(autouse=True)
+def intervals_of_one_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the worker and the trigger poll equally often; else there were more polls in the same time where a wait is young."""
+    monkeypatch.setattr(wait_policy, "LEAST_INTERVAL", INTERVAL)
+    monkeypatch.setattr(wait_policy, "SOONEST_EVENT", INTERVAL)
 
 
 @pytest.fixture(autouse=True)

@@ -331,7 +331,7 @@ def test_the_example_dag_claims_a_file_on_the_celery_worker_and_waits_in_the_tri
         )
     # Longer than a claim waits on its worker before it is deferred.
     emulator = f"http://{HOST}:{stack.ports['emulator']}"
-    requests.post(f"{emulator}/emulator/reset", json={"bulk_seconds": 8.0}, timeout=30).raise_for_status()
+    requests.post(f"{emulator}/emulator/reset", json={"bulk_seconds": 12.0}, timeout=30).raise_for_status()
     wait_for(lambda: api.has_dag(DAG))
     unpause(api)
     in_container = "/opt/airflow/data/claims.csv"

@@ -1,4 +1,4 @@
-"""The DAGs of the race: many mapped tasks that are deferred, and what they wait for ends 1 to 5 s later.
+"""The DAGs of the race: many mapped tasks that are deferred, and what they wait for ends some seconds later.
 
 None of them has retries, so that each task that Airflow fails by itself is to be seen.
 """
@@ -15,6 +15,8 @@ from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperat
 
 FOLDER, TASKS = os.environ["NRFPROV_RACE_FOLDER"], int(os.environ["NRFPROV_RACE_TASKS"])
 SECONDS = (1, 2, 3, 4, 5)
+"""After which a trigger of Airflow's own fires."""
+OPERATION_SECONDS = (6, 7, 8, 9, 10)
 
 
 class ControlOperator(BaseOperator):
@@ -39,7 +41,7 @@ def files_of(dag_id: str) -> list[dict[str, str]]:
         {
             "claim_file": f"{FOLDER}/{dag_id}/{number}.csv",
             "report_dir": f"{FOLDER}/{dag_id}/{number}",
-            "nrfprov_conn_id": f"nrfprov_{SECONDS[number % len(SECONDS)]}s",
+            "nrfprov_conn_id": f"nrfprov_{OPERATION_SECONDS[number % len(OPERATION_SECONDS)]}s",
         }
         for number in range(TASKS)
     ]

@@ -29,5 +29,6 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 
     monkeypatch.setattr(wait_policy, "LEAST_INTERVAL", 0.01)
+    monkeypatch.setattr(wait_policy, "SOONEST_EVENT", 0.01)
     for waiting in (NrfProvBulkOpsSensor, NrfProvBulkClaimOperator):
         monkeypatch.setattr(waiting, "_seconds_before_deferral", 0.0)

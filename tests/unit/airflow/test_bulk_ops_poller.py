@@ -9,17 +9,23 @@ import time
 import pytest
 
 from airflow_provider_nrfprov.api import wait_policy
-from airflow_provider_nrfprov.api.errors import Problem, RateLimitedError
-from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
+from airflow_provider_nrfprov.api.errors import Problem, RateLimitedError, UnavailableError
+from airflow_provider_nrfprov.api.wait_policy import LONGEST_INTERVAL, BulkOpsWatch
 from airflow_provider_nrfprov.emulator.faults import Refuse, Slow
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.triggers import bulk_ops_poller, polling
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
-from airflow_provider_nrfprov.triggers.bulk_ops_poller import LONGEST_INTERVAL, Follower, Standing
+from airflow_provider_nrfprov.triggers.bulk_ops_poller import Follower, Standing
 
 INTERVAL = 0.3
 LIST, FETCH = "ListBulkOpsRequests", "FetchBulkOpsRequest"
+
+
+@pytest.fixture(autouse=True)
+def intervals_of_one_length(monkeypatch):
+    monkeypatch.setattr(wait_policy, "LEAST_INTERVAL", INTERVAL)
+    monkeypatch.setattr(wait_policy, "SOONEST_EVENT", INTERVAL)
 
 
 @pytest.fixture
@@ -132,7 +138,7 @@ def test_a_429_lets_nobody_ask_until_the_time_is_over(emulator):
 def test_who_gives_up_has_asked_just_then(emulator):
     emulator.reset(contract="async", bulk_seconds=3600)
     (id_,) = start(1)
-    event = asyncio.run(event_of(trigger(id_, seconds=1.0, interval=0.6)))
+    event = asyncio.run(event_of(trigger(id_, seconds=0.5)))
     assert event == {"status": "timeout", "waiting": [id_]}
     assert requests(emulator) == 2
 
@@ -151,7 +157,7 @@ def test_a_round_without_news_wakes_nobody():
     follower = Follower(BulkOpsWatch(["a", "b"]), 10.0, end_time=time.time() + 100)
     for said in (("bulk operation a is IN_PROGRESS", "bulk operation b is IN_PROGRESS"), ()):
         follower.watch.update(dict.fromkeys("ab", Standing("IN_PROGRESS", is_finished=False)))
-        follower.asked()
+        follower.asked(2)
         assert follower.has_news == bool(said)
         assert follower.take_notes() == said
 
@@ -194,7 +200,13 @@ def test_two_connections_have_a_poller_each(emulator, monkeypatch):
     assert [event["failed"] for event in events] == [[ours], [theirs]]
 
 
-def intervals(poll_interval, rounds, monkeypatch):
+@pytest.fixture
+def real_intervals(monkeypatch, intervals_of_one_length):
+    monkeypatch.setattr(wait_policy, "LEAST_INTERVAL", 1.0)
+    monkeypatch.setattr(wait_policy, "SOONEST_EVENT", 10.0)
+
+
+def intervals(poll_interval, rounds, monkeypatch, *, operations=1, error=None):
     now = 1000.0
     monkeypatch.setattr(bulk_ops_poller.time, "time", lambda: now)
     follower = Follower(BulkOpsWatch(["a"]), poll_interval, end_time=10**9)
@@ -202,35 +214,60 @@ def intervals(poll_interval, rounds, monkeypatch):
     for _ in range(rounds):
         found.append(follower.next_at - now)
         now = follower.next_at
-        follower.asked()
+        if error is not None:
+            follower.watch.update({"a": error})
+        follower.asked(operations)
     return found
 
 
-def test_long_waits_are_asked_about_less_often(monkeypatch):
-    found = intervals(10.0, 60, monkeypatch)
+@pytest.mark.parametrize("poll_interval", [1.0, 10.0, 300.0])
+def test_young_waits_are_asked_about_soon_and_every_one_ends_a_tenth_late_at_most(
+    real_intervals, monkeypatch, poll_interval
+):
+    found = intervals(poll_interval, 90, monkeypatch)
     assert found[0] == 10
-    assert all(10 <= seconds <= 15 for seconds in found[:5])
-    assert LONGEST_INTERVAL <= found[-1] <= LONGEST_INTERVAL * 1.4
-    assert all(seconds <= max(15, 0.16 * sum(found[:n])) for n, seconds in enumerate(found))
+    assert all(1 <= seconds <= 1.25 for seconds in found[1:2])
+    assert LONGEST_INTERVAL <= found[-1] <= LONGEST_INTERVAL * 1.25
+    assert all(seconds <= max(1.25, 0.1 * sum(found[:n])) for n, seconds in enumerate(found[1:], start=1))
 
 
-def test_triggers_of_about_the_same_age_are_asked_about_at_the_same_moments(monkeypatch):
+def test_many_are_asked_about_in_no_haste(real_intervals, monkeypatch):
+    found = intervals(10.0, 60, monkeypatch, operations=1000)
+    assert found[0] == 10
+    assert all(10 <= seconds <= 12.5 for seconds in found[1:8])
+    assert LONGEST_INTERVAL <= found[-1] <= LONGEST_INTERVAL * 1.25
+    some = intervals(10.0, 5, monkeypatch, operations=300)
+    assert all(3 <= seconds <= 3.75 for seconds in some[1:])
+
+
+def test_polls_that_fail_are_as_far_from_each_other_as_the_user_says_so_that_an_outage_is_outlasted(
+    real_intervals, monkeypatch
+):
+    down = UnavailableError("503", status=503, text="", problem=Problem("x"), retry_after=None)
+    found = intervals(10.0, wait_policy.FAILURES_IN_A_ROW - 1, monkeypatch, error=down)
+    assert all(10 <= seconds <= 37.5 for seconds in found[1:])
+
+
+def test_triggers_of_about_the_same_age_are_asked_about_at_the_same_moments(real_intervals, monkeypatch):
     now = 1000.0
     monkeypatch.setattr(bulk_ops_poller.time, "time", lambda: now)
     followers = []
     for _ in range(40):
         followers.append(Follower(BulkOpsWatch(["a"]), 10.0, end_time=10**9))
         now += 0.05
-    for _ in range(12):
+    for _ in range(30):
         now = max(follower.next_at for follower in followers)
         for follower in followers:
-            follower.asked()
+            follower.asked(40)
         # Two where some are a step older than others.
         assert len({follower.next_at for follower in followers}) <= 2
 
 
-def test_nobody_is_asked_more_often_than_he_wants(monkeypatch):
-    assert all(seconds >= 600 for seconds in intervals(600.0, 20, monkeypatch))
+def test_an_old_wait_is_asked_about_no_more_often_than_its_user_wants(real_intervals, monkeypatch):
+    found = intervals(600.0, 120, monkeypatch)
+    assert found[0] == 10
+    assert max(found) <= 600 * 1.25
+    assert all(seconds >= 600 for seconds in found[-10:])
 
 
 def rotate(connect, emulator, key="emulator-admin-key"):

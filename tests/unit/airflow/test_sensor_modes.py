@@ -201,6 +201,41 @@ def test_every_mode_ends_alike(attach, case, tolerance):
     assert not bulk_ops_poller._pollers
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case not in {"never ends", "503 for ever"}])
+def test_every_mode_ends_alike_when_it_polls_in_haste(attach, monkeypatch, case):
+    monkeypatch.setattr(NrfProvBulkOpsSensor, "_seconds_before_deferral", 0.35)
+    says, (state, *_) = CASES[case]
+    seen = {}
+    for mode in MODES:
+        attach(Service(**says))
+        seen[mode] = end_of(mode, poke_interval=0.3, timeout=20)
+    assert {end[0] for end in seen.values()} == {state}
+    assert len(set(seen.values())) == 1
+
+
+def next_interval(age, **arguments):
+    waiting = new_process({"bulk_ops_request_ids": IDS, "poke_interval": 10, **arguments})
+    waiting._watch = wait_policy.BulkOpsWatch(IDS)
+    return waiting._get_next_poke_interval(datetime.now(timezone.utc), lambda: age, 1)
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_a_young_wait_is_poked_sooner_than_the_poke_interval_says_and_never_later(monkeypatch, mode):
+    monkeypatch.setattr(NrfProvBulkOpsSensor, "_seconds_before_deferral", 6.5)
+    monkeypatch.setattr(wait_policy, "SOONEST_EVENT", 10.0)
+    young, older, old = (next_interval(age, mode=mode) for age in (0.0, 80.0, 3600.0))
+    # A task that is rescheduled costs Airflow seconds.
+    assert young == (0.1 if mode == "poke" else 10)
+    assert older == (pytest.approx(6.4) if mode == "poke" else 10)
+    assert old == 10
+    assert next_interval(0.0, mode=mode, poke_interval=2) == (0.1 if mode == "poke" else 2)
+
+
+def test_who_asks_for_airflows_own_growing_intervals_gets_them(monkeypatch):
+    monkeypatch.setattr(NrfProvBulkOpsSensor, "_seconds_before_deferral", 6.5)
+    assert next_interval(0.0, exponential_backoff=True) >= 5
+
+
 def test_an_argument_that_cannot_be_read_fails_the_task_in_every_mode_whatever_is_tolerated(attach):
     attach(Service())
     for mode in MODES:

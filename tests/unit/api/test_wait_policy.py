@@ -25,6 +25,7 @@ from airflow_provider_nrfprov.api.wait_policy import (
     Watch,
     at_least,
     is_transient,
+    pause_on_worker,
     poll_briefly,
     seconds_asked_for,
 )
@@ -191,6 +192,30 @@ def test_no_interval_is_shorter_than_a_second(seconds, shown):
     assert at_least(seconds) == shown
 
 
+def pauses(watch, poll_interval, until):
+    age, found = 0.0, []
+    while age < until:
+        found.append(pause_on_worker(watch, age, poll_interval))
+        age += found[-1]
+    return found
+
+
+def test_a_worker_polls_soon_while_a_wait_is_young_and_later_as_often_as_it_is_told():
+    found = pauses(BulkOpsWatch("a"), 10.0, until=300)
+    assert found[0] == 0.1
+    assert max(found[:8]) <= 1.3
+    assert all(pause <= max(1.3, 0.08 * sum(found[:n])) for n, pause in enumerate(found))
+    assert found[-1] == 10
+    assert set(pauses(BulkOpsWatch("a"), 1.0, until=30)[4:]) == {1.0}
+
+
+def test_a_worker_polls_in_no_haste_what_is_many_and_what_fails():
+    assert set(pauses(BulkOpsWatch(map(str, range(11))), 10.0, until=60)) == {10.0}
+    failing = BulkOpsWatch("a")
+    failing.poll(Service(error_of=lambda _: DOWN))
+    assert set(pauses(failing, 10.0, until=60)) == {10.0}
+
+
 def brief(watch, service, seconds=5.0):
     slept = []
     poll_briefly(watch, service, seconds, slept.append)
@@ -199,8 +224,9 @@ def brief(watch, service, seconds=5.0):
 
 def test_what_ends_within_seconds_is_waited_for_in_few_polls():
     assert brief(BulkOpsWatch("a"), Service(1)) == [0.1]
-    assert brief(BulkOpsWatch("a"), Service(10**9)) == [0.1, 0.3, 0.9, 2.7]
-    assert brief(BulkOpsWatch("a"), Service(10**9), 1.5) == [0.1, 0.3, 0.9]
+    longest = brief(BulkOpsWatch("a"), Service(10**9), 6.5)
+    assert longest == pytest.approx([0.1, 0.2, 0.6, 1.3, 1.3, 1.3, 1.3])
+    assert brief(BulkOpsWatch("a"), Service(10**9), 1.5) == longest[:3]
     assert brief(BulkOpsWatch("a"), Service(10**9), 0) == []
 
 

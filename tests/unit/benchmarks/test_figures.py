@@ -32,8 +32,8 @@ def test_a_ratio_is_the_median_of_the_pairs_with_the_least_and_the_most():
         ([30.0], [5.0], {"at_most": 25, "difference": True}, "yes", "≤ +25 s"),
         ([31.0], [5.0], {"at_most": 25, "difference": True}, "**no**", "≤ +25 s"),
         # A bound on the worst: one run beyond it is enough to miss it.
-        ([0.01, 0.02, 0.11], [9.0, 9.0, 9.0], {"below": 0.1}, "**no**", "< 0.1 s"),
-        ([0.01, 0.02, 0.09], [9.0, 9.0, 9.0], {"below": 0.1}, "yes", "< 0.1 s"),
+        ([0.01, 0.02, 0.11], [9.0, 9.0, 9.0], {"up_to": 0.1}, "**no**", "≤ 0.1 s"),
+        ([0.01, 0.02, 0.09], [9.0, 9.0, 9.0], {"up_to": 0.1}, "yes", "≤ 0.1 s"),
         ([1.0], [2.0], {}, "", ""),
     ],
 )

@@ -1,0 +1,40 @@
+"""``nrfprov check`` beside a program that only splits the rows of the same file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.claim_file import write_claim_file
+from benchmarks.figures import Figure
+from benchmarks.process import measure
+
+SPLITTING = "`csv.reader` over the same file, which checks nothing"
+
+
+def checking(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
+    """CPU time and memory of checking a file that is all good."""
+    claim_file = write_claim_file(folder / f"{rows}.csv", rows)
+    pairs = [
+        tuple(measure(["benchmarks.checking_process", kind, str(claim_file)]) for kind in ("check", "split"))
+        for _ in range(repeats)
+    ]
+    claim_file.unlink()
+    ours, theirs = zip(*pairs, strict=True)
+    name = f"`nrfprov check`, {rows:,} rows"
+    yield Figure(
+        f"CPU time, {name}",
+        SPLITTING,
+        "s",
+        [each.cpu for each in ours],
+        [each.cpu for each in theirs],
+        up_to=5.0,
+    )
+    yield Figure(
+        f"peak memory, {name}",
+        SPLITTING,
+        "MB",
+        [each.peak for each in ours],
+        [each.peak for each in theirs],
+        up_to=80.0,
+    )

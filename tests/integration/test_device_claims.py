@@ -374,26 +374,33 @@ def test_a_storage_that_hangs_costs_the_page_an_error_and_airflow_nothing(
         ) as client:
             query = {key: value for key, value in claimed.items() if key != "dag_id"}
 
-            async def view(name: str) -> tuple[int, float]:
+            async def timed(path: str) -> tuple[int, float]:
                 started = time.monotonic()
-                answer = await client.get(of(claimed, name), params=query)
+                answer = await client.get(path, params=query)
                 return answer.status_code, time.monotonic() - started
 
-            views = [asyncio.create_task(view(("report", "rows", "report.csv")[n % 3])) for n in range(45)]
-            slowest = 0.0
-            while not all(each.done() for each in views):
-                started = time.monotonic()
-                assert (await client.get("/api/v2/version")).status_code == 200
-                slowest = max(slowest, time.monotonic() - started)
-                await asyncio.sleep(0.05)
-            return [each.result() for each in views], slowest
+            async def slowest_beside(paths: list[str]) -> tuple[list[tuple[int, float]], float]:
+                """Ask for all of these at once, and for Airflow's version as long as one is under way."""
+                asked, slowest = [asyncio.create_task(timed(path)) for path in paths], 0.0
+                while not all(each.done() for each in asked):
+                    status, seconds = await timed("/api/v2/version")
+                    assert status == 200
+                    slowest = max(slowest, seconds)
+                    await asyncio.sleep(0.05)
+                return [each.result() for each in asked], slowest
+
+            # What it takes on this machine at this moment, where nobody looks.
+            usual = max([(await timed("/api/v2/version"))[1] for _ in range(100)])
+            views = [of(claimed, ("report", "rows", "report.csv")[number % 3]) for number in range(45)]
+            answers, slowest = await slowest_beside(views)
+            return answers, slowest - usual
 
     try:
-        answers, slowest = asyncio.run(look())
+        answers, slower = asyncio.run(look())
     finally:
         back.set()
     assert {status for status, _ in answers} == {504}
-    assert slowest < 1
+    assert slower < 1
     # Airflow's own answer to each, and five seconds.
     assert max(seconds for _, seconds in answers) < 10
 

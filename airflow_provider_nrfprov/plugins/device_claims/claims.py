@@ -55,14 +55,7 @@ class Claims:
         dags = {str(each["dag_id"]) for each in tasks}
         # Other DAGs may push XComs of that name, too.
         asked = sorted(dags) if len(dags) <= _DAGS else [dag_id]
-        pushed = [
-            each
-            for one in asked
-            for each in await airflow.all_of(
-                "xcom_entries", 2 * MOST, "dags", one, "dagRuns", run_id, "taskInstances", "~", "xcomEntries",
-                xcom_key="summary", order_by="-timestamp", **period,
-            )
-        ]  # fmt: skip
+        pushed = await self._pushed(airflow, asked, run_id, period)
         # Of whom Airflow has just said that this person may read it.
         times = {tuple(each[name] for name in _TASK): each["timestamp"] for each in pushed}
         claims = [_claim(each) for each in tasks[:MOST]]
@@ -74,6 +67,26 @@ class Claims:
             claim["summary"] = summary
         shown = [each for each in claims if each["summary"] or each["state"] != "success"]
         return {"claims": shown, "more": len(tasks) > MOST}
+
+    async def _pushed(
+        self, airflow: Airflow, dags: list[str], run_id: str, period: dict[str, str]
+    ) -> list[dict[str, Any]]:
+        """Return the XComs that may be read; the claims of a DAG whose XComs may not be are listed all the same."""
+        pushed: list[dict[str, Any]] = []
+        refusals = []
+        for dag_id in dags:
+            try:
+                pushed += await airflow.all_of(
+                    "xcom_entries", 2 * MOST, "dags", dag_id, "dagRuns", run_id, "taskInstances", "~", "xcomEntries",
+                    xcom_key="summary", order_by="-timestamp", **period,
+                )  # fmt: skip
+            except HTTPException as error:
+                if error.status_code not in {403, 404}:
+                    raise
+                refusals.append(error)
+        if refusals and len(refusals) == len(dags):
+            raise refusals[0]
+        return pushed
 
     async def _summary(
         self, airflow: Airflow, gate: asyncio.Semaphore, claim: dict[str, Any], time: str | None

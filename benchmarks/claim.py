@@ -145,7 +145,7 @@ def wall_of_prepared(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
     # The seconds that requests take one after the other, and eight at a time: nobody can be faster with eight.
     requests = math.ceil(rows / MAX_ROWS_PER_REQUEST)
     limit = statistics.median(theirs) / (math.ceil(requests / 8) * SECONDS_A_REQUEST)
-    goal = 0.95 * limit
+    goal = round(0.95 * limit, 2)
     yield Figure(name, "`claim_devices`", "s", eight, theirs, at_least=goal)
     yield Figure(f"{name}, `bulk_contract` set", "`claim_devices`", "s", named, theirs, at_least=goal)
     yield Figure(f"{name}: a bare loop", "`claim_devices`", "s", loop, theirs, at_least=goal)

@@ -212,7 +212,8 @@ def intervals(poll_interval, rounds, monkeypatch, *, operations=1, error=None):
     follower = Follower(BulkOpsWatch(["a"]), poll_interval, end_time=10**9)
     found = []
     for _ in range(rounds):
-        found.append(follower.next_at - now)
+        # Sums of floating-point numbers are a little off.
+        found.append(round(follower.next_at - now, 6))
         now = follower.next_at
         if error is not None:
             follower.watch.update({"a": error})
@@ -224,7 +225,7 @@ def intervals(poll_interval, rounds, monkeypatch, *, operations=1, error=None):
 def test_young_waits_are_asked_about_soon_and_every_one_ends_a_tenth_late_at_most(
     real_intervals, monkeypatch, poll_interval
 ):
-    found = intervals(poll_interval, 90, monkeypatch)
+    found = intervals(poll_interval, 110, monkeypatch)
     assert found[0] == 10
     assert all(1 <= seconds <= 1.25 for seconds in found[1:2])
     assert LONGEST_INTERVAL <= found[-1] <= LONGEST_INTERVAL * 1.25
@@ -232,7 +233,7 @@ def test_young_waits_are_asked_about_soon_and_every_one_ends_a_tenth_late_at_mos
 
 
 def test_many_are_asked_about_in_no_haste(real_intervals, monkeypatch):
-    found = intervals(10.0, 60, monkeypatch, operations=1000)
+    found = intervals(10.0, 80, monkeypatch, operations=1000)
     assert found[0] == 10
     assert all(10 <= seconds <= 12.5 for seconds in found[1:8])
     assert LONGEST_INTERVAL <= found[-1] <= LONGEST_INTERVAL * 1.25
@@ -264,7 +265,7 @@ def test_triggers_of_about_the_same_age_are_asked_about_at_the_same_moments(real
 
 
 def test_an_old_wait_is_asked_about_no_more_often_than_its_user_wants(real_intervals, monkeypatch):
-    found = intervals(600.0, 120, monkeypatch)
+    found = intervals(600.0, 140, monkeypatch)
     assert found[0] == 10
     assert max(found) <= 600 * 1.25
     assert all(seconds >= 600 for seconds in found[-10:])

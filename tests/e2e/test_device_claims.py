@@ -354,13 +354,20 @@ def test_a_pipe_in_the_place_of_a_report_costs_airflow_nothing(world):
     url = f"{world.airflow.url}/nrfprov/api/dags/{NAMING}"
     slowest = 0.0
     done = threading.Event()
+    watcher = world.session(VIEWER)
+
+    def seconds_for_the_version() -> float:
+        started = time.monotonic()
+        watcher.get(f"{world.airflow.url}/api/v2/version", timeout=30)
+        return time.monotonic() - started
+
+    # What it takes on this machine at this moment, where nobody looks.
+    usual = max(seconds_for_the_version() for _ in range(100))
 
     def watch() -> None:
         nonlocal slowest
         while not done.is_set():
-            started = time.monotonic()
-            world.session(VIEWER).get(f"{world.airflow.url}/api/v2/version", timeout=30)
-            slowest = max(slowest, time.monotonic() - started)
+            slowest = max(slowest, seconds_for_the_version())
 
     watching = threading.Thread(target=watch)
     watching.start()
@@ -376,4 +383,4 @@ def test_a_pipe_in_the_place_of_a_report_costs_airflow_nothing(world):
     done.set()
     watching.join()
     assert {answer.status_code for answer in answers} == {404}
-    assert slowest < 1
+    assert slowest - usual < 1

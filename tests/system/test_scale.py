@@ -23,7 +23,7 @@ def test_a_few_claims_survive_a_killed_worker_and_a_killed_triggerer(tmp_path: P
 
     if why := what_is_missing(CELERY):
         pytest.skip(why)
-    size = Size(runs=4, rows=4000, rows_per_request=200, bulk_seconds=6, poll_seconds=3)
+    size = Size(runs=4, rows=4000, rows_per_request=200, bulk_seconds=15, poll_seconds=3)
     [outcome], _ = measure(CELERY, size, tmp_path, [KILLS])
     told = "\n".join([*lines_of([outcome]), *outcome.wrong[:10]])
     assert outcome.tally.total == 0, told

@@ -78,9 +78,10 @@ test-lowest test-canary:
 	$(nordic)
 	@exec .venv-$(UNIT_AIRFLOW)/bin/python -m pytest -n $(JOBS) --dist loadgroup tests/unit tests/contract $(ARGS)
 
+# In the order in which they are written: the last one stops the services.
 test-compose:
 	$(call environment,$(DEMO_AIRFLOW),.venv)
-	@exec .venv/bin/python -m pytest -m compose tests/system $(ARGS)
+	@exec .venv/bin/python -m pytest -m compose -p no:randomly tests/system $(ARGS)
 
 test-scale:
 	$(call environment,$(DEMO_AIRFLOW),.venv)

@@ -19,8 +19,9 @@ from airflow_provider_nrfprov.plugins.device_claims.plugin import AIRFLOW_IN_SCO
 _SECONDS = 10.0
 _PAGE = 100
 """Airflow gives no more at a time (``[api] maximum_page_limit``)."""
-_AT_A_TIME = 8
-"""Calls in this process, of all requests together: Airflow's database connections are fewer than its threads."""
+_AT_A_TIME = 3
+"""Calls in this process, of all requests together: Airflow's database connections are fewer than its threads, and whoever asks Airflow
+itself waits behind them for the interpreter."""
 _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 _CREDENTIALS = ("cookie", "authorization", "host")
 

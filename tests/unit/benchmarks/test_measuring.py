@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS
 from benchmarks import checking, claim, ending, refusals, waiting
 from benchmarks.process import measure
 
@@ -51,6 +52,10 @@ def test_a_service_that_knows_its_answers_claims_every_row_for_all(tmp_path):
     assert loop.ours[0] > 0.5
 
 
+@pytest.mark.skipif(
+    not AIRFLOW_V_3_0_PLUS,
+    reason="Airflow 2 lets no operator be executed in a thread, and make bench runs on Airflow 3",
+)
 def test_an_end_is_known_after_it_was_and_an_hours_is_reckoned_from_the_intervals(tmp_path):
     (found,) = ending.ending((0.1,), count=2)
     assert all(0 < seconds < 20 for seconds in (*found.ours, *found.theirs))

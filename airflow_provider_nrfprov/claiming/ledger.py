@@ -114,6 +114,7 @@ class Ledger:
         """Names this try; ``None`` as long as it only reads."""
         self._names: dict[int, list[str]] = {}
         self._in_second_place = False
+        self._filled: set[int] = set()
         self._look()
 
     @property
@@ -232,14 +233,17 @@ class Ledger:
         A try may die after it has written to the folder, and the folder may be lost later.
         """
         place = self._second_place
-        if place is None or sending.number == 1:
+        if place is None or chunk in self._filled:
             return
-        known = {each.number: each for each in self._of_folder(chunk)}
+        known: dict[int, Sending] | None = None
         for number in range(1, sending.number):
             with self._lock:
                 is_there = place.get(self._key(f"{chunk:06d}-{number}")) is not None
             if not is_there:
+                known = known or {each.number: each for each in self._of_folder(chunk)}
                 self._write_to_second_place(chunk, known.get(number) or replace(sending, number=number))
+        # What this try writes from here on has no gaps.
+        self._filled.add(chunk)
 
     def _look(self) -> None:
         # One listing instead of a look for every chunk of a new job.

@@ -71,6 +71,23 @@ def test_a_try_that_dies_between_the_two_places_hides_no_later_request(tmp_path)
     assert begun(tmp_path / "another", texts).sendings(1) == (first, answered)
 
 
+def test_the_second_place_is_not_asked_anew_for_each_request_of_a_chunk(tmp_path):
+    class Counting(Texts):
+        asked = 0
+
+        def get(self, key: str, default: str | None = None) -> str | None:
+            self.asked += "000001-" in key
+            return super().get(key, default)
+
+    texts = Counting()
+    for first in (1, 201):
+        ledger = begun(tmp_path / "one", texts)
+        for number in range(first, first + 200):
+            ledger.about_to_send(1, number, NOW, (number,))
+    # Once for what was there when the second try began.
+    assert texts.asked == 200
+
+
 def test_what_is_answered_in_one_place_is_answered(tmp_path):
     texts = Texts()
     a = begun(tmp_path / "a", texts)

@@ -45,7 +45,7 @@ def reports(folder: Path, teams: Sequence[int], refused: Sequence[int]) -> Itera
 
 
 def _fill(emulator: Emulator, count: int) -> None:
-    """Give our team devices that were claimed long ago. To mint and read a million tokens would take minutes."""
+    """Let our team have devices that were claimed long ago. To mint and read a million tokens would take minutes."""
     for number in range(count):
         device_id = f"00000000-0000-4000-8000-{number:012x}"
         emulator.service.devices.add(Device(device_id, TEAM_A, "nRF9160", "", _LONG_AGO, []))

@@ -20,7 +20,7 @@ def cell_at(cells: list[str], place: int | None) -> str:
 
 
 def too_many_columns(cells: list[str], form: Form, token_at: int) -> str:
-    """Say that there are more columns than the form has."""
+    """Return the message of a row that has more columns than the form."""
     count = len(cells)
     if form.header:
         if count <= form.width:
@@ -37,7 +37,7 @@ def too_many_columns(cells: list[str], form: Form, token_at: int) -> str:
 
 
 def unnamed_column(cells: list[str], form: Form, token_at: int) -> str:
-    """Say that the last column of ``imei,uuid,token,time`` holds no time: tags in it would be lost."""
+    """Return what is wrong if the last column of ``imei,uuid,token,time`` holds no time: tags in it would be lost."""
     time = cell_at(cells, form.carried_at[-1]) if form is ATTESTATION and token_at else ""
     if (
         not time
@@ -52,7 +52,7 @@ def unnamed_column(cells: list[str], form: Form, token_at: int) -> str:
 
 
 def contradiction(cell: str, device_id: str) -> str:
-    """Say that the file gives a UUID that is not the token's."""
+    """Return what is wrong if the file gives a UUID that is not the token's; empty if it does not."""
     uuid = cell.strip("{}").lower()
     if uuid == device_id or not _UUID.fullmatch(uuid):
         return ""
@@ -60,7 +60,7 @@ def contradiction(cell: str, device_id: str) -> str:
 
 
 def hint_at_other_column(cells: list[str], token_at: int) -> str:
-    """Say that the token stands in another column, as the end of a sentence on the one where it should."""
+    """Return the end of a sentence that names the column in which the token is, if it is in another; else nothing."""
     column = next((place for place, cell in enumerate(cells) if looks_like_token(cell)), token_at)
     if column == token_at:
         return ""

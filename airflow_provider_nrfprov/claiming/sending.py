@@ -276,7 +276,7 @@ def service_time(service: ProvisioningService) -> pendulum.DateTime:
 
 
 def in_words(sent: Sequence[Sending]) -> str:
-    """Say what :meth:`Sender.send` came to."""
+    """Return in words what :meth:`Sender.send` came to."""
     if not sent:
         return "all of them were ours before"
     if len(sent) > 1:

@@ -93,7 +93,7 @@ class DeviceJob:
             return JobEnd(tally, write(tally), self._stop.error)
 
     def close(self) -> None:
-        """Say that the job is over: the same work starts over next time."""
+        """Record that the job is over: the same work starts over next time."""
         if self._record:
             self._record.close()
 

@@ -83,9 +83,13 @@ def _with_browser(airflow: LocalAirflow, emulator: LocalEmulator, chromium: Any)
     context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Start Chromium, once for all modules; yield Playwright's browser."""
+    """Start Chromium; yield Playwright's browser.
+
+    Not for the session: as long as Playwright runs, its event loop counts as running in this process, and no test of
+    another module could call ``asyncio.run``.
+    """
     if missing := what_is_missing():
         pytest.skip(f"no end-to-end test in a browser: {missing}")
     from playwright.sync_api import sync_playwright

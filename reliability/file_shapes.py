@@ -93,6 +93,9 @@ def shaped_files(draw: st.DrawFn) -> ShapedFile:
         # What stands in this line and in those that it may go on in is no longer known.
         expected = {line: row for line, row in expected.items() if abs(line - damaged - 1) > 2}
         lines[damaged] = draw(_damage(lines[damaged]))
+        if "token" in lines[damaged].casefold():
+            # It may be a header now, and name the columns of what follows.
+            expected = {line: row for line, row in expected.items() if line <= damaged}
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     start = draw(st.sampled_from(["", "\ufeff"]))
     content = (start + end.join([*lines, ""])).encode("utf-8", "surrogateescape")

@@ -252,7 +252,7 @@ class ClaimFile:
 
     def _header(self, text: str, line: str, *, at_start: bool = False) -> Form | None:
         try:
-            return read_header(text, line, self._wanted)
+            return read_header(text, line, self._wanted, at_start=at_start)
         except HeaderError as error:
             if at_start:
                 raise ClaimFileError(f"{self._name} {error}") from None

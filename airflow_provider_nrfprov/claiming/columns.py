@@ -68,6 +68,8 @@ class Form:
     """The line that names the columns, as it is in the file; empty for a documented form."""
     named: int = 0
     """How many columns a row has at least, if none is left out: to the last one that has a name."""
+    to_be_empty: tuple[int, ...] = ()
+    """Columns in which a row must hold nothing: those without a name, of a header in the midst of a file."""
     last: str = r'[^",;\t\x1b\n]*'
     """A pattern of the last column, if it is neither token nor tags."""
 
@@ -79,6 +81,8 @@ class Form:
         cells = [plain] * self.width
         if not self.header:
             cells[0], cells[-1] = r"(?:[0-9]*|None)", self.last
+        for place in self.to_be_empty:
+            cells[place] = ""
         cells[self.token] = rf"(?P<token>{USUAL_FORM})"
         if self.tags is not None:
             cells[self.tags] = rf'(?P<tags>{plain}|"[^"\x1b\n]*")'
@@ -194,12 +198,14 @@ def may_be_header(text: str, wanted: Mapping[str, str]) -> bool:
     return wanted.get("token", "token") in text.casefold()
 
 
-def read_header(text: str, line: str, wanted: Mapping[str, str]) -> Form | None:
+def read_header(text: str, line: str, wanted: Mapping[str, str], *, at_start: bool = True) -> Form | None:
     """Return the form that a header gives; ``None`` if the line is no header, or does not name a token column.
 
     :param text: the clean line.
     :param line: the line as it is in the file.
     :param wanted: of :func:`check_columns`; these names go before those in use.
+    :param at_start: what follows a later header must hold nothing where it has no name: the line may be a damaged row,
+        and what stands there may be tags.
     :raises HeaderError: if two columns have the name of one.
     """
     for delimiter, names in _header_cells(text, wanted):
@@ -216,8 +222,10 @@ def read_header(text: str, line: str, wanted: Mapping[str, str]) -> Form | None:
         others = tuple(place for place in range(len(names)) if place not in (token, tags))
         carried = tuple(names[place] or f"column_{place + 1}" for place in others)
         uuid = next(iter(places["uuid"]), None)
-        named = len(trimmed(names))
-        return Form(len(names), token, tags, uuid, carried, others, delimiter, line, named=named)
+        to_be_empty = () if at_start else tuple(place for place in others if not names[place])
+        return Form(
+            len(names), token, tags, uuid, carried, others, delimiter, line, len(trimmed(names)), to_be_empty
+        )
     return None
 
 

@@ -37,7 +37,13 @@ def too_many_columns(cells: list[str], form: Form, token_at: int) -> str:
 
 
 def unnamed_column(cells: list[str], form: Form, token_at: int) -> str:
-    """Return what is wrong if the last column of ``imei,uuid,token,time`` holds no time: tags in it would be lost."""
+    """Return what is wrong if a column that is not known holds something: tags in it would be lost."""
+    filled = next((place for place in form.to_be_empty if cell_at(cells, place)), None)
+    if filled is not None:
+        return (
+            f"column {filled + 1} has no name in the last header before this row; if it holds tags, name it tags there; "
+            "if not, what it is"
+        )
     time = cell_at(cells, form.carried_at[-1]) if form is ATTESTATION and token_at else ""
     if (
         not time

@@ -8,7 +8,14 @@ import time
 
 import pytest
 
-from airflow_provider_nrfprov.claiming.claim_file import ClaimFile, ClaimFileError, Row, chunks, read_rows
+from airflow_provider_nrfprov.claiming.claim_file import (
+    ClaimFile,
+    ClaimFileError,
+    Row,
+    Verdict,
+    chunks,
+    read_rows,
+)
 from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_keygen
 
 DEVICES = list(mint_devices(4, seed="shapes"))
@@ -206,6 +213,19 @@ def test_lines_that_are_no_rows_are_counted_by_name_and_logged(content, skipped,
     if "header" in skipped:
         assert "header; token: column" in caplog.text
     assert all(name in caplog.text for name in skipped if name not in {"header", "blank"})
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+def test_what_has_no_name_in_a_later_header_is_not_dropped_for_it_may_be_tags(at_once):
+    # The third line is what damage left of a row.
+    content = f'token,tags\n{A},x\ntoken,,\n{B},"y,z"\n{C},,\n'
+    rows = list(ClaimFile(io.BytesIO(content.encode()), "shift.csv", at_once=at_once))
+    assert [(row.line, row.verdict) for row in rows] == [
+        (2, Verdict.OK),
+        (4, Verdict.UNNAMED_COLUMN),
+        (5, Verdict.OK),
+    ]
+    assert "column 2 has no name in the last header before this row; if it holds tags" in rows[1].message
 
 
 def test_a_second_header_changes_the_columns_of_the_rows_below_it():

@@ -6,7 +6,6 @@ import asyncio
 import csv
 import json
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -46,6 +45,7 @@ from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperat
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS, AIRFLOW_V_3_3_PLUS
+from tests.event_loop_lag import Lag
 from tests.integration.dag_runs import End, new_dag, run
 
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.
@@ -107,13 +107,7 @@ class Triggers:
     def __init__(self) -> None:
         self.runs = 0
         self.events: list[Any] = []
-        self.worst_lag = 0.0
-
-    async def measure(self) -> None:
-        while True:
-            started = time.monotonic()
-            await asyncio.sleep(0.01)
-            self.worst_lag = max(self.worst_lag, time.monotonic() - started - 0.01)
+        self.lag = Lag()
 
 
 @pytest.fixture(scope="module")
@@ -147,17 +141,15 @@ def triggers(monkeypatch: pytest.MonkeyPatch) -> Triggers:
 
     async def run_watched(trigger: NrfProvBulkOpsTrigger) -> Any:
         seen.runs += 1
-        measuring = asyncio.create_task(seen.measure())
         events = run_unwatched(trigger)
-        try:
-            while True:
-                event = await asyncio.wait_for(anext(events), timeout=30)
-                seen.events.append(json.loads(json.dumps(event.payload)))
-                yield event
-        except StopAsyncIteration:
-            return
-        finally:
-            measuring.cancel()
+        async with seen.lag.measured():
+            try:
+                while True:
+                    event = await asyncio.wait_for(anext(events), timeout=30)
+                    seen.events.append(json.loads(json.dumps(event.payload)))
+                    yield event
+            except StopAsyncIteration:
+                return
 
     monkeypatch.setattr(NrfProvBulkOpsTrigger, "run", run_watched)
     return seen
@@ -216,7 +208,7 @@ def judge(case: Case, seen: dict[str, Seen], triggers: Triggers) -> None:
     assert deferrable.other_requests == poke.other_requests
     assert triggers.runs == len(triggers.events) == case.defers
     # It neither asked on its event loop nor looped without sleeping.
-    assert triggers.worst_lag < 0.5
+    assert triggers.lag.worst < 0.5
 
 
 def begin(world: World, case: Case, connect: Any) -> None:

@@ -153,7 +153,13 @@ def _prepare(rows: int, emulator: LocalEmulator) -> DemoFile:
 
 
 def _connection_to(emulator: LocalEmulator) -> dict[str, str]:
-    connection = {"conn_type": "nrfprov", "host": emulator.url, "password": emulator.api_key}
+    devices = f"{emulator.url}/emulator/devices"
+    connection = {
+        "conn_type": "nrfprov",
+        "host": emulator.url,
+        "password": emulator.api_key,
+        "extra": {"portal_url": devices, "device_url": f"{devices}/{{device_id}}"},
+    }
     return {"AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection)}
 
 

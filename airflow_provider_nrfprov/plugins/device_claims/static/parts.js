@@ -1,5 +1,6 @@
 // Pieces that several views show: the bar of outcomes, links out of the frame, copying, pages, errors.
 
+import { devicePage } from "./devices.js";
 import { h, say } from "./dom.js";
 import { OUTCOMES, counted, number, outcomeName, percent, standing } from "./words.js";
 
@@ -89,6 +90,13 @@ export function copyButton(text, what) {
     setTimeout(() => (button.textContent = "Copy"), 1500);
   });
   return button;
+}
+
+/** Return a device's id: a link to its page in nRF Cloud, if there is one. */
+export function deviceMark(summary, id, outcome) {
+  const page = devicePage(summary, id, outcome);
+  const shown = h("code", {}, id);
+  return page ? outLink(page, { target: "_blank", title: "Open the device in nRF Cloud" }, shown) : shown;
 }
 
 /** Return the buttons to go through pages. */

@@ -68,6 +68,9 @@ export const duration = (seconds) => {
 /** Return the last part of a path or URL. */
 export const fileName = (path) => String(path).split("/").filter(Boolean).pop() ?? String(path);
 
+/** Return the names of the service that a claim was sent to. */
+export const serviceName = (summary) => [...new Set([summary.service ?? []].flat().map((url) => String(url).replace(/^https?:\/\//, "").replace(/\/.*$/, "")))].join(", ");
+
 /** Return who or what started a run. */
 export const starter = (run) => {
   if (run.triggering_user_name) return run.triggering_user_name;

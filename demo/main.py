@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from demo.agreement import differences
 from demo.claim_file import RUN_TAG, DemoFile, make_claim_file
@@ -160,7 +161,10 @@ def _connection_to(emulator: LocalEmulator) -> dict[str, str]:
         "password": emulator.api_key,
         "extra": {"portal_url": devices, "device_url": f"{devices}/{{device_id}}"},
     }
-    return {"AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection)}
+    return {
+        "AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection),
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+    }
 
 
 def _start(airflow: LocalAirflow) -> None:
@@ -266,6 +270,7 @@ def _print_verdict(wrong: Sequence[str], emulator: LocalEmulator, airflow: Local
 
 def _wait_for_ctrl_c(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
     fresh = _shown(FOLDER / "fresh.csv")
+    emulator_at = urlsplit(emulator.url)
     print(
         f"\nDevice claims: {airflow.url}/plugin/device-claims\n"
         f"Airflow:       {airflow.url}  user {USER}, password {airflow.password}\n"
@@ -274,6 +279,10 @@ def _wait_for_ctrl_c(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
         "Claim more devices: make a claim file in another terminal,\n"
         f"  .venv/bin/python -m airflow_provider_nrfprov.emulator.mint --rows 100 --seed another > {fresh}\n"
         f"then in Airflow: Dags > {DAG_ID} > Trigger, claim file {FOLDER / 'fresh.csv'}\n"
+        "\n"
+        "Try a connection of your own: Admin > Connections > Add Connection, of the type nRF Cloud Provisioning,\n"
+        f"  Base URL http://{emulator_at.hostname}, Port {emulator_at.port}, API key {emulator.api_key}\n"
+        "then the first icon of its row in the list, Test.\n"
         "\n"
         "Ctrl-C ends both.",
         flush=True,

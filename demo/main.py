@@ -212,7 +212,8 @@ def _claim_three_shifts(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
             if time.monotonic() > end:
                 raise DemoError(f"The DAG run of {shift.path.name} has not ended in time; it is {state}.")
             time.sleep(0.5)
-        print(f"{shift.path.name}, {shift.about}: the run ended as {state}.", flush=True)
+        why = ", as more devices were refused than may be" if state == "failed" else ""
+        print(f"{shift.path.name}, {shift.about}: the run ended as {state}{why}.", flush=True)
 
 
 def _task_states(airflow: LocalAirflow, run_id: str) -> dict[str, str | None]:

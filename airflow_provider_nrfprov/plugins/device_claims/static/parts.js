@@ -2,7 +2,7 @@
 
 import { devicePage } from "./devices.js";
 import { h, say } from "./dom.js";
-import { OUTCOMES, counted, number, outcomeName, percent, standing } from "./words.js";
+import { OUTCOMES, advice, counted, number, outcomeName, percent, standing } from "./words.js";
 
 /** Return a summary's rows by outcome, those that there are. */
 export function countsOf(summary) {
@@ -15,6 +15,9 @@ export function countsOf(summary) {
 
 /** Return the name of an outcome with its colour. */
 export const outcomeMark = (outcome) => h("span", { class: `outcome is-${outcome}` }, outcomeName(outcome));
+
+/** Return a reason, with what to do about it if it does not say so. */
+export const reasonText = (reason) => h("span", {}, reason, advice(reason) && h("small", { class: "advice" }, advice(reason)));
 
 /** Return how a claim stands; and, once its run is known, that it failed. */
 export function stateMark(claim, run) {

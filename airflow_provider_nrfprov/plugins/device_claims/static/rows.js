@@ -127,7 +127,7 @@ export function rowsTable(task, summary, signal, words) {
     "section",
     {},
     heading,
-    h("form", { class: "filters", role: "search", "aria-label": "Filter the rows", onsubmit: (event) => event.preventDefault() }, field("Outcome", outcomes), field("Search", search), h("label", { class: "check" }, details, "Status and bulk operation")),
+    h("form", { class: "filters", role: "search", "aria-label": "Filter the rows", onsubmit: (event) => event.preventDefault() }, field("Outcome", outcomes), field("Search", search), h("label", { class: "check" }, details, "Show the service's status and operation")),
     chosen,
     body,
   );

@@ -4,7 +4,7 @@ import { airflow, logPage, report, reportFile, runPage, taskPath } from "./api.j
 import { againButton } from "./again.js";
 import { mayLead } from "./devices.js";
 import { h, show } from "./dom.js";
-import { bar, copyButton, outLink, outcomeMark, stateMark } from "./parts.js";
+import { bar, copyButton, outLink, outcomeMark, reasonText, stateMark } from "./parts.js";
 import { rowsTable } from "./rows.js";
 import { OUTCOMES, counted, duration, fileName, number, serviceName, starter, when } from "./words.js";
 
@@ -45,7 +45,7 @@ function reasonsOf(summary, choose) {
   const reasons = summary.reasons ?? [];
   if (!reasons.length) return null;
   const item = (each) => {
-    const inner = [outcomeMark(each.outcome), h("b", {}, number(each.count)), h("span", {}, each.reason)];
+    const inner = [outcomeMark(each.outcome), h("b", {}, number(each.count)), reasonText(each.reason)];
     // Reasons beyond the first 200 are gathered under words that no row has.
     const open = each.reason === "other reasons" ? h("div", { class: "reason" }, inner) : h("button", { type: "button", class: "reason", onclick: () => choose(each) }, inner);
     return h("li", {}, open);

@@ -34,7 +34,9 @@ _SECONDS = 5.0
 _STEPS = 100_000
 _LENGTH_OF_AN_ID = 8
 _FEW = 50_000
+"""Rows each of whose cells may be compared."""
 _ALL = "true"
+"""The condition of every row."""
 _TEXTS = ("status", "message", "bulk_ops_request_id")
 _TEXTS_OF_ROWS = f"texts cross join rows on n between first and first + {ROWS_OF_A_TEXT - 1}"
 _Kind = tuple[str, str, Sequence[Any]]

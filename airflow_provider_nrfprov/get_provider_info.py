@@ -128,6 +128,11 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "Where the link of a task leads, if not to nRF Cloud's own page",
                         "schema": {"type": ["string", "null"], "format": "url"},
                     },
+                    "device_url": {
+                        "label": "Page of one device",
+                        "description": "Where the devices in Device claims lead, with {device_id} in it, if that is known",
+                        "schema": {"type": ["string", "null"]},
+                    },
                     "connect_timeout": {
                         "label": "Connect timeout (s)",
                         "description": "How long the service may take to accept a connection",

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from demo.agreement import differences
 from demo.claim_file import RUN_TAG, DemoFile, make_claim_file
@@ -153,8 +154,17 @@ def _prepare(rows: int, emulator: LocalEmulator) -> DemoFile:
 
 
 def _connection_to(emulator: LocalEmulator) -> dict[str, str]:
-    connection = {"conn_type": "nrfprov", "host": emulator.url, "password": emulator.api_key}
-    return {"AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection)}
+    devices = f"{emulator.url}/emulator/devices"
+    connection = {
+        "conn_type": "nrfprov",
+        "host": emulator.url,
+        "password": emulator.api_key,
+        "extra": {"portal_url": devices, "device_url": f"{devices}/{{device_id}}"},
+    }
+    return {
+        "AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection),
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+    }
 
 
 def _start(airflow: LocalAirflow) -> None:
@@ -202,7 +212,8 @@ def _claim_three_shifts(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
             if time.monotonic() > end:
                 raise DemoError(f"The DAG run of {shift.path.name} has not ended in time; it is {state}.")
             time.sleep(0.5)
-        print(f"{shift.path.name}, {shift.about}: the run ended as {state}.", flush=True)
+        why = ", as more devices were refused than may be" if state == "failed" else ""
+        print(f"{shift.path.name}, {shift.about}: the run ended as {state}{why}.", flush=True)
 
 
 def _task_states(airflow: LocalAirflow, run_id: str) -> dict[str, str | None]:
@@ -260,6 +271,7 @@ def _print_verdict(wrong: Sequence[str], emulator: LocalEmulator, airflow: Local
 
 def _wait_for_ctrl_c(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
     fresh = _shown(FOLDER / "fresh.csv")
+    emulator_at = urlsplit(emulator.url)
     print(
         f"\nDevice claims: {airflow.url}/plugin/device-claims\n"
         f"Airflow:       {airflow.url}  user {USER}, password {airflow.password}\n"
@@ -268,6 +280,10 @@ def _wait_for_ctrl_c(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
         "Claim more devices: make a claim file in another terminal,\n"
         f"  .venv/bin/python -m airflow_provider_nrfprov.emulator.mint --rows 100 --seed another > {fresh}\n"
         f"then in Airflow: Dags > {DAG_ID} > Trigger, claim file {FOLDER / 'fresh.csv'}\n"
+        "\n"
+        "Try a connection of your own: Admin > Connections > Add Connection, of the type nRF Cloud Provisioning,\n"
+        f"  Base URL http://{emulator_at.hostname}, Port {emulator_at.port}, API key {emulator.api_key}\n"
+        "then the first icon of its row in the list, Test.\n"
         "\n"
         "Ctrl-C ends both.",
         flush=True,

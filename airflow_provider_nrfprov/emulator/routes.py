@@ -162,6 +162,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     _side_door("GET", "/emulator/health", side_doors.health),
     _side_door("GET", "/emulator/devices", side_doors.all_devices),
+    _side_door("GET", "/emulator/devices/{id}", side_doors.one_device),
     _side_door("GET", "/emulator/operations", side_doors.all_operations),
     _side_door("GET", "/emulator/requests", side_doors.request_counts),
     _side_door("GET", "/emulator/submissions", side_doors.all_submissions),

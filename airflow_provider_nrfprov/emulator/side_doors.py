@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_nrfprov.emulator.errors import Invalid
+from airflow_provider_nrfprov.emulator.devices import Device
+from airflow_provider_nrfprov.emulator.errors import Invalid, NotFound
 from airflow_provider_nrfprov.emulator.ids import iso
 from airflow_provider_nrfprov.emulator.wire import Call, Reply
 
@@ -49,19 +51,27 @@ def health(_: Call) -> Reply:
 
 def all_devices(call: Call) -> Reply:
     """Answer every claimed device of every team, on one page."""
-    counts = call.service.devices.claim_counts
-    items = [
-        {
-            "id": device.id,
-            "team": device.team,
-            "tags": device.tags,
-            "status": device.status,
-            "claimedAt": iso(device.claimed_at),
-            "claimCount": counts[device.id],
-        }
-        for device in call.service.devices
-    ]
+    items = [_shown(call, device) for device in call.service.devices]
     return Reply(200, {"items": items, "total": len(items)})
+
+
+def one_device(call: Call) -> Reply:
+    """Answer one claimed device of whichever team: the page that a link to it leads to."""
+    for device in call.service.devices:
+        if device.id == call.path["id"]:
+            return Reply(200, _shown(call, device))
+    raise NotFound("no team has claimed this device")
+
+
+def _shown(call: Call, device: Device) -> dict[str, Any]:
+    return {
+        "id": device.id,
+        "team": device.team,
+        "tags": device.tags,
+        "status": device.status,
+        "claimedAt": iso(device.claimed_at),
+        "claimCount": call.service.devices.claim_counts[device.id],
+    }
 
 
 def all_operations(call: Call) -> Reply:

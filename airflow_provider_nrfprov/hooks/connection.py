@@ -153,6 +153,25 @@ def portal_page_of(connection: Connection) -> str | None:
     return url
 
 
+def device_page_of(connection: Connection) -> str | None:
+    """Return the address of a device's page in the portal, with ``{device_id}`` in it; ``None`` where it is not known.
+
+    Extra ``device_url`` is it; without it, that of Nordic's own is given for a project (inferred).
+
+    :raises ConfigurationError: if the base URL or ``device_url`` cannot be one.
+    """
+    extra = _extra(connection.extra)
+    url = extra.get("device_url")
+    if url:
+        if not isinstance(url, str) or not re.match(r"https?://[^\s/@{]+/\S*\{device_id\}", url):
+            raise ConfigurationError(
+                "extra 'device_url' is not a URL that begins with https:// or http:// and has {device_id} in its path"
+            )
+        return url
+    page = _page_of_project(connection, extra) if _api(extra) == "project" else None
+    return f"{page}/devices/{{device_id}}" if page else None
+
+
 def _page_of_team(connection: Connection, _: Mapping[str, Any]) -> str | None:
     return claimed_devices_page(_host(connection))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TypeGuard
+from urllib.parse import urlsplit
 
 from airflow_provider_nrfprov.api import operations
 from airflow_provider_nrfprov.api.client import ProvisioningClient
@@ -87,10 +88,7 @@ def _try_out_project(client: ProvisioningClient, urls: Mapping[Host, str]) -> tu
 def in_words(error: NrfProvError, url: str) -> str:
     """Return an error as a sentence: what is wrong and what to look at, then the service's own words."""
     if isinstance(error, UnreachableError):
-        return (
-            f"{url} gave no answer: {_cause(error)}. Check the base URL and the port, and that Airflow's web server "
-            "may reach it."
-        )
+        return f"{url} gave no answer: {_cause(error)}. {_advice(str(error), url)}"
     if isinstance(error, UnauthorizedError):
         return (
             f"The service refused the API key (401). {error.hint} The service says: {error.problem.message}"
@@ -109,7 +107,42 @@ def _is_no_such_path(error: NrfProvError) -> TypeGuard[ForbiddenError]:
     return isinstance(error, ForbiddenError) and error.problem.message == NO_SUCH_PATH
 
 
+_NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNEXPECTED_MESSAGE|HTTP_REQUEST")
+_ADVICE = (
+    (_NO_TLS, "It has no https: begin the base URL with http:// (an emulator's; Nordic's own has https)."),
+    (
+        re.compile("CERTIFICATE_VERIFY_FAILED"),
+        "Name the file of the CA that its certificate is from in the extra field CA bundle.",
+    ),
+    (
+        re.compile("Failed to resolve|Name or service not known|getaddrinfo"),
+        "There is no host of that name: check the spelling of the base URL.",
+    ),
+)
+
+
+def _advice(reason: str, url: str) -> str:
+    """Return the one thing to do about a service that could not be reached."""
+    parts = urlsplit(url)
+    for words, advice in _ADVICE:
+        if words.search(reason):
+            return advice
+    if "refused" in reason and parts.port is None:
+        usual = {"http": 80, "https": 443}[parts.scheme]
+        return f"Nothing listens on port {usual}, which is meant where none is given: set the field Port to the service's own."
+    if "refused" in reason:
+        return f"Nothing listens on port {parts.port}: check the field Port, and that the service is running."
+    if "Connection aborted" in reason and parts.scheme == "http":
+        return "If it has https, begin the base URL with https://."
+    return "Check the base URL and the port, and that Airflow's web server may reach it."
+
+
 def _cause(error: UnreachableError) -> str:
     """Return the innermost reason of what requests says, without the pool that it happened in."""
+    text = str(error)
+    if tls := re.search(r"\[SSL: \w+\] ([^(']*\w)", text):
+        return tls[1]
+    if aborted := re.search(r"'Connection aborted\.', \w+\((?:\d+, )?[\"']([^\"']*)", text):
+        return aborted[1].rstrip(".")
     # What it happened in ends with ")", before urllib3 2.6 with ">".
-    return re.sub(r"^.*[)>]: ", "", str(error), flags=re.DOTALL).removesuffix("'))").removesuffix(")")
+    return re.sub(r"[\"']\)+$", "", re.sub(r"^.*[)>]: ", "", text, flags=re.DOTALL))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
@@ -21,18 +22,29 @@ class NrfProvPortalLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the address, an empty text for none. Asks for the connection, and nothing else."""
-        from airflow.providers.common.compat.sdk import BaseHook
-
-        from airflow_provider_nrfprov.api.errors import ConfigurationError
         from airflow_provider_nrfprov.hooks.connection import portal_page_of
 
-        conn_id = getattr(operator, "nrfprov_conn_id", None)
-        if not isinstance(conn_id, str) or "{{" in conn_id:
-            return ""
-        try:
-            return portal_page_of(BaseHook.get_connection(conn_id)) or ""
-        except ConfigurationError as error:
-            _log.warning("no link to nRF Cloud: Airflow connection %r: %s", conn_id, error)
-        except Exception:  # noqa: BLE001 - a connection that is missing has failed the task already, in better words
-            _log.debug("no link to nRF Cloud", exc_info=True)
-        return ""
+        return _page(getattr(operator, "nrfprov_conn_id", None), portal_page_of) or ""
+
+
+def device_page(conn_id: object) -> str | None:
+    """Return the address of a device's page, with ``{device_id}`` in it; ``None`` for none. Asks for the connection, and nothing else."""
+    from airflow_provider_nrfprov.hooks.connection import device_page_of
+
+    return _page(conn_id, device_page_of)
+
+
+def _page(conn_id: object, page_of: Callable[[Any], str | None]) -> str | None:
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    from airflow_provider_nrfprov.api.errors import ConfigurationError
+
+    if not isinstance(conn_id, str) or "{{" in conn_id:
+        return None
+    try:
+        return page_of(BaseHook.get_connection(conn_id))
+    except ConfigurationError as error:
+        _log.warning("no link to nRF Cloud: Airflow connection %r: %s", conn_id, error)
+    except Exception:  # noqa: BLE001 - a connection that is missing has failed the task already, in better words
+        _log.debug("no link to nRF Cloud", exc_info=True)
+    return None

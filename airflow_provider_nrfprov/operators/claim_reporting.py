@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
+from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink, device_page
 from airflow_provider_nrfprov.links.report import NrfProvReportLink
 from airflow_provider_nrfprov.metrics import count_outcomes
 from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push
@@ -37,7 +37,7 @@ class ClaimReportingOperator(ClaimJudgingOperator, NrfProvBaseOperator):
     }
     xcoms: ClassVar[Mapping[str, str]] = {
         "report": "path of ``report.csv``",
-        "summary": "what ``return_value`` is, and there also if the task fails",
+        "summary": "what ``return_value`` is, the claim file, service and connection; there also if the task fails",
     }
     operator_extra_links = (NrfProvPortalLink(), NrfProvReportLink())
     written_report: str | None = None
@@ -90,7 +90,8 @@ class ClaimReportingOperator(ClaimJudgingOperator, NrfProvBaseOperator):
         # Before it is judged: a claim that fails has counts, too.
         count_outcomes("rows", {outcome.value: count for outcome, count in summary.counts.items()})
         claim_file = job.details.claim_file
-        push(self, context, report=summary.report, summary=summary_in_xcom(summary, claim_file))
+        where = self._where_to(job)
+        push(self, context, report=summary.report, summary=summary_in_xcom(summary, claim_file, where))
         facts = {
             "claim_file": claim_file,
             "report_dir": str(job.folder),
@@ -101,6 +102,16 @@ class ClaimReportingOperator(ClaimJudgingOperator, NrfProvBaseOperator):
         # They become events only if the task succeeds.
         describe(context, self.outlets, {**summary.as_dict(), **facts})
         return summary
+
+    def _where_to(self, job: ClaimJob) -> dict[str, Any]:
+        """Return which service the rows were sent to, through which connection, and where a device's page is."""
+        conn_id = self._value("nrfprov_conn_id")
+        found = {
+            "service": list(job.details.service),
+            "connection": conn_id,
+            "device_url": device_page(conn_id),
+        }
+        return {name: value for name, value in found.items() if value}
 
     def _verdict(self, summary: Summary) -> dict[str, Any]:
         """Judge a report; return the receipt for XCom."""
@@ -122,8 +133,11 @@ def owner_of(context: Context) -> Owner:
     )
 
 
-def summary_in_xcom(summary: Summary, claim_file: str) -> dict[str, Any]:
-    """Return counts, paths and the most frequent reasons as they go into an XCom, where the web page looks for them."""
+def summary_in_xcom(summary: Summary, claim_file: str, where: Mapping[str, Any]) -> dict[str, Any]:
+    """Return counts, paths and the most frequent reasons as they go into an XCom, where the web page looks for them.
+
+    :param where: what else the page shows of a claim.
+    """
     reasons: list[dict[str, Any]] = []
     room = _CHARACTERS_OF_REASONS
     for each in summary.reasons[:_REASONS]:
@@ -133,7 +147,7 @@ def summary_in_xcom(summary: Summary, claim_file: str) -> dict[str, Any]:
         if room < 0:
             break
         reasons.append(short)
-    return {"claim_file": claim_file, **summary.as_dict(), "reasons": reasons}
+    return {"claim_file": claim_file, **where, **summary.as_dict(), "reasons": reasons}
 
 
 def in_xcom(operations: list[str], folder: Any) -> list[str] | str:

@@ -110,7 +110,13 @@ def build(
     dags.mkdir()
     shutil.copy(ROOT / "dags" / f"{CLAIM}.py", dags)
     (dags / f"{NAMING}.py").write_text(_NAMING_DAG)
-    airflow = TeamAirflow(folder / "airflow", dags, port=port, env=environment)
+    # The values of XComs are elsewhere, so that what Airflow's API has of them is where.
+    xcoms = {
+        "AIRFLOW__CORE__XCOM_BACKEND": "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
+        "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": f"file://{folder}/xcoms",
+        "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "0",
+    }
+    airflow = TeamAirflow(folder / "airflow", dags, port=port, env={**environment, **xcoms})
     stack.callback(lambda: _require_nothing_left(airflow.stop()))
     airflow.start()
     airflow.wait_until_healthy(300)

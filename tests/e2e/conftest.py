@@ -118,7 +118,11 @@ def environment(emulator: LocalEmulator) -> dict[str, str]:
         "conn_type": "nrfprov",
         "host": emulator.url,
         "password": emulator.api_key,
-        "extra": {"portal_url": f"{emulator.url}/emulator/devices", "verify": emulator.ca_file},
+        "extra": {
+            "portal_url": f"{emulator.url}/emulator/devices",
+            "device_url": f"{emulator.url}/emulator/devices/{{device_id}}",
+            "verify": emulator.ca_file,
+        },
     }
     return {
         "AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection),

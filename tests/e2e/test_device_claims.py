@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import requests
 
 from airflow_provider_nrfprov.emulator.signing import mint_devices
 from harness.local_airflow import USER
@@ -33,6 +34,7 @@ EARLY, LATE, NIGHT = "line-1-early.csv", "line-1-late.csv", "line-1-night.csv"
 def world(chromium):
     """Start all of it; three shifts are claimed."""
     PICTURES.mkdir(parents=True, exist_ok=True)
+    (PICTURES / "axe-core.txt").write_text("")
     with ExitStack() as stack:
         # A short name: pictures show it.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nrfprov-")))
@@ -49,10 +51,13 @@ def picture(page, name: str) -> None:
     page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
 
 
-def require_that_axe_finds_nothing(page) -> None:
+def require_that_axe_finds_nothing(page, name: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(page)
+    counts = {kind: len(found.response[kind]) for kind in ("violations", "passes", "incomplete")}
+    with (PICTURES / "axe-core.txt").open("a") as file:
+        file.write(f"{name}: {', '.join(f'{count} {kind}' for kind, count in counts.items())}\n")
     assert found.violations_count == 0, found.generate_report()
 
 
@@ -63,6 +68,13 @@ def address(world: World, view: str = "") -> str:
 def claim_view(world: World, name: str) -> str:
     run_id = world.runs[name].replace("+", "%2B")
     return address(world, f"#/run?dag={CLAIM}&run={run_id}&task=claim&map=-1")
+
+
+def summary_of(world: World, run_id: str) -> dict:
+    query = {"dag_id": CLAIM, "run_id": run_id}
+    answer = world.session(VIEWER).get(f"{world.airflow.url}/nrfprov/api/claims", params=query, timeout=60)
+    (claim,) = answer.json()["claims"]
+    return claim["summary"]
 
 
 def wait_for_rows(page, count: int) -> None:
@@ -99,7 +111,8 @@ def test_a_viewer_finds_the_page_in_airflows_menu_and_it_takes_on_airflows_theme
                 name for name in frame.locator(".card h2").all_inner_texts() if name in {NIGHT, LATE, EARLY}
             ]
             assert shown == [NIGHT, LATE, EARLY]
-            frame.get_by_text("Run failed", exact=True).first.wait_for()
+            night = frame.locator(".card").filter(has_text=NIGHT)
+            night.get_by_text("Run failed", exact=True).wait_for()
             dark_inside = frame.locator("html").evaluate("html => html.classList.contains('dark')")
             assert dark_inside is dark
             picture(page, f"8-claims-in-airflow-{'dark' if dark else 'light'}")
@@ -121,7 +134,7 @@ def test_each_view_fits_its_window_and_has_no_fault_that_axe_finds(world, width,
             page.locator(ready).first.wait_for()
             picture(page, f"8-{name}-{kind}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width
-            require_that_axe_finds_nothing(page)
+            require_that_axe_finds_nothing(page, f"{name}-{kind}")
         page.set_viewport_size({"width": 360 if width == 420 else 2560, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
@@ -150,6 +163,66 @@ def test_a_claim_opens_by_its_reasons_and_its_rows_are_sorted_filtered_searched_
         assert (row["Line"], row["imei"]) == ("13", "351656020000012")
         page.get_by_label("Search").fill("nothing like this")
         page.get_by_text("No row fits.").wait_for()
+
+
+def test_the_list_says_where_claims_went_and_leads_to_dag_and_run(world):
+    service = urlsplit(world.emulator.url).netloc
+    xcom = world.airflow.api.xcom(CLAIM, world.runs[LATE], "claim", "summary")
+    assert "claimed" not in xcom  # a backend has it
+    with world.page(VIEWER) as page:
+        page.goto(address(world))
+        card = page.locator(".card", has=page.get_by_role("link", name=LATE))
+        card.wait_for()
+        assert f"sent to {service}" in card.inner_text()
+        assert "connection nrfprov_default" in card.inner_text()
+        of_dag = f"{world.airflow.url}/dags/{CLAIM}"
+        assert card.get_by_role("link", name=CLAIM).get_attribute("href") == of_dag
+        of_run = card.get_by_role("link", name="manual__").get_attribute("href")
+        assert unquote(of_run) == f"{of_dag}/runs/{world.runs[LATE]}"
+        page.get_by_label("Text").fill("no such connection")
+        page.get_by_text("No claim fits these filters.").wait_for()
+        page.get_by_label("Text").fill("nrfprov_default")
+        card.wait_for()
+
+
+def test_a_device_that_is_ours_leads_to_its_page_and_no_other_does(world):
+    page_of = f"{world.emulator.url}/emulator/devices"
+    with world.page(VIEWER) as page:
+        page.goto(claim_view(world, LATE))
+        first = rows(page)[0]["Device"].split()[0]
+        link = page.locator(".rows tbody tr:first-child .of-device_id a")
+        assert link.get_attribute("href") == f"{page_of}/{first}"
+        page.get_by_role("combobox", name="Outcome").select_option("failed")
+        wait_for_rows(page, 4)
+        assert page.locator(".rows .of-device_id code").count() == 4
+        assert page.locator(".rows .of-device_id a").count() == 0
+        page.goto(address(world, f"#/find?words={first}"))
+        assert page.locator(".card h2 a").first.get_attribute("href") == f"{page_of}/{first}"
+
+
+def test_no_address_that_a_task_names_leads_elsewhere_than_https_or_its_own_service(world):
+    with world.page(VIEWER) as page:
+        page.goto(address(world))
+        found = page.evaluate(
+            """async (addresses) => {
+                const { devicePage } = await import("./devices.js");
+                const service = ["http://127.0.0.1:8099/v1"];
+                return addresses.map((device_url) => devicePage({ device_url, service }, "a/b", "claimed"));
+            }""",
+            [
+                "https://portal.example.org/{device_id}",
+                "http://127.0.0.1:8099/emulator/devices/{device_id}",
+                "http://portal.example.org/{device_id}",
+                "javascript:alert('{device_id}')",
+                "https://portal.example.org/",
+                7,
+            ],
+        )
+    assert found == [
+        "https://portal.example.org/a%2Fb",
+        "http://127.0.0.1:8099/emulator/devices/a%2Fb",
+        *[None] * 4,
+    ]
 
 
 def test_the_download_is_the_report_and_the_tokens_are_nowhere(world):
@@ -280,7 +353,7 @@ def test_a_user_claims_again_what_was_refused_and_the_new_run_names_the_old_one(
     assert run["triggering_user_name"] == PERSON
     assert "2dn3" not in shown
     world.wait(CLAIM, run_id)
-    assert world.airflow.api.xcom(CLAIM, run_id, "claim", "summary")["rows"] == 45
+    assert summary_of(world, run_id)["rows"] == 45
 
 
 def test_a_user_sends_a_file_which_is_checked_stored_and_claimed(world):
@@ -317,7 +390,7 @@ def test_a_user_sends_a_file_which_is_checked_stored_and_claimed(world):
         page.get_by_text("5 rows: 4 can be sent, 1 cannot").wait_for()
         assert not inbox.exists()
         picture(page, "8-send-a-file")
-        require_that_axe_finds_nothing(page)
+        require_that_axe_finds_nothing(page, "send-a-file")
         page.get_by_role("button", name="Claim 4 rows").click()
         page.get_by_text("Started:").wait_for()
     (run_id,) = set(world.airflow.api.run_states(CLAIM)) - before
@@ -326,7 +399,7 @@ def test_a_user_sends_a_file_which_is_checked_stored_and_claimed(world):
     assert stored.stat().st_mode & 0o777 == 0o600
     assert world.airflow.api.dag_run(CLAIM, run_id)["conf"]["claim_file"] == str(stored)
     world.wait(CLAIM, run_id)
-    assert world.airflow.api.xcom(CLAIM, run_id, "claim", "summary")["claimed"] == 4
+    assert summary_of(world, run_id)["claimed"] == 4
 
 
 def test_a_user_of_another_team_and_somebody_without_a_session_see_nothing(world):
@@ -340,6 +413,43 @@ def test_a_user_of_another_team_and_somebody_without_a_session_see_nothing(world
     with world.page(None) as page:
         page.goto(address(world))
         page.get_by_text("Your session has ended. Sign in to Airflow again").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("user", "lists", "report", "checks", "checks_for_a_foreign_page"),
+    [
+        (None, 401, 401, 401, 401),
+        (VIEWER, 200, 200, 403, 403),
+        (PERSON, 200, 200, 404, 403),
+        (STRANGER, 200, 403, 403, 403),
+    ],
+    ids=["nobody", "a viewer", "a user", "a user of another team"],
+)
+def test_each_route_answers_each_person_as_airflow_would(
+    world, user, lists, report, checks, checks_for_a_foreign_page
+):
+    session = world.session(user) if user else requests.Session()
+    session.trust_env = False
+    base = f"{world.airflow.url}/nrfprov/api"
+    of_claim = {"run_id": world.runs[LATE], "task_id": "claim", "map_index": -1}
+
+    def status(path: str, **query: object) -> int:
+        return session.get(f"{base}/{path}", params=query, timeout=60).status_code
+
+    def sent_from(origin: str) -> int:
+        headers = {"X-Nrfprov-Upload": "1", "Origin": origin}
+        query = {"conn_id": "has_no_inbox", "name": "shift.csv"}
+        address = f"{base}/dags/{CLAIM}/inbox"
+        return session.post(address, params=query, headers=headers, data=b"x", timeout=60).status_code
+
+    assert status("claims") == lists
+    assert status("search", words="N91-2000") == lists
+    assert status("inbox", conn_id="has_no_inbox") == lists
+    for name in ("report", "rows", "report.csv"):
+        assert status(f"dags/{CLAIM}/{name}", **of_claim) == report, name
+    # 404: whoever may start the DAG is told that this connection has no inbox.
+    assert sent_from(world.airflow.url) == checks
+    assert sent_from("https://portal.example.org") == checks_for_a_foreign_page
 
 
 def test_a_pipe_in_the_place_of_a_report_costs_airflow_nothing(world):

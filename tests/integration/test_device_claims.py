@@ -86,7 +86,7 @@ def anonymous(airflow_app):
 @pytest.fixture
 def claimed(load_dag, connect, emulator, tokens, tmp_path):
     """A run of a claim, one of whose rows cannot be one; return the query that names its task."""
-    connect(emulator.url)
+    connect(emulator.url, device_url=f"{emulator.url}/emulator/devices/{{device_id}}")
     claim_file = tmp_path / "shift.csv"
     claim_file.write_text("\n".join([*tokens, "<script>alert(1)</script>"]))
     with new_dag() as dag:
@@ -120,7 +120,9 @@ def every_route(task):
 
 @pytest.mark.slow
 @needs_the_page
-def test_a_viewer_sees_the_claim_its_counts_its_rows_and_its_file(browser, claimed, tokens, tmp_path):
+def test_a_viewer_sees_the_claim_its_counts_its_rows_and_its_file(
+    browser, claimed, emulator, tokens, tmp_path
+):
     viewer = browser("viewer")
     (claim,) = viewer.get("/nrfprov/api/claims", params={"dag_id": claimed["dag_id"]}).json()["claims"]
     assert {name: str(claim[name]) for name in claimed} == claimed
@@ -132,6 +134,10 @@ def test_a_viewer_sees_the_claim_its_counts_its_rows_and_its_file(browser, claim
     report = ask(viewer, claimed, "report").json()
     assert report["summary"]["reasons"][0]["count"] == 1
     assert report["path"] == str(tmp_path / "out" / "report.csv")
+    for summary in (claim["summary"], report["summary"]):
+        assert summary["service"] == [f"{emulator.url}/v1"]
+        assert summary["connection"] == "nrfprov_default"
+        assert summary["device_url"] == f"{emulator.url}/emulator/devices/{{device_id}}"
 
     rows = ask(viewer, claimed, "rows", sort="outcome", descending=True).json()
     assert (rows["total"], len(rows["rows"])) == (6, 6)

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_nrfprov.api.errors import ConfigurationError
 from airflow_provider_nrfprov.get_provider_info import get_provider_info
 from airflow_provider_nrfprov.hooks.connection import portal_page_of
-from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
+from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink, device_page
 from airflow_provider_nrfprov.links.report import console_url
 from airflow_provider_nrfprov.operators.block_devices import NrfProvBlockDevicesOperator
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
@@ -54,6 +54,24 @@ def test_a_portal_url_that_is_none_is_no_link(connect, url):
         portal_page(connect, "emulator", portal_url=url)
     operator = NrfProvBulkClaimOperator(task_id="claim", claim_file="x")
     assert NrfProvPortalLink().get_link(operator, ti_key=None) == ""
+
+
+def test_the_page_of_one_device_is_what_the_connection_says_or_that_of_a_project(connect):
+    connect("https://api.provisioning.nrfcloud.com")
+    assert device_page("nrfprov_default") is None
+    connect("http://127.0.0.1:1", device_url="http://127.0.0.1:1/emulator/devices/{device_id}")
+    assert device_page("nrfprov_default") == "http://127.0.0.1:1/emulator/devices/{device_id}"
+    connect(None, api="project", organization="acme", project="sensors")
+    page = "https://app.memfault.com/organizations/acme/projects/sensors/devices/{device_id}"
+    assert device_page("nrfprov_default") == page
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert('{device_id}')", "https://{device_id}/", "https://portal.example.org/", 7]
+)
+def test_a_page_of_one_device_that_is_none_is_no_link(connect, url):
+    connect("emulator", device_url=url)
+    assert device_page("nrfprov_default") is None
 
 
 def test_a_connection_that_is_missing_is_no_link():

@@ -93,7 +93,17 @@ class _Page:
 
     async def report(self, airflow: Airflows, owner: Owner) -> Any:
         report = await self._find(airflow, owner)
-        return {"summary": report.summary, "path": report.path, "bytes": report.size}
+        try:
+            pushed = await self._claims.pushed(airflow, owner, "summary")
+        except HTTPException:
+            pushed = None
+        # What the report's own summary does not say.
+        more = (
+            {name: pushed[name] for name in ("connection", "device_url") if pushed.get(name)}
+            if isinstance(pushed, dict)
+            else {}
+        )
+        return {"summary": {**more, **report.summary}, "path": report.path, "bytes": report.size}
 
     async def rows(
         self,

@@ -15,6 +15,7 @@ from pathlib import Path
 from stat import S_IMODE, S_ISDIR
 from typing import IO, cast
 
+from airflow_provider_nrfprov.plugins.device_claims.building import FORMAT
 from airflow_provider_nrfprov.plugins.device_claims.programs import ENVIRONMENT, command
 from airflow_provider_nrfprov.plugins.device_claims.reports import NoReportError, Report, opened
 
@@ -22,7 +23,7 @@ _AT_A_TIME = 2
 _WAITING = 20
 _MOST_BYTES = 4 << 30
 """Of all indexes together; those that were used last are kept."""
-_GROWTH = 3
+_GROWTH = 4
 """An index is at most so many times as large as its report."""
 _SECONDS = 900
 _BLOCK = 1 << 18
@@ -130,7 +131,8 @@ def _run(build: Build, part: Path) -> None:
 
 
 def _name(report: Report) -> str:
-    return hashlib.sha256("\0".join((report.path, str(report.size), report.stamp)).encode()).hexdigest()[:32]
+    what = "\0".join((FORMAT, report.path, str(report.size), report.stamp))
+    return hashlib.sha256(what.encode()).hexdigest()[:32]
 
 
 def _own_folder() -> Path:

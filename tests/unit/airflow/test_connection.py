@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlsplit
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection
@@ -9,6 +10,7 @@ from airflow_provider_nrfprov.api.contract import Host
 from airflow_provider_nrfprov.api.errors import ConfigurationError
 from airflow_provider_nrfprov.emulator.accounts import VIEWER_KEY
 from airflow_provider_nrfprov.emulator.faults import Refuse
+from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.hooks.connection import Inbox, access_of, client_from, inbox_of
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
@@ -125,6 +127,36 @@ def test_a_host_that_is_not_there_tests_as_a_sentence(connect):
     assert not ok
     assert message.startswith("http://127.0.0.1:9/v1 gave no answer: Failed to establish a new connection")
     assert "HTTPConnection" not in message
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [
+        ("{name}:{port}", "begin the base URL with http://"),
+        ("https://{name}:{port}", "begin the base URL with http://"),
+        ("http://{name}", "set the field Port to the service's own"),
+        ("{name}", "set the field Port to the service's own"),
+        ("http://no-such-host.invalid:{port}", "check the spelling of the base URL"),
+    ],
+)
+def test_the_emulators_address_typed_wrong_tests_as_the_one_thing_to_do(emulator, connect, typed, advice):
+    parts = urlsplit(emulator.url)
+    connect(typed.format(name=parts.hostname, port=parts.port))
+    good, message = NrfProvHook().test_connection()
+    assert not good
+    assert advice in message
+    assert message.count(" gave no answer: ") == 1
+    # Of the words of a library, those that say what happened.
+    assert "Caused by" not in message
+    assert '"' not in message
+
+
+def test_an_address_with_https_typed_without_it_or_without_its_ca_tests_as_the_one_thing_to_do(connect):
+    with running_emulator(tls=True) as emulator:
+        connect(emulator.url.replace("https://", "http://"))
+        assert "begin the base URL with https://" in NrfProvHook().test_connection()[1]
+        connect(emulator.url)
+        assert "in the extra field CA bundle" in NrfProvHook().test_connection()[1]
 
 
 def test_a_host_that_is_another_service_tests_as_a_sentence(emulator, connect):

@@ -45,6 +45,7 @@ def test_the_form_has_our_labels_and_fields_and_is_no_reason_to_import_the_hook(
         "bulk_contract",
         "cloud_url",
         "portal_url",
+        "device_url",
         "connect_timeout",
         "read_timeout",
         "retry_deadline",

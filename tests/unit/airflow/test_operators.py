@@ -347,6 +347,8 @@ def test_a_file_of_bad_rows_only_claims_nothing_and_says_why_of_each(tmp_path, c
     pushed = context["ti"].pushed["summary"]
     assert pushed["rejected"] == 2
     assert pushed["claim_file"] == str(claim_file)
+    assert (pushed["service"], pushed["connection"]) == ([f"{emulator.url}/v1"], "nrfprov_default")
+    assert "device_url" not in pushed
     assert [(each["outcome"], each["count"]) for each in pushed["reasons"]] == [("rejected", 2)]
     assert not emulator.service.bulk_operations()
 
@@ -354,7 +356,8 @@ def test_a_file_of_bad_rows_only_claims_nothing_and_says_why_of_each(tmp_path, c
 def test_a_summary_fits_into_an_xcom_however_many_and_long_its_reasons_are():
     reasons = tuple(Reason("failed", f"{number} {'ä' * 300}", 9) for number in range(200))
     summary = Summary(dict.fromkeys(Outcome, 1), "s3://bucket/report.csv", None, reasons=reasons)
-    pushed = summary_in_xcom(summary, "s3://bucket/shift.csv")
+    where = {"service": ["https://api.example.org/v1"], "connection": "factory"}
+    pushed = summary_in_xcom(summary, "s3://bucket/shift.csv", where)
     assert pushed["claim_file"] == "s3://bucket/shift.csv"
     assert pushed["reasons"][0]["reason"].startswith("0 ä")
     assert len(json.dumps(pushed)) < 1_500

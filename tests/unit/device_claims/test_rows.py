@@ -78,6 +78,30 @@ def test_rows_are_filtered_searched_and_sorted(index, wanted, lines):
     assert answer["total"] == len(lines)
 
 
+@pytest.mark.parametrize("few", [0, 50_000], ids=["of many rows", "of few rows"])
+@pytest.mark.parametrize("rows_of_a_text", [1, 3, 16])
+def test_a_search_finds_a_piece_in_whichever_row_it_is(write, tmp_path, monkeypatch, few, rows_of_a_text):
+    monkeypatch.setattr(rows, "_FEW", few)
+    monkeypatch.setattr(building, "ROWS_OF_A_TEXT", rows_of_a_text)
+    joined = f"texts cross join rows on n between first and first + {rows_of_a_text - 1}"
+    monkeypatch.setattr(rows, "_TEXTS_OF_ROWS", joined)
+    outcomes = ("claimed,SUCCEEDED,", "failed,409,serial SN17 is no cell of it")
+    report = write(
+        *(f"{n + 1},d{n},{outcomes[n % 2]},01OP,3500000000{n:05d},SN{n:04d}" for n in range(1, 101))
+    )
+    with pathlib.Path(report.path).open("rb") as stream:
+        building.build(stream.readline, str(tmp_path / "index.sqlite"))
+    for words, piece in (("sn001", "SN001"), ("n0050", "SN0050"), ("d1", "d1")):
+        has = [n for n in range(1, 101) if piece in f"d{n} 3500000000{n:05d} SN{n:04d}"]
+        for outcome, those in (("", has), ("failed", [n for n in has if n % 2])):
+            for down in (False, True):
+                found = page(tmp_path / "index.sqlite", Wanted(words=words, outcome=outcome, descending=down))
+                assert lines_of(found) == sorted((n + 1 for n in those), reverse=down)
+    # In a row's own cells, in what happened, and as a line, but each row once.
+    found = page(tmp_path / "index.sqlite", Wanted(words="17", limit=100))
+    assert lines_of(found) == sorted({17, 18, *range(2, 102, 2)})
+
+
 def test_rows_of_one_reason_stand_together(index):
     assert lines_of(page(index, Wanted(sort="message"))) == [1, 2, 4, 3, 5]
 

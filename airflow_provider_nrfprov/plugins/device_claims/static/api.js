@@ -84,6 +84,8 @@ const page = (task, mapped) =>
   (task.task_id ? `/tasks/${path(task.task_id)}${mapped && task.map_index >= 0 ? `/mapped/${task.map_index}` : ""}` : "");
 /** Return the address of a run in Airflow. */
 export const runPage = (task) => page({ ...task, task_id: "" });
+/** Return the address of a DAG in Airflow. */
+export const dagPage = (task) => `${AIRFLOW}dags/${path(task.dag_id)}`;
 /** Return the address of a task instance's log in Airflow. */
 export const logPage = (task) => page(task, true);
 

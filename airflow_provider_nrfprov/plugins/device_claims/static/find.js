@@ -1,9 +1,9 @@
 // Where is this device? One search over the reports of all claims that the user may see.
 
-import { search } from "./api.js";
+import { runPage, search } from "./api.js";
 import { h, say, show } from "./dom.js";
 import { claimAddress } from "./runs.js";
-import { field, outcomeMark, problem } from "./parts.js";
+import { deviceMark, field, outcomeMark, outLink, problem } from "./parts.js";
 import { counted, fileName, number, when } from "./words.js";
 
 const OURS = new Set(["line", "device_id", "outcome", "status", "message", "bulk_ops_request_id"]);
@@ -14,7 +14,7 @@ function hit(claim, row) {
   return h(
     "li",
     { class: "card" },
-    h("div", { class: "headline" }, h("h2", {}, h("code", {}, row.device_id || "device unknown")), outcomeMark(row.outcome)),
+    h("div", { class: "headline" }, h("h2", {}, row.device_id ? deviceMark(claim.summary, row.device_id, row.outcome) : "Device unknown"), outcomeMark(row.outcome)),
     row.message && h("p", {}, row.message),
     others.length > 0 && h("p", { class: "facts" }, others.map(([name, value]) => h("span", {}, `${name}: ${value}`))),
     h(
@@ -22,7 +22,7 @@ function hit(claim, row) {
       { class: "facts" },
       h("span", {}, "Line ", row.line, " of ", h("a", { href: claimAddress(claim, { words: row.device_id || row.line }), title: file }, fileName(file))),
       h("span", {}, when(claim.start_date)),
-      h("span", {}, claim.dag_id),
+      h("span", {}, outLink(runPage(claim), { title: claim.run_id }, claim.dag_id)),
     ),
   );
 }

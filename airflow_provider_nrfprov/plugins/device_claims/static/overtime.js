@@ -2,7 +2,7 @@
 
 import { claims } from "./api.js";
 import { h, s, show } from "./dom.js";
-import { choice, field, outcomeMark } from "./parts.js";
+import { choice, field, outcomeMark, reasonText } from "./parts.js";
 import { PERIODS, sinceOf } from "./runs.js";
 import { OUTCOMES, number, outcomeName, percent } from "./words.js";
 
@@ -112,7 +112,7 @@ function reasons(found) {
     "section",
     {},
     h("h2", {}, "Most frequent reasons"),
-    h("ul", { class: "reasons" }, top.map((each) => h("li", {}, h("div", { class: "reason" }, outcomeMark(each.outcome), h("b", {}, number(each.count)), h("span", {}, each.reason))))),
+    h("ul", { class: "reasons" }, top.map((each) => h("li", {}, h("div", { class: "reason" }, outcomeMark(each.outcome), h("b", {}, number(each.count)), reasonText(each.reason))))),
   );
 }
 

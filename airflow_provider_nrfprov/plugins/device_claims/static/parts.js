@@ -1,7 +1,8 @@
 // Pieces that several views show: the bar of outcomes, links out of the frame, copying, pages, errors.
 
+import { devicePage } from "./devices.js";
 import { h, say } from "./dom.js";
-import { OUTCOMES, counted, number, outcomeName, percent, standing } from "./words.js";
+import { OUTCOMES, advice, counted, number, outcomeName, percent, standing } from "./words.js";
 
 /** Return a summary's rows by outcome, those that there are. */
 export function countsOf(summary) {
@@ -14,6 +15,9 @@ export function countsOf(summary) {
 
 /** Return the name of an outcome with its colour. */
 export const outcomeMark = (outcome) => h("span", { class: `outcome is-${outcome}` }, outcomeName(outcome));
+
+/** Return a reason, with what to do about it if it does not say so. */
+export const reasonText = (reason) => h("span", {}, reason, advice(reason) && h("small", { class: "advice" }, advice(reason)));
 
 /** Return how a claim stands; and, once its run is known, that it failed. */
 export function stateMark(claim, run) {
@@ -89,6 +93,13 @@ export function copyButton(text, what) {
     setTimeout(() => (button.textContent = "Copy"), 1500);
   });
   return button;
+}
+
+/** Return a device's id: a link to its page in nRF Cloud, if there is one. */
+export function deviceMark(summary, id, outcome) {
+  const page = devicePage(summary, id, outcome);
+  const shown = h("code", {}, id);
+  return page ? outLink(page, { target: "_blank", title: "Open the device in nRF Cloud" }, shown) : shown;
 }
 
 /** Return the buttons to go through pages. */

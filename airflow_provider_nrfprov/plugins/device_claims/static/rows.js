@@ -2,7 +2,7 @@
 
 import { rows as ask } from "./api.js";
 import { h, say, show } from "./dom.js";
-import { choice, copyButton, countsOf, field, outcomeMark, pages, problem } from "./parts.js";
+import { choice, copyButton, countsOf, deviceMark, field, outcomeMark, pages, problem } from "./parts.js";
 import { counted, number, outcomeName } from "./words.js";
 
 const SIZE = 50;
@@ -16,10 +16,10 @@ const inOrder = (columns) => [...FIRST.filter((name) => columns.includes(name)),
 const labelOf = (column) => LABELS[column] ?? column;
 const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
 
-function cell(column, text) {
+function cell(column, text, mark) {
   if (text === null || text === "") return "";
   if (column === "outcome") return outcomeMark(text);
-  if (column === "device_id") return [h("code", {}, text), copyButton(text, "the device id")];
+  if (column === "device_id") return [mark(text), copyButton(text, "the device id")];
   return String(text);
 }
 
@@ -72,6 +72,7 @@ export function rowsTable(task, summary, signal, words) {
       return;
     }
     const all = answer.total ?? total;
+    const mark = (row) => (id) => deviceMark(summary, id, row[answer.columns.indexOf("outcome")]);
     const filled = (column) => answer.rows.some((row) => (row[answer.columns.indexOf(column)] ?? "") !== "");
     const shown = inOrder(answer.columns).filter((column) => filled(column) && (details.checked || !TECHNICAL.has(column)));
     say(answer.more ? `More than ${number(all)} rows` : counted(all, "row", "rows"));
@@ -89,7 +90,7 @@ export function rowsTable(task, summary, signal, words) {
               "table",
               { role: "table" },
               h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, shown.map((column) => sorter(column, ready ? answer.sortable : [])))),
-              h("tbody", { role: "rowgroup" }, answer.rows.map((row) => h("tr", { role: "row" }, shown.map((column) => h("td", { role: "cell", "data-label": labelOf(column), class: `of-${column in LABELS ? column : "carried"}` }, cell(column, row[answer.columns.indexOf(column)])))))),
+              h("tbody", { role: "rowgroup" }, answer.rows.map((row) => h("tr", { role: "row" }, shown.map((column) => h("td", { role: "cell", "data-label": labelOf(column), class: `of-${column in LABELS ? column : "carried"}` }, cell(column, row[answer.columns.indexOf(column)], mark(row))))))),
             ),
           ),
       ready && all > SIZE && pages({ offset: wanted.offset, size: SIZE, total: all, go: (offset) => set({ offset }) }),
@@ -126,7 +127,7 @@ export function rowsTable(task, summary, signal, words) {
     "section",
     {},
     heading,
-    h("form", { class: "filters", role: "search", "aria-label": "Filter the rows", onsubmit: (event) => event.preventDefault() }, field("Outcome", outcomes), field("Search", search), h("label", { class: "check" }, details, "Status and bulk operation")),
+    h("form", { class: "filters", role: "search", "aria-label": "Filter the rows", onsubmit: (event) => event.preventDefault() }, field("Outcome", outcomes), field("Search", search), h("label", { class: "check" }, details, "Show the service's status and operation")),
     chosen,
     body,
   );

@@ -2,10 +2,11 @@
 
 import { airflow, logPage, report, reportFile, runPage, taskPath } from "./api.js";
 import { againButton } from "./again.js";
+import { mayLead } from "./devices.js";
 import { h, show } from "./dom.js";
-import { bar, copyButton, outLink, outcomeMark, stateMark } from "./parts.js";
+import { bar, copyButton, outLink, outcomeMark, reasonText, stateMark } from "./parts.js";
 import { rowsTable } from "./rows.js";
-import { OUTCOMES, counted, duration, fileName, number, starter, when } from "./words.js";
+import { OUTCOMES, counted, duration, fileName, number, serviceName, starter, when } from "./words.js";
 
 const SHOWN = 8;
 
@@ -29,22 +30,22 @@ const facts = (task, summary, path, instance, run) =>
     fact("Began", when(instance.start_date), Number.isFinite(instance.duration) && ` · took ${duration(instance.duration)}`),
     fact("Started by", starter(run)),
     fact("Run", outLink(runPage(task), {}, `${task.dag_id} · ${task.run_id}`)),
-    fact("Service", (summary.service ?? []).join(", ")),
+    fact("Sent to", serviceName(summary), summary.connection && ` · connection ${summary.connection}`),
     fact("Tags given", (summary.tags ?? []).join(", ")),
     fact("Report", [h("code", {}, path), copyButton(path, "the path")]),
   );
 
-async function links(task) {
+async function links(task, summary) {
   const { extra_links: found = {} } = await airflow([...taskPath(task), "links"]).catch(() => ({}));
   const portal = found["nRF Cloud"];
-  return portal && /^https?:/.test(portal) ? outLink(portal, { class: "button", target: "_blank" }, "Devices in nRF Cloud") : null;
+  return portal && mayLead(portal, summary) ? outLink(portal, { class: "button", target: "_blank" }, "Devices in nRF Cloud") : null;
 }
 
 function reasonsOf(summary, choose) {
   const reasons = summary.reasons ?? [];
   if (!reasons.length) return null;
   const item = (each) => {
-    const inner = [outcomeMark(each.outcome), h("b", {}, number(each.count)), h("span", {}, each.reason)];
+    const inner = [outcomeMark(each.outcome), h("b", {}, number(each.count)), reasonText(each.reason)];
     // Reasons beyond the first 200 are gathered under words that no row has.
     const open = each.reason === "other reasons" ? h("div", { class: "reason" }, inner) : h("button", { type: "button", class: "reason", onclick: () => choose(each) }, inner);
     return h("li", {}, open);
@@ -72,7 +73,7 @@ export async function runView(place, { dag, run: runId, task: taskId, map = -1, 
   if (signal.aborted) return;
   const table = rowsTable(task, summary, signal, words);
   const portal = h("span", {});
-  links(task).then((link) => link && show(portal, link));
+  links(task, summary).then((link) => link && show(portal, link));
   show(
     place,
     h("p", {}, h("a", { href: "#/runs" }, "‹ All claims")),

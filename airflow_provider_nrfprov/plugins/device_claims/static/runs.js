@@ -1,9 +1,9 @@
 // The claims, newest first.
 
-import { airflow, claims } from "./api.js";
+import { airflow, claims, dagPage, runPage } from "./api.js";
 import { h, say, show } from "./dom.js";
-import { bar, choice, field, pages, stateMark } from "./parts.js";
-import { counted, duration, fileName, outcomeName, starter, stateOf, when } from "./words.js";
+import { bar, choice, field, outLink, pages, stateMark } from "./parts.js";
+import { counted, duration, fileName, outcomeName, serviceName, starter, stateOf, when } from "./words.js";
 
 const SIZE = 20;
 const DAY = 86400;
@@ -34,7 +34,7 @@ const RESULTS = [
 function fits(claim, { dag, result, words }) {
   const summary = claim.summary ?? {};
   const bad = BAD.filter((outcome) => summary[outcome] > 0);
-  const text = `${summary.claim_file ?? ""} ${claim.dag_id} ${claim.run_id} ${claim.task_id}`.toLowerCase();
+  const text = `${summary.claim_file ?? ""} ${serviceName(summary)} ${summary.connection ?? ""} ${claim.dag_id} ${claim.run_id} ${claim.task_id}`.toLowerCase();
   if (dag && claim.dag_id !== dag) return false;
   if (words && !text.includes(words.toLowerCase())) return false;
   if (result === "bad") return bad.length > 0;
@@ -58,6 +58,7 @@ function card(claim) {
   const started = runOf(claim);
   started.then((run) => (who.textContent = starter(run) ? `started by ${starter(run)}` : ""));
   const mapped = claim.map_index >= 0 ? ` [${claim.map_index}]` : "";
+  const service = summary ? serviceName(summary) : "";
   const name = summary?.claim_file ? fileName(summary.claim_file) : `${claim.task_id}${mapped}`;
   return h(
     "li",
@@ -74,8 +75,10 @@ function card(claim) {
       h("span", {}, when(claim.start_date)),
       claim.duration !== null && h("span", {}, `took ${duration(claim.duration)}`),
       who,
-      h("span", {}, `${claim.dag_id}${mapped ? ` · ${claim.task_id}${mapped}` : ""}`),
-      h("span", { class: "quiet" }, claim.run_id),
+      h("span", {}, outLink(dagPage(claim), {}, claim.dag_id), mapped && ` · ${claim.task_id}${mapped}`),
+      h("span", {}, outLink(runPage(claim), {}, claim.run_id)),
+      service && h("span", {}, `sent to ${service}`),
+      summary?.connection && h("span", {}, `connection ${summary.connection}`),
     ),
     summary ? bar(summary) : h("p", { class: "quiet" }, kind === "bad" ? "It ended without a report: its log says why." : "No report yet."),
   );
@@ -118,7 +121,7 @@ export async function runsView(place, parameters) {
     draw();
   };
   dags.addEventListener("change", () => change("dag")(dags.value));
-  const words = h("input", { type: "search", placeholder: "file, DAG or run", oninput: () => change("words")(words.value) });
+  const words = h("input", { type: "search", placeholder: "file, DAG, run, service or connection", oninput: () => change("words")(words.value) });
   show(
     place,
     h(

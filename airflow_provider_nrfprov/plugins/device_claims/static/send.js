@@ -2,7 +2,7 @@
 
 import { inbox, runPage, send, trigger } from "./api.js";
 import { h, say, show } from "./dom.js";
-import { choice, field, outLink, problem } from "./parts.js";
+import { choice, field, outLink, problem, reasonText } from "./parts.js";
 import { counted, number } from "./words.js";
 
 const DEFAULT = "nrfprov_default";
@@ -17,7 +17,7 @@ const refused = (error, dag) => (error.status === 403 ? new Error(`You may not s
 
 function verdict(found) {
   if (found.error) return problem(new Error(found.error));
-  const reasons = found.reasons.map((each) => h("li", {}, h("div", { class: "reason" }, h("b", {}, number(each.count)), h("span", {}, each.reason), h("small", {}, `line ${each.lines.join(", ")}${each.count > each.lines.length ? ", …" : ""}`))));
+  const reasons = found.reasons.map((each) => h("li", {}, h("div", { class: "reason" }, h("b", {}, number(each.count)), reasonText(each.reason), h("small", {}, `line ${each.lines.join(", ")}${each.count > each.lines.length ? ", …" : ""}`))));
   return [
     h("p", { class: "total" }, `${counted(found.rows, "row", "rows")}: ${number(found.sendable)} can be sent, ${number(found.rejected)} cannot`),
     reasons.length > 0 && h("ul", { class: "reasons" }, reasons),

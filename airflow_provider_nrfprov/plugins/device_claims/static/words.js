@@ -68,6 +68,13 @@ export const duration = (seconds) => {
 /** Return the last part of a path or URL. */
 export const fileName = (path) => String(path).split("/").filter(Boolean).pop() ?? String(path);
 
+const DAMAGED = /not CBOR|not base64url|parts joined by one dot|not an attestation message|goes on after its end/;
+/** Return what to do about a row that was not sent, where its reason tells it to engineers only; nothing otherwise. */
+export const advice = (reason) => (DAMAGED.test(reason) ? "The token is damaged: scan it, or read it from the device, once more." : null);
+
+/** Return the names of the service that a claim was sent to. */
+export const serviceName = (summary) => [...new Set([summary.service ?? []].flat().map((url) => String(url).replace(/^https?:\/\//, "").replace(/\/.*$/, "")))].join(", ");
+
 /** Return who or what started a run. */
 export const starter = (run) => {
   if (run.triggering_user_name) return run.triggering_user_name;

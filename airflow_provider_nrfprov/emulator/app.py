@@ -10,8 +10,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from airflow_provider_nrfprov.emulator import fault_answers, lies, side_doors
+from airflow_provider_nrfprov.emulator import side_doors
 from airflow_provider_nrfprov.emulator.errors import BodyTooLarge, Forbidden, Gone, Invalid, ServiceError
+from airflow_provider_nrfprov.emulator.faults import answers, bodies
 from airflow_provider_nrfprov.emulator.front import Front
 from airflow_provider_nrfprov.emulator.routes import ROUTES, ApiName, Operation, Route
 from airflow_provider_nrfprov.emulator.service import Service
@@ -80,7 +81,7 @@ def _endpoint(route: Route, service: Service) -> Callable[[Request], Awaitable[R
         if fault is None:
             return _response(_carry_out_and_tell(operation, service, incoming))
         carry_out = partial(_carry_out_and_tell, operation, service)
-        return await fault_answers.answer(fault, incoming, carry_out, _response, service)
+        return await answers.answer(fault, incoming, carry_out, _response, service)
 
     return answer
 
@@ -98,7 +99,7 @@ def _carry_out_and_tell(operation: Operation, service: Service, incoming: Incomi
     if not service.faults.lies:
         return reply
     with service.turn():
-        return lies.tell(reply, operation.name, incoming, service)
+        return bodies.tell(reply, operation.name, incoming, service)
 
 
 def _carry_out(operation: Operation, service: Service, incoming: Incoming) -> Reply:

@@ -1,24 +1,135 @@
-"""The API of one project over HTTP: bulk creation, its job, and the list of devices."""
+"""The API of one project: devices created from a CSV body by a job, the job, and the list of devices."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import csv
+import io
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from airflow_provider_nrfprov.emulator.bulk import BulkOperation, Failure
-from airflow_provider_nrfprov.emulator.devices import Device
-from airflow_provider_nrfprov.emulator.errors import NotFound
-from airflow_provider_nrfprov.emulator.ids import iso
-from airflow_provider_nrfprov.emulator.projects import (
-    check_creation,
-    create_rows,
-    project_device,
-    project_devices,
-    read_device_rows,
-    status_of,
+from airflow_provider_nrfprov.claiming.token import TokenError, decode
+from airflow_provider_nrfprov.emulator.bulk import BulkOperation, Failure, Outcome, Row
+from airflow_provider_nrfprov.emulator.clock import iso
+from airflow_provider_nrfprov.emulator.devices import Device, Devices
+from airflow_provider_nrfprov.emulator.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotFound,
+    ServiceError,
+    Unprocessable,
 )
+from airflow_provider_nrfprov.emulator.settings import Settings
 from airflow_provider_nrfprov.emulator.wire import Call, Reply
+
+HEADER = ["deviceId", "attestationToken"]
+
+
+def read_device_rows(text: str, settings: Settings) -> list[Row]:
+    """Read a CSV body: a header, then a device and its token in each row.
+
+    :raises BadRequest: for another header, no row or too many, or a row of another length. Nothing is applied then.
+    """
+    try:
+        header, *records = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except (csv.Error, ValueError):
+        raise BadRequest("the body is no CSV with a header") from None
+    if header != HEADER:
+        raise BadRequest(f"the header is {','.join(HEADER)}; other credentials are not emulated")
+    if not 1 <= len(records) <= settings.max_rows:
+        raise BadRequest(f"the body has {len(records)} rows; it can have 1 to {settings.max_rows}")
+    causes = [f"row {number}: 2 columns are wanted" for number, each in enumerate(records) if len(each) != 2]
+    rows = [Row(record[1], device_id=record[0]) for record in records if len(record) == 2]
+    if settings.project_mismatch == "refused":
+        causes += [
+            f"row {number}: {row.device_id} is not the device of its token"
+            for number, row in enumerate(rows)
+            if _contradicts(row)
+        ]
+    if causes:
+        raise BadRequest("the body cannot be read", causes)
+    if any(row.device_id in settings.poison_ids for row in rows):
+        raise Unprocessable(settings.poison_status)
+    return rows
+
+
+def check_creation(devices: Devices, team: str, rows: list[Row], settings: Settings) -> None:
+    """Check what refuses a body as a whole, by the settings.
+
+    :raises Conflict: if one of its devices exists.
+    :raises Forbidden: if the plan has no room for them.
+    """
+    owners = [owner for row in rows if (owner := devices.owner(row.device_id)) is not None]
+    own = settings.project_readding == "conflict" and any(owner == team for owner in owners)
+    foreign = settings.project_foreign == "conflict" and any(owner != team for owner in owners)
+    if own or foreign:
+        raise Conflict("a device of the body exists already")
+    limit = settings.project_plan_limit
+    if limit is not None and devices.count_of(team) + len(rows) > limit:
+        raise Forbidden(f"the plan of the organization has room for {limit} devices")
+
+
+def create_rows(
+    devices: Devices, team: str, rows: list[Row], at: datetime, words: str | None, *, settings: Settings
+) -> Outcome:
+    """Create row by row. A refused row stops nothing, unless the settings say that it drops the others."""
+    outcome = Outcome()
+    wanted: list[Row] = []
+    for number, row in enumerate(rows):
+        try:
+            wanted += _checked(devices, team, row, settings)
+        except ServiceError as error:
+            outcome.failures.append(Failure(number, row.token, error.message if words is None else words))
+    if outcome.failures and settings.project_unnamed == "dropped":
+        return outcome
+    for row in wanted:
+        if devices.owner(decode(row.token).device_id) is None:
+            outcome.claimed_ids.append(devices.claim(team, row.token, (), at).id)
+    return outcome
+
+
+def _checked(devices: Devices, team: str, row: Row, settings: Settings) -> list[Row]:
+    """Return a row to be created, nothing if it is there already; raise what refuses it."""
+    token = devices.read_token(row.token)
+    if settings.project_mismatch != "accepted" and token.device_id != row.device_id:
+        raise Conflict("deviceId is not the device of the token")
+    owner = devices.owner(token.device_id)
+    if owner is None:
+        return [row]
+    if owner == team and settings.project_readding == "accepted":
+        return []
+    raise Conflict("device already exists" if owner == team else "device belongs to another project")
+
+
+def status_of(operation: BulkOperation, settings: Settings) -> str:
+    """Return the status of a job, in the words of the settings."""
+    if operation.outcome is None:
+        return settings.project_running
+    if not operation.outcome.failures:
+        return "SUCCEEDED"
+    all_failed = len(operation.outcome.failures) == len(operation.rows)
+    return settings.project_failed_end if all_failed else settings.project_partial_end
+
+
+def project_devices(devices: Devices, team: str, settings: Settings, as_of: datetime | None) -> list[Device]:
+    """Return the devices that a list shows, oldest first."""
+    return devices.of_team(team, as_of) if settings.project_devices_shown else []
+
+
+def project_device(devices: Devices, team: str, device_id: str, settings: Settings) -> Device:
+    """Return one device; raise ``NotFound``."""
+    if not settings.project_devices_shown:
+        raise NotFound("device not found")
+    return devices.get(team, device_id)
+
+
+def _contradicts(row: Row) -> bool:
+    try:
+        return decode(row.token).device_id != row.device_id
+    except TokenError:
+        return False
+
 
 ELSEWHERE = "http://nrfcloud.invalid"
 """The host that the setting ``project_status_url`` can name instead of this one."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from airflow_provider_nrfprov.emulator.devices import READY, Device
 from airflow_provider_nrfprov.emulator.errors import Conflict, Invalid, NotFound
-from airflow_provider_nrfprov.emulator.signing import SEC_TAG, mint_keygen
+from airflow_provider_nrfprov.emulator.mint import SEC_TAG, mint_keygen
 
 MAX_COMMANDS = 20
 """Commands per claimed device; documented by Nordic."""

@@ -6,15 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from airflow_provider_nrfprov.emulator import (
-    bulk_handlers,
-    device_handlers,
-    fault_doors,
-    project_handlers,
-    provisioning_handlers,
-    side_doors,
-    tag_handlers,
-)
+from airflow_provider_nrfprov.emulator import project_handlers, side_doors, team_handlers
 from airflow_provider_nrfprov.emulator.wire import Call, Incoming, Reply
 
 Contract = Literal["both", "async", "sync"]
@@ -63,11 +55,11 @@ def _route(method: str, path: str, *operations: Operation) -> Route:
 
 def _tag_routes(path: str, contract: Literal["async", "sync"]) -> list[Route]:
     return [
-        _route("POST", path, Operation("CreateTag", tag_handlers.create_tag, contract)),
-        _route("GET", path, Operation("ListTags", tag_handlers.list_tags, contract)),
-        _route("GET", f"{path}/{{id}}", Operation("FetchTag", tag_handlers.fetch_tag, contract)),
-        _route("PUT", f"{path}/{{id}}", Operation("UpdateTag", tag_handlers.update_tag, contract)),
-        _route("DELETE", f"{path}/{{id}}", Operation("DeleteTags", tag_handlers.delete_tag, contract)),
+        _route("POST", path, Operation("CreateTag", team_handlers.create_tag, contract)),
+        _route("GET", path, Operation("ListTags", team_handlers.list_tags, contract)),
+        _route("GET", f"{path}/{{id}}", Operation("FetchTag", team_handlers.fetch_tag, contract)),
+        _route("PUT", f"{path}/{{id}}", Operation("UpdateTag", team_handlers.update_tag, contract)),
+        _route("DELETE", f"{path}/{{id}}", Operation("DeleteTags", team_handlers.delete_tag, contract)),
     ]
 
 
@@ -78,18 +70,18 @@ def _side_door(method: str, path: str, handler: Callable[[Call], Reply]) -> Rout
 _CLAIM = (
     Operation(
         "ClaimDeviceOwnershipDryRun",
-        device_handlers.dry_run,
+        team_handlers.dry_run,
         when=lambda request: request.query.get("dryrun") == "true",
     ),
     Operation(
         "ClaimDeviceOwnershipCsv",
-        device_handlers.claim_csv,
+        team_handlers.claim_csv,
         only_in="sync",
         when=lambda request: request.is_csv,
     ),
-    Operation("ClaimDeviceOwnership", device_handlers.claim_one),
+    Operation("ClaimDeviceOwnership", team_handlers.claim_one),
 )
-_UPDATE = Operation("UpdateClaimedDevice", device_handlers.update_device)
+_UPDATE = Operation("UpdateClaimedDevice", team_handlers.update_device)
 _IN_PROJECT = "/organizations/{organization}/projects/{project}"
 _CREATION = f"/v1{_IN_PROJECT}/long-range/devices/bulk"
 _PROJECT_DEVICES = f"/api/v0{_IN_PROJECT}/devices"
@@ -102,49 +94,47 @@ ROUTES: tuple[Route, ...] = (
     _route(
         "POST",
         f"{_DEVICES}/bulk",
-        Operation("BulkClaimDeviceOwnership", bulk_handlers.start_bulk_claim, only_in="async"),
+        Operation("BulkClaimDeviceOwnership", team_handlers.start_bulk_claim, only_in="async"),
     ),
     # Fixed paths come before those that take an id in the same place.
     *_tag_routes(f"{_DEVICES}/tags", "async"),
     *_tag_routes("/v1/provisioning/tags", "sync"),
-    _route("GET", _DEVICES, Operation("ListClaimedDevices", device_handlers.list_devices)),
-    _route("GET", _DEVICE, Operation("FetchClaimedDevice", device_handlers.fetch_device)),
+    _route("GET", _DEVICES, Operation("ListClaimedDevices", team_handlers.list_devices)),
+    _route("GET", _DEVICE, Operation("FetchClaimedDevice", team_handlers.fetch_device)),
     _route("PATCH", _DEVICE, _UPDATE),
     _route("PUT", _DEVICE, _UPDATE),
-    _route("DELETE", _DEVICE, Operation("UnclaimDevice", device_handlers.unclaim_device)),
-    _route("POST", f"{_DEVICE}/block", Operation("BlockClaimedDevice", device_handlers.block_device)),
-    _route("POST", f"{_DEVICE}/unblock", Operation("UnblockClaimedDevice", device_handlers.unblock_device)),
+    _route("DELETE", _DEVICE, Operation("UnclaimDevice", team_handlers.unclaim_device)),
+    _route("POST", f"{_DEVICE}/block", Operation("BlockClaimedDevice", team_handlers.block_device)),
+    _route("POST", f"{_DEVICE}/unblock", Operation("UnblockClaimedDevice", team_handlers.unblock_device)),
     _route(
         "POST",
         f"{_DEVICE}/provisioning",
-        Operation("CreateDeviceProvisioningCommand", provisioning_handlers.create_command),
+        Operation("CreateDeviceProvisioningCommand", team_handlers.create_command),
     ),
     _route(
         "GET",
         f"{_DEVICE}/provisioning",
-        Operation("ListDeviceProvisioningCommands", provisioning_handlers.list_commands),
+        Operation("ListDeviceProvisioningCommands", team_handlers.list_commands),
     ),
     _route(
         "GET",
         f"{_DEVICE}/provisioning/{{command}}",
-        Operation("FetchDeviceProvisioningCommand", provisioning_handlers.fetch_command),
+        Operation("FetchDeviceProvisioningCommand", team_handlers.fetch_command),
     ),
     _route(
         "POST",
         "/v1/provisioning-rules",
-        Operation("CreateProvisioningRule", provisioning_handlers.create_rule),
+        Operation("CreateProvisioningRule", team_handlers.create_rule),
     ),
+    _route("GET", "/v1/provisioning-rules", Operation("ListProvisioningRules", team_handlers.list_rules)),
+    _route("GET", "/v1/bulk-ops-requests", Operation("ListBulkOpsRequests", team_handlers.list_operations)),
     _route(
-        "GET", "/v1/provisioning-rules", Operation("ListProvisioningRules", provisioning_handlers.list_rules)
-    ),
-    _route("GET", "/v1/bulk-ops-requests", Operation("ListBulkOpsRequests", bulk_handlers.list_operations)),
-    _route(
-        "GET", "/v1/bulk-ops-requests/{id}", Operation("FetchBulkOpsRequest", bulk_handlers.fetch_operation)
+        "GET", "/v1/bulk-ops-requests/{id}", Operation("FetchBulkOpsRequest", team_handlers.fetch_operation)
     ),
     _route(
         "GET",
         "/bulk-ops-data/{team}/claim_device_ownership/{file}",
-        Operation("DownloadBulkOpsData", bulk_handlers.download, needs_key=False),
+        Operation("DownloadBulkOpsData", team_handlers.download, needs_key=False),
     ),
     _route(
         "POST", _CREATION, Operation("CreateDevicesInBulk", project_handlers.create_devices, api="project")
@@ -166,9 +156,9 @@ ROUTES: tuple[Route, ...] = (
     _side_door("GET", "/emulator/operations", side_doors.all_operations),
     _side_door("GET", "/emulator/requests", side_doors.request_counts),
     _side_door("GET", "/emulator/submissions", side_doors.all_submissions),
-    _side_door("GET", "/emulator/faults", fault_doors.show),
-    _side_door("POST", "/emulator/faults", fault_doors.plan_or_schedule),
-    _side_door("DELETE", "/emulator/faults", fault_doors.clear),
-    _side_door("POST", "/emulator/faults/release", fault_doors.release),
+    _side_door("GET", "/emulator/faults", side_doors.show),
+    _side_door("POST", "/emulator/faults", side_doors.plan_or_schedule),
+    _side_door("DELETE", "/emulator/faults", side_doors.clear),
+    _side_door("POST", "/emulator/faults/release", side_doors.release),
     _side_door("POST", "/emulator/reset", side_doors.reset),
 )

@@ -37,8 +37,8 @@ from airflow_provider_nrfprov.emulator.faults import (
     StuckOperation,
     TruncateAfter,
 )
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError, RowsFailedError, RowsUnknownError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator

@@ -32,9 +32,9 @@ from airflow_provider_nrfprov.emulator.faults import (
     WrongClaimedIds,
     WrongDownload,
 )
-from airflow_provider_nrfprov.emulator.operation_names import OPERATION_NAMES
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
 from airflow_provider_nrfprov.emulator.routes import ROUTES
-from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_token
+from airflow_provider_nrfprov.emulator.settings import OPERATION_NAMES
 
 CLAIM = "ClaimDeviceOwnership"
 CSV = "ClaimDeviceOwnershipCsv"

@@ -16,7 +16,6 @@ from fastapi import Response
 from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from airflow_provider_nrfprov.emulator import fault_replies
 from airflow_provider_nrfprov.emulator.faults import (
     DropAfter,
     DropBefore,
@@ -31,6 +30,7 @@ from airflow_provider_nrfprov.emulator.faults import (
     Slow,
     TruncateAfter,
     Twice,
+    bodies,
 )
 from airflow_provider_nrfprov.emulator.front import MOVED
 from airflow_provider_nrfprov.emulator.service import Service
@@ -61,7 +61,7 @@ async def answer(
         return await _answer_slowly(fault, lambda: to_response(carry_out(incoming)), service)
     with service.turn():  # so that nobody sees a bulk operation between its start and its lie
         reply = _carried_out(fault, incoming, carry_out)
-        reply = fault_replies.bend(fault, reply, incoming, service)
+        reply = bodies.bend(fault, reply, incoming, service)
     return _spoil(fault, to_response(reply), incoming)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
-from airflow_provider_nrfprov.emulator.operation_names import OPERATION_NAMES
+from airflow_provider_nrfprov.emulator.settings import OPERATION_NAMES
 
 ANY = "*"
 """In a plan, in place of the name of an operation: requests for any of them."""

@@ -67,7 +67,7 @@ async def answer(
 
 def abort(transport: asyncio.Transport) -> None:
     """Close a connection at once, what has been written included."""
-    with suppress(OSError):  # the client was faster
+    with suppress(OSError, AttributeError):  # the client was faster: then TLS has no socket any more
         # A process that was forked meanwhile holds it too, so to close it is not enough.
         transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
     transport.abort()

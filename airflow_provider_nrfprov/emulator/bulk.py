@@ -202,6 +202,24 @@ class BulkOperations:
         return self._shelf
 
 
+def parts_of(file: str) -> tuple[str, str]:
+    """Split the name of a file into the id of its operation and ``.csv``, ``-result.json`` or ``.json``."""
+    operation_id = file.partition(".")[0].removesuffix("-result")
+    return operation_id, file.removeprefix(operation_id)
+
+
+def file_of(operation: BulkOperation, kind: str, summary_form: str) -> str | None:
+    """Return the file of that kind of an operation, or None if it has none (yet)."""
+    outcome = operation.outcome
+    if kind == ".csv":
+        return operation.text
+    if kind == "-result.json" and outcome:
+        return json.dumps({"claimedIds": outcome.claimed_ids})
+    if kind == ".json" and outcome and outcome.failures:
+        return error_summary(outcome, summary_form)
+    return None
+
+
 def error_summary(outcome: Outcome, form: str) -> str:
     """Return the text of the file behind ``errorSummaryUrl``, in the form of today or the old one."""
     if form == "list":

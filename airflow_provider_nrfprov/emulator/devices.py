@@ -7,9 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_provider_nrfprov.claiming.token import ClaimToken
+from airflow_provider_nrfprov.emulator.clock import iso
 from airflow_provider_nrfprov.emulator.errors import Conflict, Invalid, NotFound
 from airflow_provider_nrfprov.emulator.mint import TokenCheck, imei_of
 from airflow_provider_nrfprov.emulator.paging import Page, PageRequest, Shelf
@@ -261,3 +262,23 @@ class Devices:
         if not self._settings.conflict_names_owner:
             return ""
         return " by your team" if owner.team == team else " by another team"
+
+
+def tag_body(tag: Tag) -> dict[str, Any]:
+    """Return a tag: id, name and description."""
+    return {"id": tag.id, "tag": tag.tag, "description": tag.description}
+
+
+def device_body(device: Device) -> dict[str, Any]:
+    """Return a device as documented: nine fields."""
+    return {
+        "id": device.id,
+        "deviceType": device.device_type,
+        "firmwareId": device.firmware_id,
+        "imei": device.imei,
+        "ownerId": device.team,
+        "ownershipStatus": "IDENTIFIED",
+        "tags": device.tags,
+        "status": device.status,
+        "claimedAt": iso(device.claimed_at),
+    }

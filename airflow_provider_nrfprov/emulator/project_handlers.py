@@ -8,8 +8,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from fastapi import APIRouter, Depends, Response
+
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
 from airflow_provider_nrfprov.emulator.bulk import BulkOperation, Failure, Outcome, Row
+from airflow_provider_nrfprov.emulator.calls import Operation, ThisCall, reply
 from airflow_provider_nrfprov.emulator.clock import iso
 from airflow_provider_nrfprov.emulator.devices import Device, Devices
 from airflow_provider_nrfprov.emulator.errors import (
@@ -21,7 +24,6 @@ from airflow_provider_nrfprov.emulator.errors import (
     Unprocessable,
 )
 from airflow_provider_nrfprov.emulator.settings import Settings
-from airflow_provider_nrfprov.emulator.wire import Call, Reply
 
 HEADER = ["deviceId", "attestationToken"]
 
@@ -136,9 +138,34 @@ ELSEWHERE = "http://nrfcloud.invalid"
 _USUAL_PAGE, _LARGEST_PAGE = 20, 5000
 
 
-def create_devices(call: Call) -> Reply:
+class _ProjectOperation(Operation):
+    api = "project"
+
+
+class _DeviceOperation(Operation):
+    api = "memfault"
+
+
+async def _check_project(call: ThisCall, organization: str, project: str) -> None:
+    settings = call.service.settings
+    if (organization, project) != (settings.organization, settings.project):
+        raise NotFound("there is no such organization or project")
+
+
+_creation = APIRouter(route_class=_ProjectOperation, dependencies=[Depends(_check_project)])
+_devices = APIRouter(route_class=_DeviceOperation, dependencies=[Depends(_check_project)])
+_IN_PROJECT = "/organizations/{organization}/projects/{project}"
+
+ROUTERS = {
+    f"/v1{_IN_PROJECT}/long-range/devices/bulk": (_creation,),
+    f"/api/v0{_IN_PROJECT}/devices": (_devices,),
+}
+"""Routers by the beginning of their paths."""
+
+
+@_creation.post("", name="CreateDevicesInBulk")
+async def create_devices(call: ThisCall) -> Response:
     """Take CSV with a header; answer 202 and where the job's status is."""
-    _check_project(call)
     service = call.service
     settings = service.settings
     rows = read_device_rows(call.csv_text(), settings)
@@ -147,20 +174,21 @@ def create_devices(call: Call) -> Reply:
         call.team, call.csv_text(), rows, call.now, partial(create_rows, settings=settings)
     )
     service.submissions.add(job.id, rows, call.now, repeated=call.repeated)
-    path = f"{call.target.partition('?')[0]}/{job.id}"
+    call.started(job.id)
+    path = f"{call.path}/{job.id}"
     where = {"absolute": call.base_url, "elsewhere": ELSEWHERE}.get(settings.project_status_url, "")
     if settings.project_status_url == "nowhere":
-        return Reply(202, {}, operation_id=job.id)
+        return reply({}, 202)
     if settings.project_status_url == "body":
-        return Reply(202, {"url": path}, operation_id=job.id)
-    return Reply(202, {}, operation_id=job.id, headers={"Location": f"{where}{path}"})
+        return reply({"url": path}, 202)
+    return reply({}, 202, {"Location": f"{where}{path}"})
 
 
-def fetch_job(call: Call) -> Reply:
+@_creation.get("/{id}", name="FetchBulkCreation")
+async def fetch_job(call: ThisCall, id: str) -> Response:
     """Answer 200, the status, and which rows were refused."""
-    _check_project(call)
     settings = call.service.settings
-    job = call.service.operations.get(call.team, call.path["id"])
+    job = call.service.operations.get(call.team, id)
     life = settings.project_job_seconds
     if life is not None and call.now > job.completes_at + timedelta(seconds=life):
         raise NotFound("there is no such job")
@@ -168,38 +196,31 @@ def fetch_job(call: Call) -> Reply:
     if job.outcome is not None and job.outcome.failures:
         by_row = settings.project_errors_by == "row"
         body["errorSummary"] = {"errors": [_error(job, each, by_row=by_row) for each in job.outcome.failures]}
-    return Reply(200, body)
+    return reply(body)
 
 
-def list_devices(call: Call) -> Reply:
+@_devices.get("", name="ListDevices")
+async def list_devices(call: ThisCall, per_page: str | None = None, page: str | None = None) -> Response:
     """Answer a page, by its number."""
-    _check_project(call)
-    size = _number(call.query.get("per_page"), _USUAL_PAGE, _LARGEST_PAGE)
-    page = _number(call.query.get("page"), 1)
+    size, number = _number(per_page, _USUAL_PAGE, _LARGEST_PAGE), _number(page, 1)
     devices = project_devices(call.service.devices, call.team, call.service.settings, call.lists_as_of())
-    shown = devices[(page - 1) * size : page * size]
+    shown = devices[(number - 1) * size : number * size]
     paging = {
-        "page": page,
+        "page": number,
         "per_page": size,
         "page_count": -(-len(devices) // size),
         "item_count": len(shown),
         "total_count": len(devices),
     }
-    return Reply(200, {"data": [_body(each) for each in shown], "paging": paging})
+    return reply({"data": [_body(each) for each in shown], "paging": paging})
 
 
-def fetch_device(call: Call) -> Reply:
+@_devices.get("/{id}", name="FetchDevice")
+async def fetch_device(call: ThisCall, id: str) -> Response:
     """Answer 200 and the device."""
-    _check_project(call)
     service = call.service
-    device = project_device(service.devices, call.team, call.path["id"], service.settings)
-    return Reply(200, {"data": _body(device)})
-
-
-def _check_project(call: Call) -> None:
-    settings = call.service.settings
-    if (call.path["organization"], call.path["project"]) != (settings.organization, settings.project):
-        raise NotFound("there is no such organization or project")
+    device = project_device(service.devices, call.team, id, service.settings)
+    return reply({"data": _body(device)})
 
 
 def _number(text: str | None, usual: int, largest: int = 1_000_000) -> int:

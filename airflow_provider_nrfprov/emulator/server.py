@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 
 from airflow_provider_nrfprov.emulator.app import create_app
 from airflow_provider_nrfprov.emulator.clock import Clock, utc_now
-from airflow_provider_nrfprov.emulator.faults.answers import TRANSPORT, abort
+from airflow_provider_nrfprov.emulator.faults.middleware import TRANSPORT, abort
 from airflow_provider_nrfprov.emulator.service import Service
 from airflow_provider_nrfprov.emulator.settings import Settings
 

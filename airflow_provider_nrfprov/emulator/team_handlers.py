@@ -2,41 +2,128 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from airflow_provider_nrfprov.emulator.bulk import (
     BulkOperation,
     Failure,
     claim_rows,
-    error_summary,
+    file_of,
+    parts_of,
     read_rows,
 )
+from airflow_provider_nrfprov.emulator.calls import (
+    AsyncOperation,
+    Body,
+    Call,
+    CsvClaim,
+    DryRun,
+    OpenOperation,
+    Operation,
+    SyncOperation,
+    ThisCall,
+    ThisPage,
+    json_body,
+    moment,
+    page_reply,
+    reply,
+)
 from airflow_provider_nrfprov.emulator.clock import iso
-from airflow_provider_nrfprov.emulator.devices import Device, Tag
+from airflow_provider_nrfprov.emulator.devices import Device, Tag, device_body, tag_body
 from airflow_provider_nrfprov.emulator.errors import Invalid, NotFound
-from airflow_provider_nrfprov.emulator.provisioning import Command, Rule
-from airflow_provider_nrfprov.emulator.wire import Call, Reply, page_body, text_field, texts_field
+from airflow_provider_nrfprov.emulator.provisioning import Rule, command_body, rule_body
+
+_dry_runs = APIRouter(route_class=DryRun)
+_csv_claims = APIRouter(route_class=CsvClaim)
+_claims = APIRouter(route_class=Operation)
+_bulk_claims = APIRouter(route_class=AsyncOperation)
+_old_tags = APIRouter(route_class=AsyncOperation)
+_tags = APIRouter(route_class=SyncOperation)
+_team = APIRouter(route_class=Operation)
+_downloads = APIRouter(route_class=OpenOperation)
+
+CLAIMS = (_dry_runs, _csv_claims, _claims)
+"""Routers of what can be posted to claim a device, each for what those before it leave."""
+
+ROUTERS = {
+    "/v1/claimed-devices": (*CLAIMS, _bulk_claims),
+    "/v1/identities/claimed-devices": CLAIMS,
+    # Fixed paths come before those that take an id in the same place.
+    "/v1/claimed-devices/tags": (_old_tags,),
+    "/v1/provisioning/tags": (_tags,),
+    "/v1": (_team,),
+    "": (_downloads,),
+}
+"""Routers by the beginning of their paths, in the order in which they are asked."""
 
 
-def claim_one(call: Call) -> Reply:
+class _ClaimBody(Body):
+    claimToken: str
+    tags: list[str] = Field(default_factory=list)
+
+
+class _TagsBody(Body):
+    model_config = ConfigDict(extra="forbid")
+    tags: list[str]
+
+
+class _TagBody(Body):
+    tag: str
+    description: str = ""
+
+
+class _CommandBody(Body):
+    request: dict[str, Any]
+    description: str = ""
+
+
+class _RuleBody(Body):
+    name: str
+    description: str = ""
+    active: bool = False
+    commands: list[Any] = Field(default_factory=list)
+    tags: list[str] = Field(default_factory=list)
+
+
+async def _device_of(call: ThisCall, id: str) -> Device:
+    return call.service.devices.get(call.team, id)
+
+
+async def _tag_of(call: ThisCall, id: str) -> Tag:
+    return call.service.tags.get(call.team, id)
+
+
+ClaimBody = Annotated[_ClaimBody, json_body(_ClaimBody)]
+TagsBody = Annotated[_TagsBody, json_body(_TagsBody)]
+TagBody = Annotated[_TagBody, json_body(_TagBody)]
+CommandBody = Annotated[_CommandBody, json_body(_CommandBody)]
+RuleBody = Annotated[_RuleBody, json_body(_RuleBody)]
+ThisDevice = Annotated[Device, Depends(_device_of)]
+ThisTag = Annotated[Tag, Depends(_tag_of)]
+ThisMoment = Annotated[datetime | None, BeforeValidator(moment)]
+
+
+@_claims.post("", name="ClaimDeviceOwnership")
+async def claim_one(call: ThisCall, body: ClaimBody) -> Response:
     """Take ``{"claimToken", "tags"?}``; answer 201 and the device."""
-    body = call.json_object()
-    tags = texts_field(body, "tags", [])
-    device = call.service.devices.claim(call.team, text_field(body, "claimToken"), tags, call.now)
-    return Reply(201, device_body(device))
+    device = call.service.devices.claim(call.team, body.claimToken, body.tags, call.now)
+    return reply(device_body(device), 201)
 
 
-def dry_run(call: Call) -> Reply:
+@_dry_runs.post("", name="ClaimDeviceOwnershipDryRun")
+async def dry_run(call: ThisCall, body: ClaimBody) -> Response:
     """Check a claim and store nothing: 202 and no body if it would succeed."""
-    body = call.json_object()
-    tags = texts_field(body, "tags", [])
-    call.service.devices.check_claim(call.team, text_field(body, "claimToken"), tags)
-    return Reply(202)
+    call.service.devices.check_claim(call.team, body.claimToken, body.tags)
+    return Response(status_code=202)
 
 
-def claim_csv(call: Call) -> Reply:
+@_csv_claims.post("", name="ClaimDeviceOwnershipCsv")
+async def claim_csv(call: ThisCall) -> Response:
     """Take CSV; answer ``{"claimedIds", "failed"}`` with 201, or the chosen status if a row failed."""
     settings = call.service.settings
     rows = read_rows(call.csv_text(), settings)
@@ -47,87 +134,75 @@ def claim_csv(call: Call) -> Reply:
         "failed": [_failed_element(failure, settings.failed_shape) for failure in outcome.failures],
     }
     if not outcome.failures:
-        return Reply(201, body)
+        return reply(body, 201)
     if settings.partial_failure_status >= 400:
         told = f"{len(outcome.failures)} of {len(rows)} rows could not be claimed"
         words = told if settings.refusal_words is None else settings.refusal_words
         body |= {"code": settings.partial_failure_status * 100, "message": words}
-    return Reply(settings.partial_failure_status, body)
+    return reply(body, settings.partial_failure_status)
 
 
-def list_devices(call: Call) -> Reply:
+@_team.get("/claimed-devices", name="ListClaimedDevices")
+async def list_devices(
+    call: ThisCall,
+    asked: ThisPage,
+    tag: str | None = None,
+    status: str | None = None,
+    claimed_after: Annotated[str | None, Query(alias="claimedAfter")] = None,
+) -> Response:
     """Answer a page of the team's devices; ``tag``, ``status`` and ``claimedAfter`` filter (their names are choices)."""
     filters = call.service.settings.device_filters
-    given = {"tag", "status", "claimedAfter"} & call.query.keys()
-    if filters == "refused" and given:
-        raise Invalid(f"there is no parameter {', '.join(sorted(given))}")
+    given = {"tag": tag, "status": status, "claimedAfter": claimed_after}
+    names = [name for name, value in given.items() if value is not None]
+    if filters == "refused" and names:
+        raise Invalid(f"there is no parameter {', '.join(sorted(names))}")
     if filters == "overlooked":
-        page = call.service.devices.page(call.team, call.page_request(), as_of=call.lists_as_of())
+        page = call.service.devices.page(call.team, asked, as_of=call.lists_as_of())
     else:
         page = call.service.devices.page(
             call.team,
-            call.page_request(),
-            tag=call.query.get("tag"),
-            status=call.query.get("status"),
-            claimed_after=call.moment("claimedAfter"),
+            asked,
+            tag=tag,
+            status=status,
+            claimed_after=moment(claimed_after),
             as_of=call.lists_as_of(),
         )
-    return Reply(200, page_body([device_body(device) for device in page.items], page.next_token))
+    return page_reply([device_body(device) for device in page.items], page.next_token)
 
 
-def fetch_device(call: Call) -> Reply:
+@_team.get("/claimed-devices/{id}", name="FetchClaimedDevice")
+async def fetch_device(device: ThisDevice) -> Response:
     """Answer 200 and the device."""
-    return Reply(200, device_body(device_of(call)))
+    return reply(device_body(device))
 
 
-def update_device(call: Call) -> Reply:
+@_team.patch("/claimed-devices/{id}", name="UpdateClaimedDevice")
+@_team.put("/claimed-devices/{id}", name="UpdateClaimedDevice")
+async def update_device(call: ThisCall, device: ThisDevice, body: TagsBody) -> Response:
     """Take ``{"tags"}`` and replace the tags; answer 200 and the device."""
-    device = device_of(call)
-    body = call.json_object()
-    if unknown := body.keys() - {"tags"}:
-        raise Invalid(f"only tags can be changed, not {', '.join(sorted(unknown))}")
-    call.service.devices.set_tags(device, texts_field(body, "tags"), call.now)
-    return Reply(200, device_body(device))
+    call.service.devices.set_tags(device, body.tags, call.now)
+    return reply(device_body(device))
 
 
-def block_device(call: Call) -> Reply:
+@_team.post("/claimed-devices/{id}/block", name="BlockClaimedDevice")
+async def block_device(call: ThisCall, device: ThisDevice) -> Response:
     """Block; answer 200 and the device, also if it is blocked already."""
-    device = device_of(call)
     call.service.block(device)
-    return Reply(200, device_body(device))
+    return reply(device_body(device))
 
 
-def unblock_device(call: Call) -> Reply:
+@_team.post("/claimed-devices/{id}/unblock", name="UnblockClaimedDevice")
+async def unblock_device(call: ThisCall, device: ThisDevice) -> Response:
     """Unblock; answer 200 and the device, also if it is not blocked."""
-    device = device_of(call)
     call.service.unblock(device)
-    return Reply(200, device_body(device))
+    return reply(device_body(device))
 
 
-def unclaim_device(call: Call) -> Reply:
+@_team.delete("/claimed-devices/{id}", name="UnclaimDevice")
+async def unclaim_device(call: ThisCall, device: ThisDevice) -> Response:
     """Unclaim; answer 204."""
-    call.service.unclaim(device_of(call))
-    return Reply(204)
-
-
-def device_of(call: Call) -> Device:
-    """Return the device of the path; raise ``NotFound``."""
-    return call.service.devices.get(call.team, call.path["id"])
-
-
-def device_body(device: Device) -> dict[str, Any]:
-    """Return a device as documented: nine fields."""
-    return {
-        "id": device.id,
-        "deviceType": device.device_type,
-        "firmwareId": device.firmware_id,
-        "imei": device.imei,
-        "ownerId": device.team,
-        "ownershipStatus": "IDENTIFIED",
-        "tags": device.tags,
-        "status": device.status,
-        "claimedAt": iso(device.claimed_at),
-    }
+    call.service.unclaim(device)
+    return Response(status_code=204)
 
 
 def _failed_element(failure: Failure, shape: str) -> dict[str, Any] | str:
@@ -136,70 +211,75 @@ def _failed_element(failure: Failure, shape: str) -> dict[str, Any] | str:
     return {"row": failure.row, "claimToken": failure.token, "message": failure.message}
 
 
-def create_tag(call: Call) -> Reply:
+@_old_tags.post("", name="CreateTag")
+@_tags.post("", name="CreateTag")
+async def create_tag(call: ThisCall, body: TagBody) -> Response:
     """Take ``{"tag", "description"?}``; answer 201 and the tag, 409 if it exists."""
-    body = call.json_object()
-    tag = call.service.tags.create(call.team, text_field(body, "tag"), text_field(body, "description", ""))
-    return Reply(201, tag_body(tag))
+    return reply(tag_body(call.service.tags.create(call.team, body.tag, body.description)), 201)
 
 
-def list_tags(call: Call) -> Reply:
+@_old_tags.get("", name="ListTags")
+@_tags.get("", name="ListTags")
+async def list_tags(call: ThisCall) -> Response:
     """Answer 200 and ``{"items": [tag, …]}``, all of them."""
-    return Reply(200, {"items": [tag_body(tag) for tag in call.service.tags.of_team(call.team)]})
+    return reply({"items": [tag_body(tag) for tag in call.service.tags.of_team(call.team)]})
 
 
-def fetch_tag(call: Call) -> Reply:
+@_old_tags.get("/{id}", name="FetchTag")
+@_tags.get("/{id}", name="FetchTag")
+async def fetch_tag(call: ThisCall, id: str) -> Response:
     """Answer 200 and the tag; if the id is a device's, the tags of that device.
 
     Nordic's guide calls the id of this one path a device's on GET and a tag's on PUT and DELETE.
     """
-    tag = call.service.tags.find(call.team, call.path["id"])
-    device = call.service.devices.find(call.team, call.path["id"])
+    tag = call.service.tags.find(call.team, id)
+    device = call.service.devices.find(call.team, id)
     if tag is None and device is not None:
-        return Reply(200, {"items": [tag_body(held) for held in device.held_tags if not held.deleted]})
-    return Reply(200, tag_body(tag or call.service.tags.get(call.team, call.path["id"])))
+        return reply({"items": [tag_body(held) for held in device.held_tags if not held.deleted]})
+    return reply(tag_body(tag or call.service.tags.get(call.team, id)))
 
 
-def update_tag(call: Call) -> Reply:
+@_old_tags.put("/{id}", name="UpdateTag")
+@_tags.put("/{id}", name="UpdateTag")
+async def update_tag(call: ThisCall, tag: ThisTag, body: TagBody) -> Response:
     """Take ``{"tag", "description"?}`` and rename the tag on every device; answer 200 and the tag."""
-    tag = call.service.tags.get(call.team, call.path["id"])
-    body = call.json_object()
-    call.service.tags.update(tag, text_field(body, "tag"), text_field(body, "description", tag.description))
-    return Reply(200, tag_body(tag))
+    description = body.description if "description" in body.model_fields_set else tag.description
+    call.service.tags.update(tag, body.tag, description)
+    return reply(tag_body(tag))
 
 
-def delete_tag(call: Call) -> Reply:
+@_old_tags.delete("/{id}", name="DeleteTags")
+@_tags.delete("/{id}", name="DeleteTags")
+async def delete_tag(call: ThisCall, tag: ThisTag) -> Response:
     """Delete the tag, also from every device; answer 204."""
-    call.service.tags.delete(call.service.tags.get(call.team, call.path["id"]))
-    return Reply(204)
+    call.service.tags.delete(tag)
+    return Response(status_code=204)
 
 
-def tag_body(tag: Tag) -> dict[str, Any]:
-    """Return a tag: id, name and description."""
-    return {"id": tag.id, "tag": tag.tag, "description": tag.description}
-
-
-STATUSES = ("PENDING", "IN_PROGRESS", "FAILED", "SUCCEEDED")
-
-
-def start_bulk_claim(call: Call) -> Reply:
+@_bulk_claims.post("/bulk", name="BulkClaimDeviceOwnership")
+async def start_bulk_claim(call: ThisCall) -> Response:
     """Take CSV; answer 202 and ``{"bulkOpsRequestId"}``."""
     operation = call.service.operations.submit(call.team, call.csv_text(), call.now)
     call.service.submissions.add(operation.id, operation.rows, call.now, repeated=call.repeated)
-    return Reply(202, {"bulkOpsRequestId": operation.id}, operation_id=operation.id)
+    call.started(operation.id)
+    return reply({"bulkOpsRequestId": operation.id}, 202)
 
 
-def fetch_operation(call: Call) -> Reply:
+@_team.get("/bulk-ops-requests/{id}", name="FetchBulkOpsRequest")
+async def fetch_operation(call: ThisCall, id: str) -> Response:
     """Answer 200 and the bulk operation."""
-    return Reply(200, operation_body(call.service.operations.get(call.team, call.path["id"]), call))
+    return reply(operation_body(call.service.operations.get(call.team, id), call))
 
 
-def list_operations(call: Call) -> Reply:
+@_team.get("/bulk-ops-requests", name="ListBulkOpsRequests")
+async def list_operations(
+    call: ThisCall,
+    asked: ThisPage,
+    status: Literal["PENDING", "IN_PROGRESS", "FAILED", "SUCCEEDED"] | None = None,
+    start: Annotated[ThisMoment, Query(alias="startRequestedAt")] = None,
+    end: Annotated[ThisMoment, Query(alias="endRequestedAt")] = None,
+) -> Response:
     """Answer a page of the team's operations, by ``status`` and by ``requestedAt`` (both ends included)."""
-    status = call.query.get("status")
-    if status is not None and status not in STATUSES:
-        raise Invalid(f"status is one of {', '.join(STATUSES)}")
-    start, end = call.moment("startRequestedAt"), call.moment("endRequestedAt")
     shelf = call.service.operations.all()
     if (as_of := call.lists_as_of()) is not None:
         shelf, call = shelf.as_of(lambda operation: operation.as_of(as_of)), replace(call, now=as_of)
@@ -213,39 +293,22 @@ def list_operations(call: Call) -> Reply:
             and (end is None or operation.requested_at <= end)
         )
 
-    page = shelf.page(call.page_request(), keep)
-    return Reply(200, page_body([operation_body(each, call) for each in page.items], page.next_token))
+    page = shelf.page(asked, keep)
+    return page_reply([operation_body(each, call) for each in page.items], page.next_token)
 
 
-def download(call: Call) -> Reply:
+@_downloads.get("/bulk-ops-data/{team}/claim_device_ownership/{file}", name="DownloadBulkOpsData")
+async def download(call: ThisCall, team: str, file: str) -> Response:
     """Answer the file behind ``uploadedDataUrl``, ``resultDataUrl`` or ``errorSummaryUrl``; no API key.
 
     What the result file of the real service holds is unknown; here it is ``{"claimedIds": […]}``.
     """
-    operation_id, kind = parts_of(call.path["file"])
-    operation = call.service.operations.get(call.path["team"], operation_id)
-    file = file_of(operation, kind, call.service.settings.error_summary)
-    if file is None:
+    operation_id, kind = parts_of(file)
+    operation = call.service.operations.get(team, operation_id)
+    text = file_of(operation, kind, call.service.settings.error_summary)
+    if text is None:
         raise NotFound("there is no such file")
-    return file
-
-
-def parts_of(file: str) -> tuple[str, str]:
-    """Split the name of a file into the id of its operation and ``.csv``, ``-result.json`` or ``.json``."""
-    operation_id = file.partition(".")[0].removesuffix("-result")
-    return operation_id, file.removeprefix(operation_id)
-
-
-def file_of(operation: BulkOperation, kind: str, summary_form: str) -> Reply | None:
-    """Return the file of that kind of an operation, or None if it has none (yet)."""
-    outcome = operation.outcome
-    if kind == ".csv":
-        return Reply(200, text=operation.text, media_type="text/csv")
-    if kind == "-result.json" and outcome:
-        return Reply(200, text=json.dumps({"claimedIds": outcome.claimed_ids}))
-    if kind == ".json" and outcome and outcome.failures:
-        return Reply(200, text=error_summary(outcome, summary_form))
-    return None
+    return Response(text, media_type="text/csv" if kind == ".csv" else "application/json")
 
 
 def operation_body(operation: BulkOperation, call: Call) -> dict[str, Any]:
@@ -265,82 +328,35 @@ def operation_body(operation: BulkOperation, call: Call) -> dict[str, Any]:
     return body
 
 
-def create_command(call: Call) -> Reply:
+@_team.post("/claimed-devices/{id}/provisioning", name="CreateDeviceProvisioningCommand")
+async def create_command(call: ThisCall, device: ThisDevice, body: CommandBody) -> Response:
     """Take ``{"description"?, "request": {key: {…}}}``; answer 201 and the command."""
-    device = device_of(call)
-    body = call.json_object()
-    request = body.get("request")
-    if not isinstance(request, dict):
-        raise Invalid("request is an object and must be given")
-    description = text_field(body, "description", "")
-    command = call.service.commands.create(device, request, description, call.now)
-    return Reply(201, command_body(command, device.id))
+    command = call.service.commands.create(device, body.request, body.description, call.now)
+    return reply(command_body(command, device.id), 201)
 
 
-def list_commands(call: Call) -> Reply:
+@_team.get("/claimed-devices/{id}/provisioning", name="ListDeviceProvisioningCommands")
+async def list_commands(call: ThisCall, device: ThisDevice) -> Response:
     """Answer 200 and ``{"items": [command, …]}``."""
-    device = device_of(call)
     commands = call.service.commands.of_device(device, call.now)
-    return Reply(200, {"items": [command_body(command, device.id) for command in commands]})
+    return reply({"items": [command_body(command, device.id) for command in commands]})
 
 
-def fetch_command(call: Call) -> Reply:
+@_team.get("/claimed-devices/{id}/provisioning/{command}", name="FetchDeviceProvisioningCommand")
+async def fetch_command(call: ThisCall, device: ThisDevice, command: str) -> Response:
     """Answer 200 and the command."""
-    device = device_of(call)
-    command = call.service.commands.get(device, call.path["command"], call.now)
-    return Reply(200, command_body(command, device.id))
+    return reply(command_body(call.service.commands.get(device, command, call.now), device.id))
 
 
-def create_rule(call: Call) -> Reply:
+@_team.post("/provisioning-rules", name="CreateProvisioningRule")
+async def create_rule(call: ThisCall, body: RuleBody) -> Response:
     """Take ``{"name", "description"?, "active"?, "commands"?, "tags"?}``; answer 201 and the rule."""
-    body = call.json_object()
-    active, commands = body.get("active", False), body.get("commands", [])
-    if not isinstance(active, bool) or not isinstance(commands, list):
-        raise Invalid("active is true or false, commands a list")
-    rule = Rule(
-        team=call.team,
-        name=text_field(body, "name"),
-        description=text_field(body, "description", ""),
-        active=active,
-        commands=commands,
-        tags=texts_field(body, "tags", []),
-    )
+    rule = Rule(team=call.team, **body.model_dump())
     call.service.rules.add(rule)
-    return Reply(201, rule_body(rule))
+    return reply(rule_body(rule), 201)
 
 
-def list_rules(call: Call) -> Reply:
+@_team.get("/provisioning-rules", name="ListProvisioningRules")
+async def list_rules(call: ThisCall) -> Response:
     """Answer 200 and ``{"items": [rule, …]}``."""
-    return Reply(200, {"items": [rule_body(rule) for rule in call.service.rules.of_team(call.team)]})
-
-
-def command_body(command: Command, device_id: str) -> dict[str, Any]:
-    """Return a command with the fields of a real one, whose times are beside the kind of request and response.
-
-    ``updatedAt`` stays null even when it is done, as was observed. None is made by a rule here.
-    """
-    requested_at, response = command.requested_at, command.response
-    return {
-        "id": command.id,
-        "deviceId": device_id,
-        "ruleId": None,
-        "description": command.description,
-        "request": {**command.request, "requestedAt": iso(requested_at) if requested_at else None},
-        "response": {**response, "respondedAt": iso(command.due_at)} if response else None,
-        "status": command.status,
-        "createdAt": iso(command.created_at),
-        "updatedAt": None,
-    }
-
-
-def rule_body(rule: Rule) -> dict[str, Any]:
-    """Return a rule. ``DRAFT`` is documented; the name of the other status is a choice."""
-    return {
-        "id": rule.id,
-        "name": rule.name,
-        "description": rule.description,
-        "status": "ACTIVE" if rule.active else "DRAFT",
-        "active": rule.active,
-        "commands": rule.commands,
-        "tags": rule.tags,
-    }
+    return reply({"items": [rule_body(rule) for rule in call.service.rules.of_team(call.team)]})

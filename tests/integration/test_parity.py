@@ -25,7 +25,6 @@ from airflow_provider_nrfprov.api.errors import (
     UnreachableError,
 )
 from airflow_provider_nrfprov.api.wait_policy import FAILURES_IN_A_ROW
-from airflow_provider_nrfprov.deferral import IDS_IN_XCOM
 from airflow_provider_nrfprov.emulator.faults import (
     DropBefore,
     FalseFailure,
@@ -44,6 +43,7 @@ from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
+from airflow_provider_nrfprov.triggers.deferral import IDS_IN_XCOM
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS, AIRFLOW_V_3_3_PLUS
 from tests.event_loop_lag import Lag
 from tests.integration.dag_runs import End, new_dag, run

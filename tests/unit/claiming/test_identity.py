@@ -12,7 +12,7 @@ from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.plan import Owner
 from airflow_provider_nrfprov.claiming.report import Outcome, Summary
 from airflow_provider_nrfprov.emulator.mint import mint_devices
-from airflow_provider_nrfprov.storage import Folder
+from airflow_provider_nrfprov.files.storage import Folder
 from tests.service_in_memory import ServiceInMemory
 
 DEVICES = list(mint_devices(12, seed="identity"))

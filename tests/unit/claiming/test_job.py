@@ -21,8 +21,8 @@ from airflow_provider_nrfprov.claiming.report import Outcome, Summary
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import running_emulator
+from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-from airflow_provider_nrfprov.storage import Folder
 
 
 class LosingHook(NrfProvHook):

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from airflow_provider_nrfprov.emulator.signing import mint_token
+from airflow_provider_nrfprov.emulator.mint import mint_token
 
 
 def tokens(count: int, seed: int = 0) -> Iterator[tuple[str, str]]:

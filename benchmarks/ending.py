@@ -11,7 +11,7 @@ from datetime import datetime
 import requests
 
 from airflow_provider_nrfprov.api.wait_policy import SOONEST_EVENT, round_interval
-from airflow_provider_nrfprov.operator_base import SECONDS_ON_WORKER
+from airflow_provider_nrfprov.operators.base import SECONDS_ON_WORKER
 from airflow_provider_nrfprov.triggers.bulk_ops_poller import next_round
 from benchmarks.emulator import emulator
 from benchmarks.figures import Figure

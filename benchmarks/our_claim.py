@@ -13,7 +13,7 @@ from airflow_provider_nrfprov.api.contract import BulkContract
 from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.report import Outcome
-from airflow_provider_nrfprov.storage import Folder, PathLike
+from airflow_provider_nrfprov.files.storage import Folder, PathLike
 from benchmarks.calls import calls_of
 from benchmarks.process import say_peak
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices, mint_token
+from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_devices, mint_token
 
 RUN_TAG = "line=demo"
 """The tag that the DAG run gives to every device, besides those of its row."""

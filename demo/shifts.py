@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices
+from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_devices
 from harness.local_emulator import LocalEmulator
 
 _HEADER = "imei,serial,claim_token\n"

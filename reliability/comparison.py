@@ -23,9 +23,8 @@ from pathlib import Path
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.bulk import TERMINAL
 from airflow_provider_nrfprov.emulator.faults import RECOVERABLE
-from airflow_provider_nrfprov.emulator.mint import attestation_rows
+from airflow_provider_nrfprov.emulator.mint import MintedDevice, attestation_rows, mint_devices
 from airflow_provider_nrfprov.emulator.service import Service
-from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices
 from harness.nordic import nordic_version
 from harness.published import table, working_folder, write_section
 from reliability.baselines import HTTP, MEMFAULT, NORDIC

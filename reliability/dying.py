@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.models import BulkClaim
 from airflow_provider_nrfprov.api.service import ProvisioningService
-from airflow_provider_nrfprov.storage import Folder
+from airflow_provider_nrfprov.files.storage import Folder
 
 
 class Killed(BaseException):

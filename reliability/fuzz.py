@@ -31,7 +31,7 @@ from airflow_provider_nrfprov.claiming.claim_file import (
 from airflow_provider_nrfprov.claiming.first_lines import FirstLines
 from airflow_provider_nrfprov.claiming.report import COLUMNS
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
-from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_keygen, mint_token
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_keygen, mint_token
 from reliability.file_shapes import ShapedFile, shaped_files
 
 BATCH = 5_000

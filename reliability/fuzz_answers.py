@@ -30,7 +30,7 @@ from airflow_provider_nrfprov.api.models import BulkOpsRequest
 from airflow_provider_nrfprov.api.operations import Operation
 from airflow_provider_nrfprov.api.retry import NEVER, nothing_was_done, retry_after
 from airflow_provider_nrfprov.api.service import ProvisioningService
-from airflow_provider_nrfprov.emulator.signing import mint_token
+from airflow_provider_nrfprov.emulator.mint import mint_token
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 TOKEN = mint_token(DEVICE)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from airflow_provider_nrfprov.emulator.bulk import Row
+from airflow_provider_nrfprov.emulator.bulk import Row, Submissions
 from airflow_provider_nrfprov.emulator.faults import (
     DropAfter,
     DropBefore,
@@ -21,7 +21,6 @@ from airflow_provider_nrfprov.emulator.faults import (
     TruncateAfter,
 )
 from airflow_provider_nrfprov.emulator.service import Service
-from airflow_provider_nrfprov.emulator.submissions import Submissions
 from harness.nordic import environment
 from reliability.baselines import LONGEST_RUN
 from reliability.errand import Death

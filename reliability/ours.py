@@ -28,11 +28,11 @@ from airflow_provider_nrfprov.claiming.plan import Owner
 from airflow_provider_nrfprov.claiming.report import Outcome
 from airflow_provider_nrfprov.emulator.accounts import TEAM_B
 from airflow_provider_nrfprov.emulator.faults import HtmlBefore
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.emulator.settings import Settings
-from airflow_provider_nrfprov.emulator.signing import mint_devices
-from airflow_provider_nrfprov.paths import to_path
-from airflow_provider_nrfprov.storage import Folder, PathLike
+from airflow_provider_nrfprov.files.paths import to_path
+from airflow_provider_nrfprov.files.storage import Folder, PathLike
 from reliability.dying import Fate, Killed, MortalFolder, MortalSecondPlace, MortalService
 from reliability.judge import REFUSED, faults_of_end, faults_of_report, read_report
 from reliability.scenario import PARTIAL, Scenario

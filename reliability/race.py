@@ -19,8 +19,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from harness.interruption import Interrupted, raise_on_signals
 from harness.local_airflow import LocalAirflow
 from harness.postgres import what_is_missing

@@ -12,8 +12,8 @@ from typing import Any
 
 from airflow_provider_nrfprov.emulator.bulk import TERMINAL
 from airflow_provider_nrfprov.emulator.faults import Slow
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from harness.postgres import rows_by_table
 from harness.real_airflow import RealAirflow, patiently
 from reliability.judge import Remembered, Tally, faults_of_end, faults_of_report, read_report

@@ -19,7 +19,7 @@ from airflow_provider_nrfprov.emulator.faults import (
     OddStatus,
     WrongClaimedIds,
 )
-from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_keygen
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_keygen
 
 MOST_ROWS = 5000
 FEW_ROWS = 150

@@ -33,8 +33,8 @@ os.environ |= {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME / 'airflow.db'}",
 }
 
+from airflow_provider_nrfprov.emulator.mint import mint_devices  # noqa: E402 - after the environment
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator  # noqa: E402 - after the environment
-from airflow_provider_nrfprov.emulator.signing import mint_devices  # noqa: E402 - after the environment
 
 Connect = Callable[..., str]
 

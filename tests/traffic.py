@@ -14,11 +14,10 @@ from typing import Any
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.app import create_app
 from airflow_provider_nrfprov.emulator.faults import ANY, Slow
-from airflow_provider_nrfprov.emulator.listening import Server
-from airflow_provider_nrfprov.emulator.server import Emulator
+from airflow_provider_nrfprov.emulator.mint import mint_devices
+from airflow_provider_nrfprov.emulator.server import Emulator, Server
 from airflow_provider_nrfprov.emulator.service import Service
 from airflow_provider_nrfprov.emulator.settings import Settings
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 
 Meddler = Callable[[dict[str, Any]], "tuple[int, dict[str, str]] | None"]
 

@@ -10,7 +10,7 @@ from airflow_provider_nrfprov.claiming.blocks import Block
 from airflow_provider_nrfprov.claiming.columns import Form
 from airflow_provider_nrfprov.claiming.rows import Row
 from airflow_provider_nrfprov.claiming.token import TOKEN_CHARACTERS
-from airflow_provider_nrfprov.csv_cells import csv_line, visible
+from airflow_provider_nrfprov.files.csv_cells import csv_line, visible
 
 _log = logging.getLogger(__name__)
 

@@ -60,7 +60,7 @@ from airflow_provider_nrfprov.claiming.token import (
     read_usual,
     uuid_text,
 )
-from airflow_provider_nrfprov.csv_cells import visible
+from airflow_provider_nrfprov.files.csv_cells import visible
 
 __all__ = [
     "Block", "Chunk", "ClaimFile", "ClaimFileError", "Row", "Verdict", "check_tags", "chunks", "read_rows", "to_csv",

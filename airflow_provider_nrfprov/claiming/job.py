@@ -34,9 +34,9 @@ from airflow_provider_nrfprov.claiming.recovery import VISIBLE_AFTER, Inquiry
 from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome, Summary, write_report
 from airflow_provider_nrfprov.claiming.sending import Sender, in_words, service_time
 from airflow_provider_nrfprov.claiming.settlement import Settlement, outcomes_of
-from airflow_provider_nrfprov.job_folder import find_folder, jobs_in, take_folder
+from airflow_provider_nrfprov.files.job_folder import find_folder, jobs_in, take_folder
+from airflow_provider_nrfprov.files.storage import Folder, PathLike
 from airflow_provider_nrfprov.ordered_map import StoppedError, has_ended, ordered_map
-from airflow_provider_nrfprov.storage import Folder, PathLike
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
@@ -383,7 +383,7 @@ def _unfinished(folder: Folder, plan: Plan) -> tuple[Folder, Plan] | None:
 
 def _copy_of(plan: Plan, folder: Folder) -> FileCopy:
     """Return the copy that was claimed; or the file itself, if it is the same still."""
-    from airflow_provider_nrfprov.paths import to_path
+    from airflow_provider_nrfprov.files.paths import to_path
 
     copy = file_copy.kept(folder, plan.digest)
     if copy is None:

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 
 import pendulum
 
-from airflow_provider_nrfprov.storage import Folder
+from airflow_provider_nrfprov.files.storage import Folder
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
-from airflow_provider_nrfprov.job_folder import job_id_of
+from airflow_provider_nrfprov.files.job_folder import job_id_of
 
 
 @dataclass(frozen=True, slots=True)

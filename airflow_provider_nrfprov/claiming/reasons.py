@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from airflow_provider_nrfprov.counted import counted
-from airflow_provider_nrfprov.csv_cells import shortened, visible
+from airflow_provider_nrfprov.files.csv_cells import shortened, visible
 
 SHOWN_LINES = 10
 SHOWN_REASONS = 10

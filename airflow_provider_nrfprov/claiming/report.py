@@ -18,8 +18,8 @@ from airflow_provider_nrfprov.claiming.columns import Form
 from airflow_provider_nrfprov.claiming.reasons import Reason, Reasons, in_lines
 from airflow_provider_nrfprov.claiming.rows import Row, Verdict
 from airflow_provider_nrfprov.counted import counted
-from airflow_provider_nrfprov.csv_cells import csv_line, shortened, visible
-from airflow_provider_nrfprov.storage import Folder
+from airflow_provider_nrfprov.files.csv_cells import csv_line, shortened, visible
+from airflow_provider_nrfprov.files.storage import Folder
 
 REPORT = "report.csv"
 FAILED_ROWS = "failed_rows.csv"

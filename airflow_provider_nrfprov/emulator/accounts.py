@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Literal
 
 from airflow_provider_nrfprov.emulator.errors import Forbidden, Unauthenticated
-from airflow_provider_nrfprov.emulator.ids import team_id
+
+_TEAMS = uuid.UUID("6d1f5c1e-0f4b-4a53-8a4e-3f7f0a1f3b77")
+
+
+def team_id(name: str) -> str:
+    """Return the UUID of a team; always the same for one name."""
+    return str(uuid.uuid5(_TEAMS, name))
+
 
 Role = Literal["owner", "admin", "editor", "viewer"]
 

@@ -1,27 +1,45 @@
-"""The emulated service over HTTP: from a request to an operation, and from its outcome to a response."""
+"""The emulated service as one application: the APIs of a team and of a project, and ``/emulator/…`` for demos and tests.
+
+The latter are side doors, which the real service does not have. They never show a claim token.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable
+import ipaddress
+from dataclasses import replace
+from email.utils import formatdate
 from functools import partial
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ConfigDict, Field, PlainValidator
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from airflow_provider_nrfprov.emulator import fault_answers, lies, side_doors
-from airflow_provider_nrfprov.emulator.errors import BodyTooLarge, Forbidden, Gone, Invalid, ServiceError
-from airflow_provider_nrfprov.emulator.front import Front
-from airflow_provider_nrfprov.emulator.routes import ROUTES, ApiName, Operation, Route
+from airflow_provider_nrfprov.emulator import project_handlers, team_handlers
+from airflow_provider_nrfprov.emulator.calls import (
+    BODY,
+    Body,
+    Call,
+    ThisCall,
+    TurnRoute,
+    content_type,
+    refusal,
+    refused,
+    reply,
+)
+from airflow_provider_nrfprov.emulator.clock import iso
+from airflow_provider_nrfprov.emulator.devices import Device
+from airflow_provider_nrfprov.emulator.errors import Forbidden, Gone, Invalid, NotFound, ServiceError
+from airflow_provider_nrfprov.emulator.faults import RECOVERABLE, Fault, from_json
+from airflow_provider_nrfprov.emulator.faults.middleware import MOVED, with_faults
 from airflow_provider_nrfprov.emulator.service import Service
 from airflow_provider_nrfprov.emulator.settings import Settings
-from airflow_provider_nrfprov.emulator.wire import Call, Incoming, Reply
 
 UNKNOWN = "unknown path"
 """Under this name are counted requests for paths and methods that are not served."""
-
-_SWITCHED_OFF = "this API was switched off"
 
 
 def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:
@@ -30,136 +48,254 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
     :param settings: how it behaves; not looked at if a service is given, which has its own.
     :param service: the state to serve; a fresh one by default. It is ``app.state.service`` then.
     """
-    service = service or Service(settings)
     app = FastAPI(
         title="nRF Cloud Provisioning Service (emulator)",
         openapi_url=None,  # without the real service's document, one of our own would only mislead
         redirect_slashes=False,
+        exception_handlers={
+            404: _not_served,
+            405: _not_served,
+            ServiceError: refused,
+            RequestValidationError: refused,
+        },
     )
-    app.state.service = service
-    app.add_middleware(Front, service=service)
-    for route in ROUTES:
-        _mount(app, route, service)
-
-    async def not_served(_: Request, error: Exception) -> Response:
-        service.count_request(UNKNOWN)
-        return _unknown_path(service.settings, error.status_code if isinstance(error, HTTPException) else 404)
-
-    app.add_exception_handler(404, not_served)
-    app.add_exception_handler(405, not_served)
+    app.state.service = service or Service(settings)
+    app.state.with_faults = partial(with_faults, app.state.service)
+    app.add_middleware(Front, service=app.state.service)
+    for prefix, routers in {**team_handlers.ROUTERS, **project_handlers.ROUTERS}.items():
+        for router in routers:
+            app.include_router(router, prefix=prefix)
+    app.include_router(SIDE_DOORS, prefix="/emulator")
     return app
 
 
-def _mount(app: FastAPI, route: Route, service: Service) -> None:
-    # Mounted even if the contract hides it: another may be set later, and without its route
-    # "/claimed-devices/tags" would be taken for a device called "tags".
-    app.add_api_route(route.path, _endpoint(route, service), methods=[route.method], response_model=None)
+class Front:
+    """ASGI middleware before the service, as a gateway is: takes a request whole, and dates every answer.
+
+    The ``Date`` is by the service's clock, not the machine's. Below ``MOVED`` everything is served as it is without it.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+        self._date = (0, b"")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and its answer back with a date."""
+        body = await _whole_body(receive)
+        if body is None:
+            return
+        path = scope["path"].removeprefix(MOVED) if scope["path"].startswith(f"{MOVED}/") else scope["path"]
+
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"date", self._http_date())]
+            await send(message)
+
+        state = scope.get("state", {})
+        await self._app({**scope, "path": path, "state": state, BODY: body}, receive, send_dated)
+
+    def _http_date(self) -> bytes:
+        second = int(self._service.now().timestamp())
+        if second != self._date[0]:
+            self._date = (second, formatdate(second, usegmt=True).encode())
+        return self._date[1]
 
 
-def _endpoint(route: Route, service: Service) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        incoming = Incoming(
-            method=request.method,
-            path=request.path_params,
-            query=request.query_params,
-            content_type=_content_type(request),
-            raw_body=await request.body(),
-            base_url=str(request.base_url).rstrip("/"),
-            authorization=request.headers.get("authorization"),
-            target=_target(request),
-        )
-        operation = _meant(route, incoming, service)
-        if not operation.counted:  # a side door: never faulted
-            if not side_doors.may_enter(request.method, request.headers, bool(incoming.raw_body)):
-                return _response(_refusal(Forbidden(side_doors.KEEP_OUT), service.settings))
-            return _response(_carry_out(operation, service, incoming))
-        number = service.count_request(operation.name)
-        if operation.name in service.settings.gone:
-            return _response(_refusal(Gone(_SWITCHED_OFF), service.settings, operation.api))
-        fault = service.faults.take(operation.name, number)
-        if fault is None:
-            return _response(_carry_out_and_tell(operation, service, incoming))
-        carry_out = partial(_carry_out_and_tell, operation, service)
-        return await fault_answers.answer(fault, incoming, carry_out, _response, service)
-
-    return answer
+async def _whole_body(receive: Receive) -> bytes | None:
+    """Return the body of a request, or None if its client went away."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
 
 
-def _meant(route: Route, incoming: Incoming, service: Service) -> Operation:
-    contract = service.settings.contract
-    for operation in route.operations:
-        if operation.served_under(contract) and operation.when(incoming):
-            return operation
-    raise HTTPException(404)
+async def _not_served(request: Request, error: Exception) -> Response:
+    service: Service = request.app.state.service
+    service.count_request(UNKNOWN)
+    if service.settings.unknown_path == "gone":
+        return refusal(Gone("this API was switched off"), service.settings)
+    if service.settings.unknown_path == "gateway":
+        return reply({"message": "Missing Authentication Token"}, 403)
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    return reply({"code": status * 100 + 20, "message": "there is nothing at this path"}, status)
 
 
-def _carry_out_and_tell(operation: Operation, service: Service, incoming: Incoming) -> Reply:
-    reply = _carry_out(operation, service, incoming)
-    if not service.faults.lies:
-        return reply
-    with service.turn():
-        return lies.tell(reply, operation.name, incoming, service)
+async def _may_enter(request: Request) -> None:
+    """Raise ``Forbidden`` for a request that may come from a web page of somewhere else.
+
+    The side doors need no key, so without this any page that a browser shows could use them: by a request that
+    needs no preflight, or as a host of its own whose name leads to this machine. Such a name has a dot and
+    is no address; those of containers have none.
+    """
+    host, origin = request.headers.get("host", ""), request.headers.get("origin")
+    near = _is_near(urlsplit(f"//{host}").hostname or "") and (
+        origin is None or urlsplit(origin).netloc == host
+    )
+    simple = bool(request.scope[BODY]) and content_type(request.scope) != "application/json"
+    if not near or (simple and request.method != "GET"):
+        raise Forbidden("a page of another origin has no business here; a body is application/json")
 
 
-def _carry_out(operation: Operation, service: Service, incoming: Incoming) -> Reply:
-    most = service.settings.max_body_bytes
+def _is_near(name: str) -> bool:
+    if "." not in name and ":" not in name:
+        return bool(name)
     try:
-        if most is not None and operation.counted and len(incoming.raw_body) > most:
-            raise BodyTooLarge(f"the body has more than {most} bytes")
-        with service.turn() as now:
-            of_project = operation.api != "team"
-            caller = (
-                service.keys.caller(incoming.authorization, of_project=of_project)
-                if operation.needs_key
-                else None
-            )
-            if caller is not None and incoming.method != "GET":
-                caller.require_write()
-            return operation.handler(Call(**vars(incoming), service=service, now=now, caller=caller))
-    except ServiceError as error:
-        return _refusal(error, service.settings, operation.api)
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
-def _refusal(error: ServiceError, settings: Settings, api: ApiName = "team") -> Reply:
-    words = error.message if settings.refusal_words is None else settings.refusal_words
-    status = error.code // 100
-    if api == "team":
-        return Reply(status, {"code": error.code, "message": words})
-    if isinstance(error, Invalid):
-        status = 400  # the one status by which the new API is known to refuse a body
-    if api == "memfault":
-        inner = {"code": 1000, "http_code": status, "message": words, "type": f"{type(error).__name__}Error"}
-        return Reply(status, {"error": inner})
-    causes = {"cause": list(error.causes)} if error.causes else {}
-    return Reply(status, {"message": words, **causes})
+SIDE_DOORS = APIRouter(route_class=TurnRoute, dependencies=[Depends(_may_enter)])
+"""Routes that need no key, are not counted and never meet a fault."""
 
 
-def _target(request: Request) -> str:
-    query: bytes = request.scope["query_string"]
-    path: str = request.scope["path"]
-    return f"{path}?{query.decode('latin-1')}" if query else path
+_AFault = Annotated[Fault, PlainValidator(from_json)]
 
 
-def _content_type(request: Request) -> str | None:
-    header = request.headers.get("content-type")
-    return None if header is None else header.partition(";")[0].strip().lower()
+class _Plan(Body):
+    model_config = ConfigDict(extra="forbid")
+
+    operation: str
+    fault: _AFault
+    nth: int = 1
+    times: int | None = 1
 
 
-def _response(reply: Reply) -> Response:
-    headers = dict(reply.headers)
-    if reply.text is not None:
-        return Response(reply.text, reply.status, headers, media_type=reply.media_type)
-    if reply.body is None:
-        return Response(status_code=reply.status, headers=headers)
+class _Schedule(Body):
+    model_config = ConfigDict(extra="forbid")
+
+    seed: int
+    rate: float
+    limit: int = 20
+    kinds: list[_AFault] = Field(default_factory=lambda: list(RECOVERABLE))
+    operations: list[str] = Field(default_factory=list)
+
+
+@SIDE_DOORS.get("/health")
+async def health() -> Response:
+    """Answer 200 as soon as the emulator answers at all."""
+    return reply({"status": "ok"})
+
+
+@SIDE_DOORS.get("/devices")
+async def all_devices(call: ThisCall) -> Response:
+    """Answer every claimed device of every team, on one page."""
+    items = [_shown(call, device) for device in call.service.devices]
+    return reply({"items": items, "total": len(items)})
+
+
+@SIDE_DOORS.get("/devices/{id}")
+async def one_device(call: ThisCall, id: str) -> Response:
+    """Answer one claimed device of whichever team: the page that a link to it leads to."""
+    for device in call.service.devices:
+        if device.id == id:
+            return reply(_shown(call, device))
+    raise NotFound("no team has claimed this device")
+
+
+def _shown(call: Call, device: Device) -> dict[str, Any]:
+    return {
+        "id": device.id,
+        "team": device.team,
+        "tags": device.tags,
+        "status": device.status,
+        "claimedAt": iso(device.claimed_at),
+        "claimCount": call.service.devices.claim_counts[device.id],
+    }
+
+
+@SIDE_DOORS.get("/operations")
+async def all_operations(call: ThisCall) -> Response:
+    """Answer every bulk operation of every team, with its numbers of rows."""
+    items = [
+        {
+            "id": operation.id,
+            "team": operation.team,
+            "status": operation.status(call.now),
+            "requestedAt": iso(operation.requested_at),
+            "completesAt": iso(operation.completes_at),
+            "stuck": operation.held,
+            "rows": len(operation.rows),
+            "claimed": len(operation.outcome.claimed_ids) if operation.outcome else 0,
+            "failed": len(operation.outcome.failures) if operation.outcome else 0,
+        }
+        for operation in call.service.operations.all()
+    ]
+    return reply({"items": items, "total": len(items)})
+
+
+@SIDE_DOORS.get("/submissions")
+async def all_submissions(call: ThisCall) -> Response:
+    """Answer every accepted CSV of claims, of both contracts and all teams, with the devices it named."""
+    items = [
+        {
+            "operation": each.operation_id,
+            "devices": sorted(each.device_ids),
+            "at": iso(each.at),
+            "repeated": each.repeated,
+        }
+        for each in call.service.bulk_submissions()
+    ]
+    return reply({"items": items, "total": len(items)})
+
+
+@SIDE_DOORS.get("/requests")
+async def request_counts(call: ThisCall) -> Response:
+    """Answer how many requests arrived, by operation; side doors are not counted."""
+    return reply(call.service.request_counts())
+
+
+@SIDE_DOORS.post("/reset")
+async def reset(call: ThisCall) -> Response:
+    """Forget everything, also faults; answer 204. Takes fields of ``Settings`` that differ from now on, or no body."""
+    given = call.json_object() if call.raw_body else {}
     try:
-        return JSONResponse(reply.body, reply.status, headers)
-    except UnicodeEncodeError:  # half a UTF-16 pair can only be written as an escape
-        return Response(json.dumps(reply.body), reply.status, headers, media_type="application/json")
+        settings = replace(call.service.settings, **given)
+    except (TypeError, ValueError) as error:
+        raise Invalid(str(error)) from None
+    call.service.reset(settings)
+    return Response(status_code=204)
 
 
-def _unknown_path(settings: Settings, status: int) -> Response:
-    if settings.unknown_path == "gone":
-        return _response(_refusal(Gone(_SWITCHED_OFF), settings))
-    if settings.unknown_path == "gateway":
-        return JSONResponse({"message": "Missing Authentication Token"}, 403)
-    return JSONResponse({"code": status * 100 + 20, "message": "there is nothing at this path"}, status)
+@SIDE_DOORS.get("/faults")
+async def show(call: ThisCall) -> Response:
+    """Answer 200 and ``{"plans", "schedule", "injected"}``."""
+    return reply(call.service.faults.as_json())
+
+
+@SIDE_DOORS.post("/faults")
+async def plan_or_schedule(call: ThisCall) -> Response:
+    """Take what ``Faults.plan`` or ``Faults.schedule`` takes; answer 200 and what ``show`` shows, or 422.
+
+    A plan: ``{"operation", "fault": {"kind", …}, "nth"?, "times"?}``. A schedule:
+    ``{"seed", "rate", "limit"?, "kinds"?: [{"kind", …}], "operations"?}``.
+    """
+    faults = call.service.faults
+    try:
+        if "seed" in call.json_object():
+            faults.schedule(**dict(call.json(_Schedule)))
+        else:
+            faults.plan(**dict(call.json(_Plan)))
+    except ValueError as error:
+        raise Invalid(str(error)) from None
+    return await show(call)
+
+
+@SIDE_DOORS.delete("/faults")
+async def clear(call: ThisCall) -> Response:
+    """End all plans and the schedule; answer 204."""
+    call.service.faults.clear()
+    return Response(status_code=204)
+
+
+@SIDE_DOORS.post("/faults/release")
+async def release(call: ThisCall) -> Response:
+    """Let every stuck bulk operation end; answer 204."""
+    call.service.release_operations()
+    return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""Many claims from one CSV body: at once, or as an operation that takes its time."""
+"""Many claims from one CSV body: at once, or as an operation that takes its time; and which devices were sent in which."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import heapq
 import io
 import itertools
 import json
+import secrets
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,9 +17,19 @@ from typing import NamedTuple
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
 from airflow_provider_nrfprov.emulator.devices import Devices
 from airflow_provider_nrfprov.emulator.errors import Invalid, NotFound, ServiceError, Unprocessable
-from airflow_provider_nrfprov.emulator.ids import ulid
 from airflow_provider_nrfprov.emulator.paging import Shelf
 from airflow_provider_nrfprov.emulator.settings import Settings
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def ulid(moment: datetime) -> str:
+    """Return a new ULID (26 characters) whose time part is ``moment`` to the millisecond."""
+    # In integers, since a float of this size can be a millisecond off.
+    whole_seconds = int(moment.replace(microsecond=0).timestamp())
+    number = (whole_seconds * 1000 + moment.microsecond // 1000) << 80 | secrets.randbits(80)
+    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
 
 TERMINAL = frozenset({"FAILED", "SUCCEEDED"})
 
@@ -191,6 +202,24 @@ class BulkOperations:
         return self._shelf
 
 
+def parts_of(file: str) -> tuple[str, str]:
+    """Split the name of a file into the id of its operation and ``.csv``, ``-result.json`` or ``.json``."""
+    operation_id = file.partition(".")[0].removesuffix("-result")
+    return operation_id, file.removeprefix(operation_id)
+
+
+def file_of(operation: BulkOperation, kind: str, summary_form: str) -> str | None:
+    """Return the file of that kind of an operation, or None if it has none (yet)."""
+    outcome = operation.outcome
+    if kind == ".csv":
+        return operation.text
+    if kind == "-result.json" and outcome:
+        return json.dumps({"claimedIds": outcome.claimed_ids})
+    if kind == ".json" and outcome and outcome.failures:
+        return error_summary(outcome, summary_form)
+    return None
+
+
 def error_summary(outcome: Outcome, form: str) -> str:
     """Return the text of the file behind ``errorSummaryUrl``, in the form of today or the old one."""
     if form == "list":
@@ -223,3 +252,43 @@ def _row(record: list[str]) -> Row:
         return Row(record[0], problem=f"the row has {len(record)} columns; two are the most")
     tags = record[1].split(",") if len(record) == 2 else []
     return Row(record[0], tuple(tag.strip() for tag in tags if tag.strip()))
+
+
+class BulkSubmission(NamedTuple):
+    """A CSV that was accepted. ``operation_id`` is None if it was claimed at once; ``repeated``: by a ``Twice``."""
+
+    operation_id: str | None
+    device_ids: frozenset[str]
+    at: datetime
+    repeated: bool = False
+
+
+class Submissions:
+    """The accepted CSVs of all teams."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[str | None, list[Row], datetime, bool]] = []
+        self._read: list[BulkSubmission] = []
+
+    def add(self, operation_id: str | None, rows: list[Row], at: datetime, *, repeated: bool = False) -> None:
+        """Note a CSV."""
+        self._waiting.append((operation_id, rows, at, repeated))
+
+    def all(self) -> list[BulkSubmission]:
+        """Return all in order of arrival. A row whose token cannot be read names no device."""
+        # Reading a thousand tokens takes time, which no request should pay for.
+        self._read += [
+            BulkSubmission(each, _devices(rows), at, repeated) for each, rows, at, repeated in self._waiting
+        ]
+        self._waiting.clear()
+        return list(self._read)
+
+
+def _devices(rows: list[Row]) -> frozenset[str]:
+    found = set()
+    for row in rows:
+        try:
+            found.add(decode(row.token).device_id)
+        except TokenError:
+            continue
+    return frozenset(found)

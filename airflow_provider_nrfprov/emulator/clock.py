@@ -1,9 +1,29 @@
-"""Time that a test moves by hand."""
+"""The service's time: told by a clock that a test may own, written as the service writes it."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+
+Clock = Callable[[], datetime]
+"""Tells the time, as an aware UTC datetime. Injected, so that a test can own it."""
+
+
+def utc_now() -> datetime:
+    """Return the real time: the clock of an emulator that no test controls."""
+    return datetime.now(timezone.utc)
+
+
+def to_milliseconds(moment: datetime) -> datetime:
+    """Cut a time to whole milliseconds, the precision of everything that the service says."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def iso(moment: datetime) -> str:
+    """Write a time as the service does: ``2023-06-30T11:49:21.561Z``."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 """Where a manual clock begins unless told otherwise: always the same, so that a failure repeats itself."""

@@ -1,33 +1,171 @@
-"""The API of one project over HTTP: bulk creation, its job, and the list of devices."""
+"""The API of one project: devices created from a CSV body by a job, the job, and the list of devices."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import csv
+import io
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from airflow_provider_nrfprov.emulator.bulk import BulkOperation, Failure
-from airflow_provider_nrfprov.emulator.devices import Device
-from airflow_provider_nrfprov.emulator.errors import NotFound
-from airflow_provider_nrfprov.emulator.ids import iso
-from airflow_provider_nrfprov.emulator.projects import (
-    check_creation,
-    create_rows,
-    project_device,
-    project_devices,
-    read_device_rows,
-    status_of,
+from fastapi import APIRouter, Depends, Response
+
+from airflow_provider_nrfprov.claiming.token import TokenError, decode
+from airflow_provider_nrfprov.emulator.bulk import BulkOperation, Failure, Outcome, Row
+from airflow_provider_nrfprov.emulator.calls import Operation, ThisCall, reply
+from airflow_provider_nrfprov.emulator.clock import iso
+from airflow_provider_nrfprov.emulator.devices import Device, Devices
+from airflow_provider_nrfprov.emulator.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotFound,
+    ServiceError,
+    Unprocessable,
 )
-from airflow_provider_nrfprov.emulator.wire import Call, Reply
+from airflow_provider_nrfprov.emulator.settings import Settings
+
+HEADER = ["deviceId", "attestationToken"]
+
+
+def read_device_rows(text: str, settings: Settings) -> list[Row]:
+    """Read a CSV body: a header, then a device and its token in each row.
+
+    :raises BadRequest: for another header, no row or too many, or a row of another length. Nothing is applied then.
+    """
+    try:
+        header, *records = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except (csv.Error, ValueError):
+        raise BadRequest("the body is no CSV with a header") from None
+    if header != HEADER:
+        raise BadRequest(f"the header is {','.join(HEADER)}; other credentials are not emulated")
+    if not 1 <= len(records) <= settings.max_rows:
+        raise BadRequest(f"the body has {len(records)} rows; it can have 1 to {settings.max_rows}")
+    causes = [f"row {number}: 2 columns are wanted" for number, each in enumerate(records) if len(each) != 2]
+    rows = [Row(record[1], device_id=record[0]) for record in records if len(record) == 2]
+    if settings.project_mismatch == "refused":
+        causes += [
+            f"row {number}: {row.device_id} is not the device of its token"
+            for number, row in enumerate(rows)
+            if _contradicts(row)
+        ]
+    if causes:
+        raise BadRequest("the body cannot be read", causes)
+    if any(row.device_id in settings.poison_ids for row in rows):
+        raise Unprocessable(settings.poison_status)
+    return rows
+
+
+def check_creation(devices: Devices, team: str, rows: list[Row], settings: Settings) -> None:
+    """Check what refuses a body as a whole, by the settings.
+
+    :raises Conflict: if one of its devices exists.
+    :raises Forbidden: if the plan has no room for them.
+    """
+    owners = [owner for row in rows if (owner := devices.owner(row.device_id)) is not None]
+    own = settings.project_readding == "conflict" and any(owner == team for owner in owners)
+    foreign = settings.project_foreign == "conflict" and any(owner != team for owner in owners)
+    if own or foreign:
+        raise Conflict("a device of the body exists already")
+    limit = settings.project_plan_limit
+    if limit is not None and devices.count_of(team) + len(rows) > limit:
+        raise Forbidden(f"the plan of the organization has room for {limit} devices")
+
+
+def create_rows(
+    devices: Devices, team: str, rows: list[Row], at: datetime, words: str | None, *, settings: Settings
+) -> Outcome:
+    """Create row by row. A refused row stops nothing, unless the settings say that it drops the others."""
+    outcome = Outcome()
+    wanted: list[Row] = []
+    for number, row in enumerate(rows):
+        try:
+            wanted += _checked(devices, team, row, settings)
+        except ServiceError as error:
+            outcome.failures.append(Failure(number, row.token, error.message if words is None else words))
+    if outcome.failures and settings.project_unnamed == "dropped":
+        return outcome
+    for row in wanted:
+        if devices.owner(decode(row.token).device_id) is None:
+            outcome.claimed_ids.append(devices.claim(team, row.token, (), at).id)
+    return outcome
+
+
+def _checked(devices: Devices, team: str, row: Row, settings: Settings) -> list[Row]:
+    """Return a row to be created, nothing if it is there already; raise what refuses it."""
+    token = devices.read_token(row.token)
+    if settings.project_mismatch != "accepted" and token.device_id != row.device_id:
+        raise Conflict("deviceId is not the device of the token")
+    owner = devices.owner(token.device_id)
+    if owner is None:
+        return [row]
+    if owner == team and settings.project_readding == "accepted":
+        return []
+    raise Conflict("device already exists" if owner == team else "device belongs to another project")
+
+
+def status_of(operation: BulkOperation, settings: Settings) -> str:
+    """Return the status of a job, in the words of the settings."""
+    if operation.outcome is None:
+        return settings.project_running
+    if not operation.outcome.failures:
+        return "SUCCEEDED"
+    all_failed = len(operation.outcome.failures) == len(operation.rows)
+    return settings.project_failed_end if all_failed else settings.project_partial_end
+
+
+def project_devices(devices: Devices, team: str, settings: Settings, as_of: datetime | None) -> list[Device]:
+    """Return the devices that a list shows, oldest first."""
+    return devices.of_team(team, as_of) if settings.project_devices_shown else []
+
+
+def project_device(devices: Devices, team: str, device_id: str, settings: Settings) -> Device:
+    """Return one device; raise ``NotFound``."""
+    if not settings.project_devices_shown:
+        raise NotFound("device not found")
+    return devices.get(team, device_id)
+
+
+def _contradicts(row: Row) -> bool:
+    try:
+        return decode(row.token).device_id != row.device_id
+    except TokenError:
+        return False
+
 
 ELSEWHERE = "http://nrfcloud.invalid"
 """The host that the setting ``project_status_url`` can name instead of this one."""
 _USUAL_PAGE, _LARGEST_PAGE = 20, 5000
 
 
-def create_devices(call: Call) -> Reply:
+class _ProjectOperation(Operation):
+    api = "project"
+
+
+class _DeviceOperation(Operation):
+    api = "memfault"
+
+
+async def _check_project(call: ThisCall, organization: str, project: str) -> None:
+    settings = call.service.settings
+    if (organization, project) != (settings.organization, settings.project):
+        raise NotFound("there is no such organization or project")
+
+
+_creation = APIRouter(route_class=_ProjectOperation, dependencies=[Depends(_check_project)])
+_devices = APIRouter(route_class=_DeviceOperation, dependencies=[Depends(_check_project)])
+_IN_PROJECT = "/organizations/{organization}/projects/{project}"
+
+ROUTERS = {
+    f"/v1{_IN_PROJECT}/long-range/devices/bulk": (_creation,),
+    f"/api/v0{_IN_PROJECT}/devices": (_devices,),
+}
+"""Routers by the beginning of their paths."""
+
+
+@_creation.post("", name="CreateDevicesInBulk")
+async def create_devices(call: ThisCall) -> Response:
     """Take CSV with a header; answer 202 and where the job's status is."""
-    _check_project(call)
     service = call.service
     settings = service.settings
     rows = read_device_rows(call.csv_text(), settings)
@@ -36,20 +174,21 @@ def create_devices(call: Call) -> Reply:
         call.team, call.csv_text(), rows, call.now, partial(create_rows, settings=settings)
     )
     service.submissions.add(job.id, rows, call.now, repeated=call.repeated)
-    path = f"{call.target.partition('?')[0]}/{job.id}"
+    call.started(job.id)
+    path = f"{call.path}/{job.id}"
     where = {"absolute": call.base_url, "elsewhere": ELSEWHERE}.get(settings.project_status_url, "")
     if settings.project_status_url == "nowhere":
-        return Reply(202, {}, operation_id=job.id)
+        return reply({}, 202)
     if settings.project_status_url == "body":
-        return Reply(202, {"url": path}, operation_id=job.id)
-    return Reply(202, {}, operation_id=job.id, headers={"Location": f"{where}{path}"})
+        return reply({"url": path}, 202)
+    return reply({}, 202, {"Location": f"{where}{path}"})
 
 
-def fetch_job(call: Call) -> Reply:
+@_creation.get("/{id}", name="FetchBulkCreation")
+async def fetch_job(call: ThisCall, id: str) -> Response:
     """Answer 200, the status, and which rows were refused."""
-    _check_project(call)
     settings = call.service.settings
-    job = call.service.operations.get(call.team, call.path["id"])
+    job = call.service.operations.get(call.team, id)
     life = settings.project_job_seconds
     if life is not None and call.now > job.completes_at + timedelta(seconds=life):
         raise NotFound("there is no such job")
@@ -57,38 +196,31 @@ def fetch_job(call: Call) -> Reply:
     if job.outcome is not None and job.outcome.failures:
         by_row = settings.project_errors_by == "row"
         body["errorSummary"] = {"errors": [_error(job, each, by_row=by_row) for each in job.outcome.failures]}
-    return Reply(200, body)
+    return reply(body)
 
 
-def list_devices(call: Call) -> Reply:
+@_devices.get("", name="ListDevices")
+async def list_devices(call: ThisCall, per_page: str | None = None, page: str | None = None) -> Response:
     """Answer a page, by its number."""
-    _check_project(call)
-    size = _number(call.query.get("per_page"), _USUAL_PAGE, _LARGEST_PAGE)
-    page = _number(call.query.get("page"), 1)
+    size, number = _number(per_page, _USUAL_PAGE, _LARGEST_PAGE), _number(page, 1)
     devices = project_devices(call.service.devices, call.team, call.service.settings, call.lists_as_of())
-    shown = devices[(page - 1) * size : page * size]
+    shown = devices[(number - 1) * size : number * size]
     paging = {
-        "page": page,
+        "page": number,
         "per_page": size,
         "page_count": -(-len(devices) // size),
         "item_count": len(shown),
         "total_count": len(devices),
     }
-    return Reply(200, {"data": [_body(each) for each in shown], "paging": paging})
+    return reply({"data": [_body(each) for each in shown], "paging": paging})
 
 
-def fetch_device(call: Call) -> Reply:
+@_devices.get("/{id}", name="FetchDevice")
+async def fetch_device(call: ThisCall, id: str) -> Response:
     """Answer 200 and the device."""
-    _check_project(call)
     service = call.service
-    device = project_device(service.devices, call.team, call.path["id"], service.settings)
-    return Reply(200, {"data": _body(device)})
-
-
-def _check_project(call: Call) -> None:
-    settings = call.service.settings
-    if (call.path["organization"], call.path["project"]) != (settings.organization, settings.project):
-        raise NotFound("there is no such organization or project")
+    device = project_device(service.devices, call.team, id, service.settings)
+    return reply({"data": _body(device)})
 
 
 def _number(text: str | None, usual: int, largest: int = 1_000_000) -> int:

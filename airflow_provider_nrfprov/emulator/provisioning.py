@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from airflow_provider_nrfprov.emulator.clock import iso
 from airflow_provider_nrfprov.emulator.devices import READY, Device
 from airflow_provider_nrfprov.emulator.errors import Conflict, Invalid, NotFound
-from airflow_provider_nrfprov.emulator.signing import SEC_TAG, mint_keygen
+from airflow_provider_nrfprov.emulator.mint import SEC_TAG, mint_keygen
 
 MAX_COMMANDS = 20
 """Commands per claimed device; documented by Nordic."""
@@ -136,3 +137,35 @@ def _response(device: Device, command: Command) -> dict[str, Any]:
     if key != "certificateSigningRequest":
         return {key: {}}
     return {key: {"message": mint_keygen(device.id, sec_tag=request[key].get("secTag", SEC_TAG))}}
+
+
+def command_body(command: Command, device_id: str) -> dict[str, Any]:
+    """Return a command with the fields of a real one, whose times are beside the kind of request and response.
+
+    ``updatedAt`` stays null even when it is done, as was observed. None is made by a rule here.
+    """
+    requested_at, response = command.requested_at, command.response
+    return {
+        "id": command.id,
+        "deviceId": device_id,
+        "ruleId": None,
+        "description": command.description,
+        "request": {**command.request, "requestedAt": iso(requested_at) if requested_at else None},
+        "response": {**response, "respondedAt": iso(command.due_at)} if response else None,
+        "status": command.status,
+        "createdAt": iso(command.created_at),
+        "updatedAt": None,
+    }
+
+
+def rule_body(rule: Rule) -> dict[str, Any]:
+    """Return a rule. ``DRAFT`` is documented; the name of the other status is a choice."""
+    return {
+        "id": rule.id,
+        "name": rule.name,
+        "description": rule.description,
+        "status": "ACTIVE" if rule.active else "DRAFT",
+        "active": rule.active,
+        "commands": rule.commands,
+        "tags": rule.tags,
+    }

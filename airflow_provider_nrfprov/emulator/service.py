@@ -9,15 +9,19 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from airflow_provider_nrfprov.emulator.accounts import PROJECT, TEAM_A, KeyRing
-from airflow_provider_nrfprov.emulator.bulk import BulkOperation, BulkOperations, claims_per_operation
-from airflow_provider_nrfprov.emulator.devices import READY, Device, Devices
-from airflow_provider_nrfprov.emulator.fault_plans import Faults
-from airflow_provider_nrfprov.emulator.ids import Clock, to_milliseconds, utc_now
+from airflow_provider_nrfprov.emulator.bulk import (
+    BulkOperation,
+    BulkOperations,
+    BulkSubmission,
+    Submissions,
+    claims_per_operation,
+)
+from airflow_provider_nrfprov.emulator.clock import Clock, to_milliseconds, utc_now
+from airflow_provider_nrfprov.emulator.devices import READY, Device, Devices, Tag, Tags
+from airflow_provider_nrfprov.emulator.faults.plans import Faults
+from airflow_provider_nrfprov.emulator.mint import TokenCheck
 from airflow_provider_nrfprov.emulator.provisioning import Commands, Rules
 from airflow_provider_nrfprov.emulator.settings import Settings
-from airflow_provider_nrfprov.emulator.submissions import BulkSubmission, Submissions
-from airflow_provider_nrfprov.emulator.tags import Tag, Tags
-from airflow_provider_nrfprov.emulator.token_check import TokenCheck
 
 
 class Service:

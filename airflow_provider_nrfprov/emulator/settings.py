@@ -7,7 +7,39 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from airflow_provider_nrfprov.emulator.operation_names import OPERATION_NAMES
+OPERATION_NAMES = frozenset(
+    {
+        "BlockClaimedDevice",
+        "BulkClaimDeviceOwnership",
+        "ClaimDeviceOwnership",
+        "ClaimDeviceOwnershipCsv",
+        "ClaimDeviceOwnershipDryRun",
+        "CreateDeviceProvisioningCommand",
+        "CreateDevicesInBulk",
+        "CreateProvisioningRule",
+        "CreateTag",
+        "DeleteTags",
+        "DownloadBulkOpsData",
+        "FetchBulkCreation",
+        "FetchBulkOpsRequest",
+        "FetchClaimedDevice",
+        "FetchDevice",
+        "FetchDeviceProvisioningCommand",
+        "FetchTag",
+        "ListBulkOpsRequests",
+        "ListClaimedDevices",
+        "ListDeviceProvisioningCommands",
+        "ListDevices",
+        "ListProvisioningRules",
+        "ListTags",
+        "UnblockClaimedDevice",
+        "UnclaimDevice",
+        "UpdateClaimedDevice",
+        "UpdateTag",
+    }
+)
+"""Of everything but the side doors; ``routes`` has where each is served."""
+
 
 _A_YEAR = 365 * 24 * 3600
 

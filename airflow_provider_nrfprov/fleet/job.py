@@ -8,6 +8,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from airflow_provider_nrfprov.api.errors import NrfProvError
+from airflow_provider_nrfprov.files.job_folder import job_id_of, take_folder
+from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.fleet.engine import (
     MAX_IN_FLIGHT,
     Action,
@@ -19,8 +21,6 @@ from airflow_provider_nrfprov.fleet.engine import (
 )
 from airflow_provider_nrfprov.fleet.record import DeviceRecord
 from airflow_provider_nrfprov.fleet.report import DeviceReport
-from airflow_provider_nrfprov.job_folder import job_id_of, take_folder
-from airflow_provider_nrfprov.storage import Folder
 
 _log = logging.getLogger(__name__)
 

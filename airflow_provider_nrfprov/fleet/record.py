@@ -13,8 +13,8 @@ import io
 import json
 import time
 
+from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.fleet.engine import SETTLED, DeviceOutcome, DeviceResult
-from airflow_provider_nrfprov.storage import Folder
 
 FOLDER = "progress"
 _CLOSED = "closed.json"

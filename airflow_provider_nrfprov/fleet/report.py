@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import IO
 
 from airflow_provider_nrfprov.claiming.report import REPORT, SUMMARY
+from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.fleet.engine import SETTLED, DeviceOutcome, DeviceResult, Tally
-from airflow_provider_nrfprov.storage import Folder
 
 FAILED_DEVICES = "failed_devices.txt"
 COLUMNS = ("device_id", "outcome", "status", "message")

@@ -24,7 +24,7 @@ from airflow_provider_nrfprov.api.errors import LONGEST_WAIT, ConfigurationError
 from airflow_provider_nrfprov.api.project_api import ProjectApi, project_page, project_urls
 from airflow_provider_nrfprov.api.project_contract import PROJECT_ENDPOINTS, PROJECT_URL, JobWords
 from airflow_provider_nrfprov.api.retry import Retry
-from airflow_provider_nrfprov.metrics import count_requests
+from airflow_provider_nrfprov.hooks.metrics import count_requests
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection

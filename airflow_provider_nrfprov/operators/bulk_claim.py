@@ -21,7 +21,7 @@ from airflow_provider_nrfprov.arguments import (
     text,
 )
 from airflow_provider_nrfprov.counted import counted
-from airflow_provider_nrfprov.operator_base import SECONDS_ON_WORKER, push
+from airflow_provider_nrfprov.operators.base import SECONDS_ON_WORKER, push
 from airflow_provider_nrfprov.operators.claim_reporting import ClaimReportingOperator, in_xcom, owner_of
 
 if TYPE_CHECKING:
@@ -155,9 +155,9 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         """Send what is not ours yet; then wait, defer, or leave the waiting to others."""
         from airflow_provider_nrfprov.api.contract import DRY_RUN
         from airflow_provider_nrfprov.claiming.job import ClaimJob
-        from airflow_provider_nrfprov.paths import to_path
-        from airflow_provider_nrfprov.storage import Folder
-        from airflow_provider_nrfprov.task_state import second_place
+        from airflow_provider_nrfprov.files.paths import to_path
+        from airflow_provider_nrfprov.files.storage import Folder
+        from airflow_provider_nrfprov.operators.task_state import second_place
 
         # All of them before anything is sent.
         value = self._values()
@@ -208,10 +208,10 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         """
         from airflow_provider_nrfprov.api.errors import NrfProvError
         from airflow_provider_nrfprov.claiming.job import ClaimJob
-        from airflow_provider_nrfprov.deferral import read_event
-        from airflow_provider_nrfprov.paths import to_path
-        from airflow_provider_nrfprov.storage import Folder
-        from airflow_provider_nrfprov.task_state import second_place
+        from airflow_provider_nrfprov.files.paths import to_path
+        from airflow_provider_nrfprov.files.storage import Folder
+        from airflow_provider_nrfprov.operators.task_state import second_place
+        from airflow_provider_nrfprov.triggers.deferral import read_event
 
         folder = Folder(to_path(report_dir or self._report_dir(context)))
         claim = ClaimJob.reopen(
@@ -289,7 +289,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
             )
 
     def _report_dir(self, context: Context) -> str:
-        from airflow_provider_nrfprov.paths import default_report_dir
+        from airflow_provider_nrfprov.files.paths import default_report_dir
 
         report_dir: str | None = self._value("report_dir")
         if report_dir is not None:
@@ -311,8 +311,8 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         from airflow_provider_nrfprov.api.errors import NrfProvError
         from airflow_provider_nrfprov.api.retry import NEVER
         from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch, pause_on_worker, poll_briefly
-        from airflow_provider_nrfprov.deferral import deferral
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+        from airflow_provider_nrfprov.triggers.deferral import deferral
 
         watch = BulkOpsWatch(operations)
         # One for all polls; the next poll is the repetition, as in the triggerer.
@@ -412,9 +412,9 @@ class NrfProvBulkClaimReportOperator(ClaimReportingOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Settle every row and write the report."""
         from airflow_provider_nrfprov.claiming.job import ClaimJob
-        from airflow_provider_nrfprov.paths import to_path
-        from airflow_provider_nrfprov.storage import Folder
-        from airflow_provider_nrfprov.task_state import second_place
+        from airflow_provider_nrfprov.files.paths import to_path
+        from airflow_provider_nrfprov.files.storage import Folder
+        from airflow_provider_nrfprov.operators.task_state import second_place
 
         value = self._values()
         folder = Folder(to_path(value["report_dir"]))

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_nrfprov.arguments import Argument, choice, count, moment, text
-from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
+from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,7 +22,7 @@ _CHARACTERS_IN_LOG = 10_000
 _CHARACTERS_IN_XCOM = 2_000
 
 
-class NrfProvListBulkOpsOperator(NrfProvBaseOperator):
+class NrfProvListBulkOpsOperator(ConnectedOperator):
     """Lists bulk operations (ListBulkOpsRequests): all, or those for which every condition holds.
 
     Each is shown in the log with its status and times. The ids are the result: for ``.expand``, or for
@@ -45,7 +45,7 @@ class NrfProvListBulkOpsOperator(NrfProvBaseOperator):
         "requested_after": Argument(moment, optional=True),
         "requested_before": Argument(moment, optional=True),
         "limit": Argument(count(1)),
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
 
@@ -89,7 +89,7 @@ class NrfProvListBulkOpsOperator(NrfProvBaseOperator):
         return [each.id for each in operations]
 
 
-class NrfProvFetchBulkOpsOperator(NrfProvBaseOperator):
+class NrfProvFetchBulkOpsOperator(ConnectedOperator):
     """Fetches one bulk operation, and shows its error summary and its result data in the log.
 
     What the result data of a claim holds is unknown: it is shown as it is, but for claim tokens. What became of each row of a
@@ -107,7 +107,7 @@ class NrfProvFetchBulkOpsOperator(NrfProvBaseOperator):
 
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         "bulk_ops_request_id": Argument(text),
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
 

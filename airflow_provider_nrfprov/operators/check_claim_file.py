@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
 from airflow_provider_nrfprov.arguments import Argument, count, path, ratio
-from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
+from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
     import os
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class NrfProvCheckClaimFileOperator(NrfProvBaseOperator):
+class NrfProvCheckClaimFileOperator(ConnectedOperator):
     """Reads a claim file and says which of its rows cannot be sent. Nothing is claimed.
 
     Every row is decoded offline; what is wrong is in the log, with the lines where it is so. The task fails if no row can be
@@ -39,7 +39,7 @@ class NrfProvCheckClaimFileOperator(NrfProvBaseOperator):
         "max_rejected_rows": Argument(count(), optional=True),
         "max_rejected_ratio": Argument(ratio, optional=True),
         "dry_run_rows": Argument(count()),
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
     ui_color = "#d7f0f7"
@@ -66,8 +66,8 @@ class NrfProvCheckClaimFileOperator(NrfProvBaseOperator):
         from airflow_provider_nrfprov.claiming.claim_file import ClaimFile
         from airflow_provider_nrfprov.claiming.preflight import inspect, refusals
         from airflow_provider_nrfprov.exceptions import RowsRejectedError
-        from airflow_provider_nrfprov.paths import to_path
-        from airflow_provider_nrfprov.tolerance import RejectedTolerance
+        from airflow_provider_nrfprov.files.paths import to_path
+        from airflow_provider_nrfprov.operators.tolerance import RejectedTolerance
 
         value = self._values()
         claim_file, sample_size = value["claim_file"], value["dry_run_rows"]

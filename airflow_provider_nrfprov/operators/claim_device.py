@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, flag, secret_text, tags
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
-from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
+from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class NrfProvClaimDeviceOperator(NrfProvBaseOperator):
+class NrfProvClaimDeviceOperator(ConnectedOperator):
     """Claims one device (ClaimDeviceOwnership). Safe to repeat: a device that is ours is claimed.
 
     On a connection of a project it is a bulk claim of one row, whose job is waited for, 15 minutes at most.
@@ -40,7 +40,7 @@ class NrfProvClaimDeviceOperator(NrfProvBaseOperator):
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         "tags": Argument(tags),
         "check_only": Argument(flag),
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     secret_arguments: ClassVar[Mapping[str, Argument[Any]]] = {"claim_token": Argument(secret_text)}
     template_fields: Sequence[str] = tuple(arguments)

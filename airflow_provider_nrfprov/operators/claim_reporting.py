@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_nrfprov.hooks.metrics import count_outcomes
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink, device_page
 from airflow_provider_nrfprov.links.report import NrfProvReportLink
-from airflow_provider_nrfprov.metrics import count_outcomes
-from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push
+from airflow_provider_nrfprov.operators.base import ConnectedOperator, push
 from airflow_provider_nrfprov.operators.claim_verdict import ClaimJudgingOperator
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ _CHARACTERS_OF_REASONS = 1_000
 """Of JSON, where a character that is not of ASCII takes six."""
 
 
-class ClaimReportingOperator(ClaimJudgingOperator, NrfProvBaseOperator):
+class ClaimReportingOperator(ClaimJudgingOperator, ConnectedOperator):
     """What both operators do at the end: settle every row, write the report, judge."""
 
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         **ClaimJudgingOperator.arguments,
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     xcoms: ClassVar[Mapping[str, str]] = {
         "report": "path of ``report.csv``",
@@ -48,7 +48,7 @@ class ClaimReportingOperator(ClaimJudgingOperator, NrfProvBaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
         """Tell OpenLineage's provider, which alone calls this, what was read and written."""
-        from airflow_provider_nrfprov.lineage import claim_lineage
+        from airflow_provider_nrfprov.operators.lineage import claim_lineage
 
         if self._read is None:
             return (
@@ -152,7 +152,7 @@ def summary_in_xcom(summary: Summary, claim_file: str, where: Mapping[str, Any])
 
 def in_xcom(operations: list[str], folder: Any) -> list[str] | str:
     """Return the ids of operations as they go into an XCom: of many, the path of their list."""
-    from airflow_provider_nrfprov.deferral import IDS_IN_XCOM
+    from airflow_provider_nrfprov.triggers.deferral import IDS_IN_XCOM
 
     if len(operations) <= IDS_IN_XCOM:
         return operations

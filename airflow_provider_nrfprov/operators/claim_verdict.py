@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, count, ratio
 from airflow_provider_nrfprov.counted import counted
-from airflow_provider_nrfprov.operator_base import ArgumentReadingOperator
+from airflow_provider_nrfprov.operators.base import ArgumentReadingOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_nrfprov.tolerance import Tolerance
+    from airflow_provider_nrfprov.operators.tolerance import Tolerance
 
 
 class ClaimJudgingOperator(ArgumentReadingOperator):
@@ -47,7 +47,7 @@ class ClaimJudgingOperator(ArgumentReadingOperator):
         self.max_rejected_ratio = max_rejected_ratio
 
     def _tolerance(self) -> Tolerance:
-        from airflow_provider_nrfprov.tolerance import Tolerance
+        from airflow_provider_nrfprov.operators.tolerance import Tolerance
 
         return Tolerance(self._value("max_failed_rows"), self._value("max_failed_ratio"))
 
@@ -58,7 +58,7 @@ class ClaimJudgingOperator(ArgumentReadingOperator):
         :param explain: gives the lines that an error ends in.
         """
         from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError, RowsUnknownError
-        from airflow_provider_nrfprov.tolerance import RejectedTolerance
+        from airflow_provider_nrfprov.operators.tolerance import RejectedTolerance
 
         def where() -> str:
             head = f"Report: {summary.get('report')}; rows to run again: {summary.get('failed_rows')}"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.counted import counted
-from airflow_provider_nrfprov.paths import to_path
-from airflow_provider_nrfprov.storage import lines
+from airflow_provider_nrfprov.files.paths import to_path
+from airflow_provider_nrfprov.files.storage import lines
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.models import ClaimedDevice

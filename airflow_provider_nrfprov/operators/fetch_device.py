@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, text
-from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
+from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class NrfProvFetchDeviceOperator(NrfProvBaseOperator):
+class NrfProvFetchDeviceOperator(ConnectedOperator):
     """Fetches one claimed device (FetchClaimedDevice; the path is inferred), for a branch or a mapped task to look at.
 
     :param device_id: UUID of the device.
@@ -25,7 +25,7 @@ class NrfProvFetchDeviceOperator(NrfProvBaseOperator):
 
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         "device_id": Argument(text),
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
 

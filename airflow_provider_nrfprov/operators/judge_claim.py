@@ -66,8 +66,8 @@ class NrfProvJudgeClaimOperator(ClaimJudgingOperator):
         import json
 
         from airflow_provider_nrfprov.claiming.report import SUMMARY
-        from airflow_provider_nrfprov.paths import folder_and_name, to_path
-        from airflow_provider_nrfprov.storage import Folder
+        from airflow_provider_nrfprov.files.paths import folder_and_name, to_path
+        from airflow_provider_nrfprov.files.storage import Folder
 
         try:
             folder, _ = folder_and_name(str(self.written_report))
@@ -87,8 +87,8 @@ class NrfProvJudgeClaimOperator(ClaimJudgingOperator):
 
 def _rows_to_explain(report: str | None) -> Iterator[str]:
     from airflow_provider_nrfprov.claiming.report import Outcome
-    from airflow_provider_nrfprov.paths import to_path
-    from airflow_provider_nrfprov.storage import lines
+    from airflow_provider_nrfprov.files.paths import to_path
+    from airflow_provider_nrfprov.files.storage import lines
 
     if report is None:
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, count, moment, path, text
 from airflow_provider_nrfprov.counted import counted
-from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push
+from airflow_provider_nrfprov.operators.base import ConnectedOperator, push
 
 if TYPE_CHECKING:
     import os
@@ -32,7 +32,7 @@ COLUMNS = (
 _DEVICES_PER_LINE_OF_LOG = 10_000
 
 
-class NrfProvListDevicesOperator(NrfProvBaseOperator):
+class NrfProvListDevicesOperator(ConnectedOperator):
     """Lists the claimed devices: all, or those for which every condition holds.
 
     Without ``output_path`` the ids are the result, ready for ``.expand``. A team may have very many devices, so more than
@@ -63,7 +63,7 @@ class NrfProvListDevicesOperator(NrfProvBaseOperator):
         "claimed_after": Argument(moment, optional=True),
         "output_path": Argument(path, optional=True),
         "limit": Argument(count(1)),
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     xcoms: ClassVar[Mapping[str, str]] = {
         "path": "of the file, with ``output_path``",
@@ -113,8 +113,8 @@ class NrfProvListDevicesOperator(NrfProvBaseOperator):
         return ids
 
     def _write(self, devices: Iterable[ClaimedDevice], output: str) -> dict[str, Any]:
-        from airflow_provider_nrfprov.paths import folder_and_name, to_path
-        from airflow_provider_nrfprov.storage import Folder
+        from airflow_provider_nrfprov.files.paths import folder_and_name, to_path
+        from airflow_provider_nrfprov.files.storage import Folder
 
         parent, name = folder_and_name(output)
         write = _write_ids if name.endswith(".txt") else _write_csv
@@ -128,7 +128,7 @@ class NrfProvListDevicesOperator(NrfProvBaseOperator):
 
 
 def _write_csv(stream: TextIO, devices: Iterable[ClaimedDevice]) -> Iterable[ClaimedDevice]:
-    from airflow_provider_nrfprov.csv_cells import csv_line
+    from airflow_provider_nrfprov.files.csv_cells import csv_line
 
     stream.write(csv_line(COLUMNS))
     for device in devices:

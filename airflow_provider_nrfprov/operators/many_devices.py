@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, count, device_ids, path, ratio
 from airflow_provider_nrfprov.counted import counted
+from airflow_provider_nrfprov.hooks.metrics import count_outcomes
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.links.report import NrfProvReportLink
-from airflow_provider_nrfprov.metrics import count_outcomes
-from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push, task_of
+from airflow_provider_nrfprov.operators.base import ConnectedOperator, push, task_of
 
 if TYPE_CHECKING:
     import os
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from airflow_provider_nrfprov.fleet.job import DeviceJob, JobEnd
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
     from airflow_provider_nrfprov.operators.device_selection import Selection
-    from airflow_provider_nrfprov.tolerance import Tolerance
+    from airflow_provider_nrfprov.operators.tolerance import Tolerance
 
 
-class ManyDevicesOperator(NrfProvBaseOperator):
+class ManyDevicesOperator(ConnectedOperator):
     """The base of operators that do one thing to each of many devices. Not for use in DAGs.
 
     :param device_ids: UUIDs of the devices: a list, or text with commas between them.
@@ -49,7 +49,7 @@ class ManyDevicesOperator(NrfProvBaseOperator):
         "max_in_flight": Argument(count(1)),
         "max_failed_devices": Argument(count(), optional=True),
         "max_failed_ratio": Argument(ratio, optional=True),
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"device_ids": "json"}  # noqa: RUF012 - as Airflow declares it
@@ -118,7 +118,7 @@ class ManyDevicesOperator(NrfProvBaseOperator):
         return select_devices(**{way: value})
 
     def _tolerance(self) -> Tolerance:
-        from airflow_provider_nrfprov.tolerance import Tolerance
+        from airflow_provider_nrfprov.operators.tolerance import Tolerance
 
         return Tolerance(self._value("max_failed_devices"), self._value("max_failed_ratio"))
 
@@ -127,10 +127,10 @@ class ManyDevicesOperator(NrfProvBaseOperator):
 
         :param options: what tells the action from others of its name.
         """
+        from airflow_provider_nrfprov.files.paths import to_path
+        from airflow_provider_nrfprov.files.storage import Folder
         from airflow_provider_nrfprov.fleet.engine import Stop
         from airflow_provider_nrfprov.fleet.job import DeviceJob
-        from airflow_provider_nrfprov.paths import to_path
-        from airflow_provider_nrfprov.storage import Folder
 
         report_dir, max_in_flight = self._value("report_dir"), self._value("max_in_flight")
         task = task_of(context, self)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, fields, text
-from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator, push, task_of
+from airflow_provider_nrfprov.operators.base import ConnectedOperator, push, task_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.models import ProvisioningCommand
 
 
-class NrfProvCreateCommandOperator(NrfProvBaseOperator):
+class NrfProvCreateCommandOperator(ConnectedOperator):
     """Gives a device a provisioning command (CreateDeviceProvisioningCommand); it carries it out when it connects.
 
     Sent twice it would be two commands. The description therefore ends in a mark of this run and task, like
@@ -41,7 +41,7 @@ class NrfProvCreateCommandOperator(NrfProvBaseOperator):
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         "device_id": Argument(text),
         "description": Argument(text, blank=True),
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     secret_arguments: ClassVar[Mapping[str, Argument[Any]]] = {"request": Argument(fields)}
     xcoms: ClassVar[Mapping[str, str]] = {"command_id": "id of the command"}

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, count, text
-from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
+from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class NrfProvEnsureOnboardingRuleOperator(NrfProvBaseOperator):
+class NrfProvEnsureOnboardingRuleOperator(ConnectedOperator):
     """Makes the provisioning rule for the tag ``nrf-cloud-onboarding``, unless there is one.
 
     As Nordic's ``nrfcloud-utils`` does it: the tag is created; any rule for it will do, whatever its commands are;
@@ -30,7 +30,7 @@ class NrfProvEnsureOnboardingRuleOperator(NrfProvBaseOperator):
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         "sec_tag": Argument(count(0)),
         "certificates": Argument(text, optional=True),
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, flag, tag, tags, text
-from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
+from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class NrfProvEnsureTagsOperator(NrfProvBaseOperator):
+class NrfProvEnsureTagsOperator(ConnectedOperator):
     """Creates tags where they do not exist yet (CreateTag). A tag that is there is left as it is.
 
     :param tags: at most 100 characters each, which is checked before anything is sent.
@@ -26,7 +26,7 @@ class NrfProvEnsureTagsOperator(NrfProvBaseOperator):
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         "tags": Argument(tags),
         "description": Argument(text, blank=True),
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
@@ -53,7 +53,7 @@ class NrfProvEnsureTagsOperator(NrfProvBaseOperator):
         return ends
 
 
-class NrfProvRenameTagOperator(NrfProvBaseOperator):
+class NrfProvRenameTagOperator(ConnectedOperator):
     """Renames a tag on every device that has it (UpdateTag). May be repeated: a renamed tag is done.
 
     :param tag: the tag as it is called now.
@@ -70,7 +70,7 @@ class NrfProvRenameTagOperator(NrfProvBaseOperator):
         "tag": Argument(text),
         "new_tag": Argument(tag),
         "description": Argument(text, optional=True, blank=True),
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
 
@@ -102,7 +102,7 @@ class NrfProvRenameTagOperator(NrfProvBaseOperator):
         return {"tag": new_tag, "devices": devices}
 
 
-class NrfProvDeleteTagOperator(NrfProvBaseOperator):
+class NrfProvDeleteTagOperator(ConnectedOperator):
     """Deletes a tag (DeleteTags), unless devices carry it. May be repeated: a tag that is not there is done.
 
     :param tag: its name.
@@ -116,7 +116,7 @@ class NrfProvDeleteTagOperator(NrfProvBaseOperator):
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         "tag": Argument(text),
         "from_devices": Argument(flag),
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)
     ui_color = "#f7dcd7"

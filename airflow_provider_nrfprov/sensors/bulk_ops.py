@@ -9,9 +9,9 @@ from airflow.configuration import conf
 
 from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.arguments import Argument, flag, ids
-from airflow_provider_nrfprov.deferral import check_failed, operation_ids
-from airflow_provider_nrfprov.operator_base import SECONDS_ON_WORKER
+from airflow_provider_nrfprov.operators.base import SECONDS_ON_WORKER
 from airflow_provider_nrfprov.sensors.deferring import DeferringSensor
+from airflow_provider_nrfprov.triggers.deferral import check_failed, operation_ids
 
 if TYPE_CHECKING:
     import os

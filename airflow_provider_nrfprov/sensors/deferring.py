@@ -18,8 +18,8 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_nrfprov.arguments import Argument, ArgumentError, flag, interval
-from airflow_provider_nrfprov.deferral import backstop, read_event
-from airflow_provider_nrfprov.operator_base import NrfProvBaseOperator
+from airflow_provider_nrfprov.operators.base import ConnectedOperator
+from airflow_provider_nrfprov.triggers.deferral import backstop, read_event
 
 try:
     from airflow.sdk.exceptions import TaskDeferralTimeout
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airflow_provider_nrfprov.triggers.polling import WaitingTrigger
 
 
-class DeferringSensor(NrfProvBaseOperator, BaseSensorOperator):
+class DeferringSensor(ConnectedOperator, BaseSensorOperator):
     """Waits until what it watches has ended, on the worker or in the triggerer.
 
     The first poll is always made on the worker, so that what has ended already costs no deferral. A failed poll is
@@ -61,7 +61,7 @@ class DeferringSensor(NrfProvBaseOperator, BaseSensorOperator):
 
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         "deferrable": Argument(flag),
-        **NrfProvBaseOperator.arguments,
+        **ConnectedOperator.arguments,
     }
     _seconds_before_deferral = 0.0
     """For so long the worker polls in quick succession before it defers. 0: nor does it poll sooner while the wait is young."""

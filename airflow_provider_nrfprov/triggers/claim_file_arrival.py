@@ -166,7 +166,7 @@ def _landed(before: Mapping[str, _File], found: Mapping[str, _File], fired: froz
 
 
 def _files(folder: str, pattern: str) -> dict[str, _File]:
-    from airflow_provider_nrfprov.paths import to_path
+    from airflow_provider_nrfprov.files.paths import to_path
 
     base = folder.rstrip("/")
     path: Any = to_path(folder)

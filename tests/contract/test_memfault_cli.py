@@ -10,8 +10,8 @@ import pytest
 
 from airflow_provider_nrfprov.emulator.accounts import PROJECT
 from airflow_provider_nrfprov.emulator.faults import DropAfter, Refuse, StuckOperation
+from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices
 from harness.memfault import create_devices
 
 

@@ -12,9 +12,15 @@ from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.api.service import ProvisioningService
-from airflow_provider_nrfprov.emulator.mint import attestation_rows, write
+from airflow_provider_nrfprov.emulator.mint import (
+    MintedDevice,
+    attestation_rows,
+    mint_devices,
+    mint_keygen,
+    mint_token,
+    write,
+)
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices, mint_keygen, mint_token
 from tests.contract.nordic_client import NordicClient, nordic_client
 
 KEY = "emulator-key"

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import requests
 
-from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from harness.local_airflow import USER
 from harness.local_emulator import LocalEmulator
 from harness.ports import free_port

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from airflow_provider_nrfprov.emulator.accounts import VIEWER_KEY
-from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from tests.e2e.browser import TABS
 from tests.integration.leaks import Secrets
 

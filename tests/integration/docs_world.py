@@ -15,8 +15,8 @@ import requests
 from airflow.providers.common.compat.sdk import Asset, ObjectStoragePath
 
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
 from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, End, database, new_dag, run

@@ -44,8 +44,8 @@ from airflow_provider_nrfprov.emulator.faults import (
     Twice,
     WrongDownload,
 )
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.exceptions import ClaimFileChangedError, RowsFailedError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_claim import (

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import Asset, task, task_group
 
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_claim import (
     NrfProvBulkClaimOperator,

@@ -17,7 +17,7 @@ import airflow
 import pytest
 from packaging.version import Version
 
-from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
 from airflow_provider_nrfprov.plugins.device_claims import plugin
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_7_PLUS

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.hooks.connection import inbox_of
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, database

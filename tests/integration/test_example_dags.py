@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
 from tests.integration.dag_runs import why_nobody_can_be_asked

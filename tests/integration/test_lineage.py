@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_nrfprov.lineage import dataset_name
 from airflow_provider_nrfprov.operators.bulk_claim import (
     NrfProvBulkClaimOperator,
     NrfProvBulkClaimReportOperator,
 )
+from airflow_provider_nrfprov.operators.lineage import dataset_name
 
 
 def is_installed(name: str) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_nrfprov.emulator.faults import Refuse
-from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 
 CLAIM = """
 try:

@@ -18,7 +18,6 @@ import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_nrfprov.claiming.token import decode
-from airflow_provider_nrfprov.emulator.fault_plans import Faults
 from airflow_provider_nrfprov.emulator.faults import (
     ANY,
     RECOVERABLE,
@@ -31,8 +30,9 @@ from airflow_provider_nrfprov.emulator.faults import (
     StuckOperation,
     WrongClaimedIds,
 )
+from airflow_provider_nrfprov.emulator.faults.plans import Faults
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.operators.bulk_claim import (
     NrfProvBulkClaimOperator,
     NrfProvBulkClaimReportOperator,

@@ -20,7 +20,7 @@ from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.faults import ANY, RECOVERABLE, DropAfter, FailAfter, HtmlAfter, Refuse
-from airflow_provider_nrfprov.paths import to_path
+from airflow_provider_nrfprov.files.paths import to_path
 from reliability.dying import Fate, Killed, MortalFolder, MortalService
 from reliability.judge import faults_of_report, read_report
 from reliability.ours import OUR_KEY, World, _wait, world

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from harness.local_airflow import LocalAirflow
 from harness.local_emulator import LocalEmulator
 from harness.ports import free_port

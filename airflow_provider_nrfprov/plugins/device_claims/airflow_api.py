@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import httpx
 from fastapi import HTTPException, Request
 
-from airflow_provider_nrfprov.plugins.device_claims.plugin import AIRFLOW_IN_SCOPE
+from airflow_provider_nrfprov.plugins.device_claims import AIRFLOW_IN_SCOPE
 
 _SECONDS = 10.0
 _PAGE = 100

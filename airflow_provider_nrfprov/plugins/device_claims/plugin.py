@@ -15,14 +15,13 @@ try:
 except ImportError:  # before Airflow 3.2
     from airflow.plugins_manager import AirflowPlugin  # type: ignore[assignment]
 
+from airflow_provider_nrfprov.plugins.device_claims import AIRFLOW_IN_SCOPE
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_7_PLUS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 URL_PREFIX = "/nrfprov"
-AIRFLOW_IN_SCOPE = "nrfprov.airflow"
-"""Under this name a request knows Airflow's own application."""
 _NAME = "Device claims"
 
 

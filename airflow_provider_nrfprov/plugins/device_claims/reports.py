@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, cast
 
 from airflow_provider_nrfprov.claiming import report as claim_report
 from airflow_provider_nrfprov.claiming.report import REPORT, SUMMARY
+from airflow_provider_nrfprov.files.paths import to_path
 from airflow_provider_nrfprov.fleet import report as device_report
-from airflow_provider_nrfprov.paths import to_path
 
 MOST_BYTES = 1 << 30
 """About ten million rows."""

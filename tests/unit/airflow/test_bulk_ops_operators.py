@@ -9,8 +9,8 @@ import pytest
 from airflow_provider_nrfprov.api.errors import NotFoundError
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.clock import ManualClock
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.exceptions import TooManyForXComError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_ops import (

@@ -15,8 +15,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStor
 from airflow_provider_nrfprov.api.errors import NotFoundError, UnauthorizedError
 from airflow_provider_nrfprov.emulator.clock import ManualClock
 from airflow_provider_nrfprov.emulator.faults import Refuse
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.exceptions import TooManyForXComError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.fetch_device import NrfProvFetchDeviceOperator

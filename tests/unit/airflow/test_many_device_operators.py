@@ -17,8 +17,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNot
 from airflow_provider_nrfprov.api.errors import NrfProvError, UnauthorizedError
 from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.emulator.faults import Refuse
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.exceptions import (
     DevicesFailedError,
     DevicesNotTriedError,

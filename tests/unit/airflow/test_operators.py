@@ -27,8 +27,8 @@ from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableErro
 from airflow_provider_nrfprov.claiming.reasons import Reason
 from airflow_provider_nrfprov.claiming.report import Outcome, Summary
 from airflow_provider_nrfprov.claiming.token import MalformedTokenError, decode
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.exceptions import (
     RowsFailedError,
     RowsRejectedError,

@@ -22,8 +22,8 @@ from airflow_provider_nrfprov.api.errors import (
 from airflow_provider_nrfprov.api.project_contract import NOT_IN_PROJECT
 from airflow_provider_nrfprov.emulator.accounts import PROJECT
 from airflow_provider_nrfprov.emulator.faults import OddStatus, Refuse, StuckOperation
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError, RowsFailedError, RowsUnknownError
 from airflow_provider_nrfprov.hooks.connection import client_from, portal_page_of
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook

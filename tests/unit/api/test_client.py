@@ -29,8 +29,8 @@ from airflow_provider_nrfprov.api.errors import (
 from airflow_provider_nrfprov.api.retry import NEVER, retry_after
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.faults import Refuse
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from tests.small_server import QuietHandler, serving
 
 KEY = "emulator-key"

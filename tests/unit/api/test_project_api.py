@@ -31,8 +31,8 @@ from airflow_provider_nrfprov.api.project_contract import (
     Known,
 )
 from airflow_provider_nrfprov.api.retry import NEVER
+from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator
-from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices
 from tests.small_server import QuietHandler, serving
 
 TOKEN = "oat_emulator-token"

@@ -21,8 +21,8 @@ from airflow_provider_nrfprov.api.operations import Operation
 from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.emulator.accounts import ADMIN_KEY, EDITOR_KEY, VIEWER_KEY
 from airflow_provider_nrfprov.emulator.faults import Refuse
+from airflow_provider_nrfprov.emulator.mint import mint_token
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_token
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 TOKEN = mint_token(DEVICE)

@@ -25,8 +25,8 @@ from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.clock import ManualClock
 from airflow_provider_nrfprov.emulator.faults import DropAfter, Refuse
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 from tests.small_server import QuietHandler, serving
 
 AGAIN = Retry(attempts=3, first_wait=0.01)

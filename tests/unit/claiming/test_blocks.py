@@ -17,8 +17,8 @@ from airflow_provider_nrfprov.claiming.chunks import chunks, to_csv
 from airflow_provider_nrfprov.claiming.claim_file import ClaimFile, Row, read_rows
 from airflow_provider_nrfprov.claiming.first_lines import FirstLines
 from airflow_provider_nrfprov.claiming.report import Ending, Outcome, RowOutcome, write_report
-from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_keygen, mint_token
-from airflow_provider_nrfprov.storage import Folder
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_keygen, mint_token
+from airflow_provider_nrfprov.files.storage import Folder
 from reliability.fuzz import check_blocks
 
 DEVICES = list(mint_devices(60, seed="blocks"))

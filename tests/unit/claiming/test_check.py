@@ -11,8 +11,8 @@ import pytest
 
 from airflow_provider_nrfprov.__main__ import main
 from airflow_provider_nrfprov.claiming import check
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
 
 DEVICES = list(mint_devices(4, seed="check"))
 A, B, C = (device.token for device in DEVICES[:3])

@@ -18,7 +18,7 @@ from airflow_provider_nrfprov.claiming.claim_file import (
     to_csv,
 )
 from airflow_provider_nrfprov.claiming.columns import ATTESTATION, SERVICE, Form, read_header
-from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_keygen, mint_token
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_keygen, mint_token
 
 DEVICES = list(mint_devices(6, seed="claim file"))
 LONG_TAG = "t" * 101

@@ -16,7 +16,7 @@ from airflow_provider_nrfprov.claiming.claim_file import (
     chunks,
     read_rows,
 )
-from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_keygen
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_keygen
 
 DEVICES = list(mint_devices(4, seed="shapes"))
 A, B, C = (device.token for device in DEVICES[:3])

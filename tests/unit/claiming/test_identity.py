@@ -11,8 +11,8 @@ import pytest
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.plan import Owner
 from airflow_provider_nrfprov.claiming.report import Outcome, Summary
-from airflow_provider_nrfprov.emulator.signing import mint_devices
-from airflow_provider_nrfprov.storage import Folder
+from airflow_provider_nrfprov.emulator.mint import mint_devices
+from airflow_provider_nrfprov.files.storage import Folder
 from tests.service_in_memory import ServiceInMemory
 
 DEVICES = list(mint_devices(12, seed="identity"))

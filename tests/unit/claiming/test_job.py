@@ -19,10 +19,10 @@ from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableErro
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.report import Outcome, Summary
 from airflow_provider_nrfprov.claiming.token import decode
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-from airflow_provider_nrfprov.storage import Folder
 
 
 class LosingHook(NrfProvHook):

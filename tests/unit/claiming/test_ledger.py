@@ -14,10 +14,10 @@ import pytest
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.ledger import Ledger, Sending, SupersededError
 from airflow_provider_nrfprov.claiming.report import Outcome
-from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.emulator.mint import mint_devices
+from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-from airflow_provider_nrfprov.storage import Folder
-from airflow_provider_nrfprov.task_state import second_place
+from airflow_provider_nrfprov.operators.task_state import second_place
 
 NOW = pendulum.datetime(2026, 11, 26, 14, tz="UTC")
 

@@ -24,9 +24,9 @@ from airflow_provider_nrfprov.emulator.faults import (
     StuckOperation,
     TruncateAfter,
 )
+from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from airflow_provider_nrfprov.emulator.signing import MintedDevice, mint_devices
-from airflow_provider_nrfprov.storage import Folder
+from airflow_provider_nrfprov.files.storage import Folder
 from tests.unit.api.test_project_api import Project
 
 DEVICES = list(mint_devices(10, seed="project job"))

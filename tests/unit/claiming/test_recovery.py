@@ -8,10 +8,10 @@ from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.recovery import UnsettledError
 from airflow_provider_nrfprov.claiming.report import Outcome
 from airflow_provider_nrfprov.emulator.faults import DropAfter, HtmlBefore, Refuse
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-from airflow_provider_nrfprov.storage import Folder
 
 OURS, THEIRS = mint_devices(2, seed="recovery")
 DOWNLOAD = "DownloadBulkOpsData"

@@ -21,8 +21,8 @@ from airflow_provider_nrfprov.claiming.report import (
     read_device_ids,
     write_report,
 )
-from airflow_provider_nrfprov.emulator.signing import mint_devices
-from airflow_provider_nrfprov.storage import Folder
+from airflow_provider_nrfprov.emulator.mint import mint_devices
+from airflow_provider_nrfprov.files.storage import Folder
 
 DEVICES = list(mint_devices(6, seed="report"))
 TOKENS = [device.token for device in DEVICES]

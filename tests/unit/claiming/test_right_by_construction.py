@@ -16,8 +16,8 @@ from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.ledger import Ledger, SupersededError
 from airflow_provider_nrfprov.claiming.recovery import UnsettledError
 from airflow_provider_nrfprov.claiming.report import Summary
-from airflow_provider_nrfprov.emulator.signing import mint_devices
-from airflow_provider_nrfprov.storage import Folder
+from airflow_provider_nrfprov.emulator.mint import mint_devices
+from airflow_provider_nrfprov.files.storage import Folder
 from tests.service_in_memory import ServiceInMemory, refusal
 
 DEVICES = list(mint_devices(1000, seed="construction"))

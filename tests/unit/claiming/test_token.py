@@ -16,7 +16,7 @@ from airflow_provider_nrfprov.claiming.token import (
     WrongTokenKindError,
     decode,
 )
-from airflow_provider_nrfprov.emulator.signing import documented_key, mint_keygen, mint_token, verify
+from airflow_provider_nrfprov.emulator.mint import documented_key, mint_keygen, mint_token, verify
 
 SEED_TOKEN = (
     "2dn3hQFQSWHIc0CMRc6xunwNmdiBeQNQpNWAuar7SSW8jduV9zfUrlDi2RpLvSI7Lpj6UEpyjZUy"

@@ -11,9 +11,9 @@ import pytest
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.ledger import SupersededError
 from airflow_provider_nrfprov.emulator.faults import Slow
-from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.emulator.mint import mint_devices
+from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-from airflow_provider_nrfprov.storage import Folder
 
 
 class WatchedHook(NrfProvHook):

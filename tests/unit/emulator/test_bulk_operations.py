@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from airflow_provider_nrfprov.emulator.accounts import OTHER_TEAM_KEY
-from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LIST = "/v1/bulk-ops-requests"

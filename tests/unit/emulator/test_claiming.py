@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from airflow_provider_nrfprov.emulator.accounts import OTHER_TEAM_KEY, TEAM_A
-from airflow_provider_nrfprov.emulator.signing import (
+from airflow_provider_nrfprov.emulator.mint import (
     FIRMWARE_ID,
     mint_devices,
     mint_keygen,

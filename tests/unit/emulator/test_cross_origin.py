@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_nrfprov.emulator.app import SIDE_DOORS
 from airflow_provider_nrfprov.emulator.faults import Refuse
-from airflow_provider_nrfprov.emulator.routes import ROUTES
-from airflow_provider_nrfprov.emulator.signing import mint_token
+from airflow_provider_nrfprov.emulator.mint import mint_token
 
-DOORS = [
-    (route.method, route.path) for route in ROUTES for operation in route.operations if not operation.counted
-]
+DOORS = [(method, f"/emulator{route.path}") for route in SIDE_DOORS.routes for method in route.methods]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from airflow_provider_nrfprov.emulator.faults import (
     Words,
     WrongDownload,
 )
-from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_token
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
 
 CLAIM = "ClaimDeviceOwnership"
 CSV = "ClaimDeviceOwnershipCsv"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_nrfprov.emulator.accounts import OTHER_TEAM_KEY
-from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_token
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 CLAIMS = "/v1/claimed-devices"

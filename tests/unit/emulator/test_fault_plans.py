@@ -8,7 +8,6 @@ import time
 import pytest
 import requests
 
-from airflow_provider_nrfprov.emulator.fault_plans import Injected
 from airflow_provider_nrfprov.emulator.faults import (
     ANY,
     RECOVERABLE,
@@ -19,7 +18,8 @@ from airflow_provider_nrfprov.emulator.faults import (
     Refuse,
     WrongClaimedIds,
 )
-from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_token
+from airflow_provider_nrfprov.emulator.faults.plans import Injected
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
 
 CLAIM = "ClaimDeviceOwnership"
 LIST = "ListClaimedDevices"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import socket
 import time
@@ -12,6 +13,8 @@ import pytest
 import requests
 
 from airflow_provider_nrfprov.emulator import faults
+from airflow_provider_nrfprov.emulator.app import create_app
+from airflow_provider_nrfprov.emulator.calls import OpenOperation, TurnRoute
 from airflow_provider_nrfprov.emulator.faults import (
     ANY,
     DropAfter,
@@ -32,9 +35,8 @@ from airflow_provider_nrfprov.emulator.faults import (
     WrongClaimedIds,
     WrongDownload,
 )
-from airflow_provider_nrfprov.emulator.operation_names import OPERATION_NAMES
-from airflow_provider_nrfprov.emulator.routes import ROUTES
-from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_token
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
+from airflow_provider_nrfprov.emulator.settings import OPERATION_NAMES
 
 CLAIM = "ClaimDeviceOwnership"
 CSV = "ClaimDeviceOwnershipCsv"
@@ -437,5 +439,15 @@ def test_a_value_that_a_kind_does_not_have_is_an_error(kind, wrong):
 
 
 def test_faults_can_be_planned_for_every_operation_that_is_served():
-    served = {operation.name for route in ROUTES for operation in route.operations if operation.counted}
+    served = {route.name for route in create_app().routes if isinstance(route, OpenOperation)}
     assert served == OPERATION_NAMES
+
+
+def test_nothing_that_answers_waits_for_a_thread_of_its_own_which_would_break_up_a_turn():
+    def calls(dependant):
+        return [dependant.call, *(call for each in dependant.dependencies for call in calls(each))]
+
+    routes = [route for route in create_app().routes if isinstance(route, TurnRoute)]
+    every = {call for route in routes for call in calls(route.dependant)}
+    assert len(every) > 40
+    assert [call for call in every if not inspect.iscoroutinefunction(call)] == []

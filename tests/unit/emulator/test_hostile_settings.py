@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from airflow_provider_nrfprov.emulator.faults import DropBefore
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
 from airflow_provider_nrfprov.emulator.settings import Settings
-from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_token
 
 DEVICES = "/v1/claimed-devices"
 BULK = f"{DEVICES}/bulk"

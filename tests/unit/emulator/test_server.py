@@ -17,9 +17,9 @@ import pytest
 import requests
 
 from airflow_provider_nrfprov.claiming.token import decode
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.emulator.settings import Settings
-from airflow_provider_nrfprov.emulator.signing import mint_devices, mint_token
 
 EMULATOR = [sys.executable, "-m", "airflow_provider_nrfprov.emulator"]
 

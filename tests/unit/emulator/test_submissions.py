@@ -7,7 +7,7 @@ import requests
 
 from airflow_provider_nrfprov.emulator.accounts import OTHER_TEAM_KEY, VIEWER_KEY
 from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore, Refuse
-from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 
 SYNC = "/v1/claimed-devices"
 ASYNC = "/v1/claimed-devices/bulk"

@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore, TruncateAfter
+from airflow_provider_nrfprov.emulator.mint import mint_token
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from airflow_provider_nrfprov.emulator.signing import mint_token
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 CLAIM = "ClaimDeviceOwnership"

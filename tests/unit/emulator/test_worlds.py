@@ -15,8 +15,8 @@ import pytest
 import requests
 
 from airflow_provider_nrfprov.emulator.faults import ANY, DropBefore, Slow
+from airflow_provider_nrfprov.emulator.mint import documented_key, mint_devices, mint_token
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.emulator.signing import documented_key, mint_devices, mint_token
 
 CLAIMS = "/v1/claimed-devices"
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"

@@ -36,6 +36,7 @@ from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore, Refuse, Slow
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.fleet import engine as many_devices
 from airflow_provider_nrfprov.fleet import record as device_record
 from airflow_provider_nrfprov.fleet.actions import BlockAction, TagAction, TagMode, UnclaimAction, wanted_tags
@@ -47,7 +48,6 @@ from airflow_provider_nrfprov.fleet.engine import (
     carry_out,
 )
 from airflow_provider_nrfprov.fleet.job import DeviceJob, JobEnd
-from airflow_provider_nrfprov.storage import Folder
 from reliability.dying import Killed
 from tests.traffic import Traffic, claimed, only, slow, watched_emulator
 
@@ -468,7 +468,7 @@ from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.fleet import record as device_record
 from airflow_provider_nrfprov.fleet.actions import BlockAction
 from airflow_provider_nrfprov.fleet.job import DeviceJob
-from airflow_provider_nrfprov.storage import Folder
+from airflow_provider_nrfprov.files.storage import Folder
 
 device_record._DEVICES = 20
 url, folder = sys.argv[1:]

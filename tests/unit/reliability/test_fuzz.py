@@ -28,7 +28,7 @@ def test_a_reader_that_raises_what_is_not_its_own_is_found(monkeypatch):
 
 
 def test_a_reader_that_takes_columns_by_their_place_is_found(monkeypatch):
-    monkeypatch.setattr(claim_file, "read_header", lambda *_: None)
+    monkeypatch.setattr(claim_file, "read_header", lambda *_, **__: None)
     with pytest.raises(AssertionError):
         fuzz.run_batch(("shaped files", 0, 500))
 

@@ -14,7 +14,7 @@ from airflow_provider_nrfprov.claiming import job, ledger, recovery, report, set
 from airflow_provider_nrfprov.claiming.chunks import Chunk
 from airflow_provider_nrfprov.claiming.report import Ending, Outcome, RowOutcome
 from airflow_provider_nrfprov.emulator.faults import DropAfter
-from airflow_provider_nrfprov.emulator.signing import mint_devices
+from airflow_provider_nrfprov.emulator.mint import mint_devices
 from reliability import ours
 from reliability.main import run_seeds
 from reliability.ours import World, run, world

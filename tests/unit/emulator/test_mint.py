@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_nrfprov.claiming.token import TokenError, WrongTokenKindError, decode
-from airflow_provider_nrfprov.emulator import signing
+from airflow_provider_nrfprov.emulator import mint
 
 DOCUMENTED_TOKEN = (
     "2dn3hQFQUDYxVDkxRPCAIhIbZAFifQNQGv86y_GmR2SiY0wmRsHGVFDT791_BPH8YOWFiyCHND1q"
@@ -34,68 +34,68 @@ def flipped(data: bytes, place: int) -> bytes:
 
 
 def test_the_documented_token_verifies_with_the_documented_key():
-    assert decode(DOCUMENTED_TOKEN).device_id == signing.DOCUMENTED_DEVICE_ID
-    assert signing.verify(DOCUMENTED_TOKEN, signing.documented_key())
+    assert decode(DOCUMENTED_TOKEN).device_id == mint.DOCUMENTED_DEVICE_ID
+    assert mint.verify(DOCUMENTED_TOKEN, mint.documented_key())
 
 
 def test_the_documented_token_fails_with_any_changed_byte_of_its_body():
     body, cose = DOCUMENTED_TOKEN.split(".")
-    key = signing.documented_key()
+    key = mint.documented_key()
     for place in range(57):
-        assert not signing.verify(f"{b64(flipped(raw(body), place))}.{cose}", key), place
+        assert not mint.verify(f"{b64(flipped(raw(body), place))}.{cose}", key), place
 
 
 def test_the_documented_token_fails_with_any_changed_byte_of_its_signature():
     body, cose = DOCUMENTED_TOKEN.split(".")
-    key = signing.documented_key()
+    key = mint.documented_key()
     for place in range(77 - 64, 77):
-        assert not signing.verify(f"{body}.{b64(flipped(raw(cose), place))}", key), place
+        assert not mint.verify(f"{body}.{b64(flipped(raw(cose), place))}", key), place
 
 
 def test_the_documented_token_fails_with_another_key_and_in_another_spelling():
-    assert not signing.verify(DOCUMENTED_TOKEN, ec.generate_private_key(ec.SECP256R1()).public_key())
-    assert not signing.verify(DOCUMENTED_TOKEN + "=", signing.documented_key())
-    assert not signing.verify(DOCUMENTED_TOKEN[:-1] + "Z", signing.documented_key())
+    assert not mint.verify(DOCUMENTED_TOKEN, ec.generate_private_key(ec.SECP256R1()).public_key())
+    assert not mint.verify(DOCUMENTED_TOKEN + "=", mint.documented_key())
+    assert not mint.verify(DOCUMENTED_TOKEN[:-1] + "Z", mint.documented_key())
 
 
 @given(st.text(alphabet="2dn3hQFAB.-_= é"))
 def test_what_is_no_token_is_not_verified_and_raises_nothing(text):
-    assert not signing.verify(text, signing.documented_key())
+    assert not mint.verify(text, mint.documented_key())
 
 
 @given(st.uuids(), st.integers(0, 23), st.uuids(), st.binary(min_size=16, max_size=16))
 def test_a_minted_token_has_the_strict_shape_and_says_what_it_was_given(device, kind, firmware, nonce):
-    text = signing.mint_token(str(device), device_type=kind, firmware_id=str(firmware), nonce=nonce)
+    text = mint.mint_token(str(device), device_type=kind, firmware_id=str(firmware), nonce=nonce)
     assert len(text) == 180
     assert SHAPE.fullmatch(text)
     token = decode(text)
     assert (token.device_id, token.device_type, token.firmware_id) == (str(device), kind, str(firmware))
-    assert signing.verify(text, signing.identity_key(str(device)).public_key())
+    assert mint.verify(text, mint.identity_key(str(device)).public_key())
 
 
 def test_a_token_signed_with_a_given_key_verifies_with_that_key_only():
     key = ec.generate_private_key(ec.SECP256R1())
-    text = signing.mint_token(key=key)
-    assert signing.verify(text, key.public_key())
-    assert not signing.verify(text, signing.identity_key(decode(text).device_id).public_key())
+    text = mint.mint_token(key=key)
+    assert mint.verify(text, key.public_key())
+    assert not mint.verify(text, mint.identity_key(decode(text).device_id).public_key())
 
 
 def test_the_same_seed_mints_the_same_devices_and_another_seed_others():
-    first, again = list(signing.mint_devices(50, seed="lot 7")), list(signing.mint_devices(50, seed="lot 7"))
-    other = list(signing.mint_devices(50, seed="lot 8"))
+    first, again = list(mint.mint_devices(50, seed="lot 7")), list(mint.mint_devices(50, seed="lot 7"))
+    other = list(mint.mint_devices(50, seed="lot 8"))
     assert [each.device_id for each in first] == [each.device_id for each in again]
     assert [each.token.split(".")[0] for each in first] == [each.token.split(".")[0] for each in again]
     assert len({each.device_id for each in first + other}) == 100
 
 
 def test_a_minted_device_does_not_show_its_token():
-    device = next(signing.mint_devices(1))
+    device = next(mint.mint_devices(1))
     assert device.token not in repr(device)
 
 
 def test_a_thousand_tokens_take_well_under_two_seconds():
     started = time.process_time()
-    tokens = {device.token for device in signing.mint_devices(1000)}
+    tokens = {device.token for device in mint.mint_devices(1000)}
     assert len(tokens) == 1000
     assert time.process_time() - started < 2
 
@@ -103,8 +103,8 @@ def test_a_thousand_tokens_take_well_under_two_seconds():
 @pytest.mark.parametrize("message_type", [8, 9])
 def test_a_keygen_output_is_signed_by_its_device_but_cannot_claim(message_type):
     device_id = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
-    text = signing.mint_keygen(device_id, message_type=message_type)
-    assert signing.verify(text, signing.identity_key(device_id).public_key())
+    text = mint.mint_keygen(device_id, message_type=message_type)
+    assert mint.verify(text, mint.identity_key(device_id).public_key())
     with pytest.raises(TokenError):
         decode(text)
 
@@ -112,4 +112,4 @@ def test_a_keygen_output_is_signed_by_its_device_but_cannot_claim(message_type):
 @pytest.mark.parametrize("message_type", [2, 5, 8, 9])
 def test_a_token_of_another_message_type_can_be_minted_to_be_refused(message_type):
     with pytest.raises(WrongTokenKindError):
-        decode(signing.mint_token(message_type=message_type))
+        decode(mint.mint_token(message_type=message_type))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from airflow_provider_nrfprov.storage import PathLike
+    from airflow_provider_nrfprov.files.storage import PathLike
 
 
 def to_path(where: str | os.PathLike[str]) -> PathLike:

@@ -19,7 +19,7 @@ from airflow_provider_nrfprov.arguments import (
     path,
     text,
 )
-from airflow_provider_nrfprov.metrics import flushed_at_the_end
+from airflow_provider_nrfprov.hooks.metrics import flushed_at_the_end
 from airflow_provider_nrfprov.retries import DEFAULT_RETRY_POLICY
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
 
@@ -167,7 +167,7 @@ class ArgumentReadingOperator(BaseOperator):
                     raise ArgumentError(f"{name} of a mapped {cls.__name__} {error}") from None
 
 
-class NrfProvBaseOperator(ArgumentReadingOperator):
+class ConnectedOperator(ArgumentReadingOperator):
     """The base of those that use a connection. Not for use in DAGs.
 
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_nrfprov.tolerance import RejectedTolerance, Tolerance
+from airflow_provider_nrfprov.operators.tolerance import RejectedTolerance, Tolerance
 
 
 @pytest.mark.parametrize(

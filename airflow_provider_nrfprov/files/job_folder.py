@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_provider_nrfprov.storage import Folder
+from airflow_provider_nrfprov.files.storage import Folder
 
 _log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from airflow_provider_nrfprov.api.errors import NrfProvError, from_data
 from airflow_provider_nrfprov.api.wait_policy import at_least
 from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
-from airflow_provider_nrfprov.paths import to_path
-from airflow_provider_nrfprov.storage import lines
+from airflow_provider_nrfprov.files.paths import to_path
+from airflow_provider_nrfprov.files.storage import lines
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from airflow_provider_nrfprov.emulator.faults import ANY, RECOVERABLE, Fault, StuckOperation
-from airflow_provider_nrfprov.emulator.operation_names import OPERATION_NAMES
+from airflow_provider_nrfprov.emulator.settings import OPERATION_NAMES
 
 
 class Injected(NamedTuple):

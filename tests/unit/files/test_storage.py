@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_nrfprov.storage import Folder
+from airflow_provider_nrfprov.files.storage import Folder
 
 GOOD = "whole and good\n" * 100
 

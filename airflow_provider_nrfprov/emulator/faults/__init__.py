@@ -1,15 +1,18 @@
 """What can go wrong with a request, as data: each kind of fault is a small frozen dataclass.
 
 None of these is a fact about Nordic's service. They are what any service behind a network may do.
-``Faults.plan`` and ``Faults.schedule`` (module ``fault_plans``) choose which requests meet them.
+``Faults.plan`` and ``Faults.schedule`` (module ``plans``) choose which requests meet them.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import asdict
+from typing import Annotated, Any, ClassVar, Literal
 
-from airflow_provider_nrfprov.emulator.operation_names import OPERATION_NAMES
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
+
+from airflow_provider_nrfprov.emulator.settings import OPERATION_NAMES
 
 ANY = "*"
 """In a plan, in place of the name of an operation: requests for any of them."""
@@ -17,13 +20,13 @@ ANY = "*"
 Page = Literal["json", "html", "empty"]
 """The body of an answer that is an error: a JSON object, an HTML page as of a proxy, or nothing."""
 
-_ERRORS = range(400, 600)
-_REDIRECTS = frozenset({301, 302, 307, 308})
-_PAGES = frozenset({"json", "html", "empty"})
-_MOST_SECONDS = 3600
+_STRICT = ConfigDict(strict=True, extra="forbid")
+_ErrorStatus = Annotated[int, Field(ge=400, le=599)]
+_Seconds = Annotated[float, Field(ge=0, le=3600)]
+_Count = Annotated[int, Field(ge=0, le=1000)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class Fault:
     """One kind of fault. ``only_on`` names the operations that it makes sense for; empty for all."""
 
@@ -38,7 +41,7 @@ class Fault:
         return {"kind": type(self).__name__, **asdict(self)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class Refuse(Fault):
     """Nothing is done, and the answer is an error.
 
@@ -50,27 +53,22 @@ class Refuse(Fault):
     :raises ValueError: for any other value, here and in every other fault.
     """
 
-    status: int = 503
+    status: _ErrorStatus = 503
     body: Page = "json"
     retry_after: int | None = None
     retry_after_form: Literal["seconds", "date"] = "seconds"
 
     def __post_init__(self) -> None:
-        _require_error_status(self.status)
-        _require(self.body in _PAGES, "body is json, html or empty")
-        _require(self.retry_after_form in {"seconds", "date"}, "retry_after_form is seconds or date")
-        wanted = self.retry_after is None or type(self.retry_after) is int
-        _require(wanted, "retry_after is a whole number of seconds")
-        past = self.retry_after is not None and self.retry_after < 0
-        _require(not past or self.retry_after_form == "date", "retry_after in seconds is not below 0")
+        if self.retry_after_form == "seconds" and (self.retry_after or 0) < 0:
+            raise ValueError("retry_after in seconds is not below 0")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class DropBefore(Fault):
     """Nothing is done, and the connection closes without a byte of an answer."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class DropAfter(Fault):
     """All is done, and the connection closes without a byte of an answer.
 
@@ -78,22 +76,18 @@ class DropAfter(Fault):
     """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class FailAfter(Fault):
     """All is done, and the answer is an error all the same.
 
     :param status: from 400 to 599: a gateway says 500, 502, 503, 504 or 408 when the service behind it took too long.
     """
 
-    status: int = 500
+    status: _ErrorStatus = 500
     body: Page = "json"
 
-    def __post_init__(self) -> None:
-        _require_error_status(self.status)
-        _require(self.body in _PAGES, "body is json, html or empty")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class RedirectAfter(Fault):
     """All is done, and the answer is a redirect to the same path and query below ``/moved`` on this host.
 
@@ -103,14 +97,10 @@ class RedirectAfter(Fault):
     :param status: 301, 302, 307 or 308.
     """
 
-    status: int = 307
-
-    def __post_init__(self) -> None:
-        wanted = type(self.status) is int and self.status in _REDIRECTS
-        _require(wanted, f"the status of a redirect is one of {sorted(_REDIRECTS)}")
+    status: Literal[301, 302, 307, 308] = 307
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class Twice(Fault):
     """A proxy repeats the request: it is carried out twice, and the second answer is sent.
 
@@ -122,7 +112,7 @@ class Twice(Fault):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class LaggingList(Fault):
     """A list shows what was true some seconds ago, by the service's clock. A device or operation by its id is current.
 
@@ -130,14 +120,10 @@ class LaggingList(Fault):
     """
 
     only_on = frozenset({"ListClaimedDevices", "ListBulkOpsRequests", "ListDevices"})
-    seconds: float = 5.0
-
-    def __post_init__(self) -> None:
-        wanted = _is_number(self.seconds) and 0 <= self.seconds <= _MOST_SECONDS
-        _require(wanted, f"seconds is from 0 to {_MOST_SECONDS}")
+    seconds: _Seconds = 5.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class WrongDownload(Fault):
     """A file of a bulk operation is answered with 200 and something else.
 
@@ -149,12 +135,8 @@ class WrongDownload(Fault):
     only_on = frozenset({"DownloadBulkOpsData"})
     content: Literal["empty", "half", "json", "html", "other"] = "half"
 
-    def __post_init__(self) -> None:
-        kinds = {"empty", "half", "json", "html", "other"}
-        _require(self.content in kinds, "content is empty, half, json, html or other")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class Words(Fault):
     """A refusal, or the failed rows of a claim, have a message that is hard to write down. Else nothing happens.
 
@@ -164,11 +146,8 @@ class Words(Fault):
 
     text: str = "=cmd|' /C calc'!A0"
 
-    def __post_init__(self) -> None:
-        _require(isinstance(self.text, str), "text is a text")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class TruncateAfter(Fault):
     """All is done, and the connection closes in the middle of the body, short of its Content-Length.
 
@@ -177,13 +156,10 @@ class TruncateAfter(Fault):
     :param keep: which part of the body is sent, from 0 to below 1.
     """
 
-    keep: float = 0.5
-
-    def __post_init__(self) -> None:
-        _require(_is_number(self.keep) and 0 <= self.keep < 1, "keep is from 0 to below 1")
+    keep: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class HtmlBefore(Fault):
     """Nothing is done, and the answer is 200 with an HTML page, as of a login page in between.
 
@@ -191,12 +167,12 @@ class HtmlBefore(Fault):
     """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class HtmlAfter(Fault):
     """All is done, and the answer is 200 with an HTML page, as of a login page in between."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class Slow(Fault):
     """The answer takes its time: a number of (real) seconds before anything is done, and after it.
 
@@ -204,32 +180,24 @@ class Slow(Fault):
     emulator was reset or taken down meanwhile.
     """
 
-    before: float = 0.0
-    after: float = 0.0
-
-    def __post_init__(self) -> None:
-        for seconds in (self.before, self.after):
-            wanted = _is_number(seconds) and 0 <= seconds <= _MOST_SECONDS
-            _require(wanted, f"before and after are from 0 to {_MOST_SECONDS} seconds")
+    before: _Seconds = 0.0
+    after: _Seconds = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class ExtraFields(Fault):
     """Every JSON object of the answer has one field more, of a name that nobody knows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class OddStatus(Fault):
     """A bulk operation is shown with a status that nobody knows; for a while, if planned for several requests."""
 
     only_on = frozenset({"FetchBulkOpsRequest", "ListBulkOpsRequests", "FetchBulkCreation"})
-    word: str = "QUEUED"
-
-    def __post_init__(self) -> None:
-        _require(isinstance(self.word, str) and bool(self.word), "word is a text")
+    word: Annotated[str, Field(min_length=1)] = "QUEUED"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class WrongClaimedIds(Fault):
     """A CSV claim is done, and its ``claimedIds`` are wrong.
 
@@ -238,15 +206,11 @@ class WrongClaimedIds(Fault):
     """
 
     only_on = frozenset({"ClaimDeviceOwnershipCsv"})
-    omit: int = 1
-    invent: int = 0
-
-    def __post_init__(self) -> None:
-        for count in (self.omit, self.invent):
-            _require(type(count) is int and 0 <= count <= 1000, "omit and invent are from 0 to 1000")
+    omit: _Count = 1
+    invent: _Count = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class StuckOperation(Fault):
     """The bulk operation that the request starts does not end until ``Service.release_operations``.
 
@@ -257,11 +221,8 @@ class StuckOperation(Fault):
     only_on = frozenset({"BulkClaimDeviceOwnership", "CreateDevicesInBulk"})
     rows_applied: bool = False
 
-    def __post_init__(self) -> None:
-        _require(isinstance(self.rows_applied, bool), "rows_applied is true or false")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class FalseFailure(Fault):
     """The bulk operation that the request starts is said to have FAILED although all its rows were claimed.
 
@@ -274,35 +235,18 @@ class FalseFailure(Fault):
     only_on = frozenset({"BulkClaimDeviceOwnership", "CreateDevicesInBulk"})
     summary: Literal["empty", "all", "missing"] = "empty"
 
-    def __post_init__(self) -> None:
-        _require(self.summary in {"empty", "all", "missing"}, "summary is empty, all or missing")
-
 
 def from_json(body: Any) -> Fault:
     """Return the fault that ``as_json`` wrote; fields may miss. Raise ``ValueError`` for anything else."""
     if not isinstance(body, dict) or not isinstance(body.get("kind"), str) or body["kind"] not in KINDS:
         raise ValueError(f"a fault is an object whose kind is one of {', '.join(KINDS)}")
     given = {name: value for name, value in body.items() if name != "kind"}
-    kind = KINDS[body["kind"]]
-    if unknown := given.keys() - kind.__dataclass_fields__.keys():
-        raise ValueError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
     try:
-        return kind(**given)
-    except TypeError:  # a list where a number belongs
-        raise ValueError(f"a field of {kind.__name__} is of the wrong type") from None
-
-
-def _require_error_status(status: object) -> None:
-    _require(type(status) is int and status in _ERRORS, "the status of an error is from 400 to 599")
-
-
-def _require(true: bool, sentence: str) -> None:
-    if not true:
-        raise ValueError(sentence)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return KINDS[body["kind"]](**given)
+    except ValidationError as error:
+        (problem, *_) = error.errors()
+        place = "".join(f" {part}:" for part in problem["loc"])
+        raise ValueError(f"{body['kind']}:{place} {problem['msg']}") from None
 
 
 KINDS: dict[str, type[Fault]] = {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import pendulum
 
 from airflow_provider_nrfprov.api.claim_form import ClaimForm
-from airflow_provider_nrfprov.api.contract import CONFLICT
+from airflow_provider_nrfprov.api.contract import CONFLICT, TOO_LARGE
 from airflow_provider_nrfprov.api.errors import (
     ForeignStatusUrlError,
     NotFoundError,
@@ -26,7 +26,7 @@ from airflow_provider_nrfprov.api.wait_policy import is_transient
 from airflow_provider_nrfprov.claiming.claim_file import Chunk
 from airflow_provider_nrfprov.claiming.ledger import Ledger, Sending, SupersededError
 from airflow_provider_nrfprov.claiming.listed_claims import not_claimed
-from airflow_provider_nrfprov.claiming.narrowing import Parts
+from airflow_provider_nrfprov.claiming.narrowing import Parts, Search
 from airflow_provider_nrfprov.claiming.recovery import ENDED_LONG_AGO, Inquiry, Recovery
 from airflow_provider_nrfprov.claiming.settlement import Settlement, row_states
 
@@ -157,7 +157,8 @@ class _ChunkSending:
     def send(self, positions: Sequence[int]) -> list[Sending]:
         """Send the rows at these positions; those that make the service refuse the others are found by halving."""
         sent: list[Sending] = []
-        parts = Parts(positions, self._device_ids)
+        kind = Search if self._service.api.asks_job_by_job else Parts
+        parts = kind(positions, self._device_ids)
         accepted = probing = 0
         patience = 1 if self._sender.all_are_refused else _REFUSED_BEFORE_PROBING
         while parts and len(sent) < _REQUESTS_FOR_A_REFUSED_CHUNK:
@@ -167,7 +168,9 @@ class _ChunkSending:
             accepted += sending.refused is None
             if again:
                 parts.add(again)
-            elif sending.refused is not None and len(part) > 1:
+            elif sending.refused is None:
+                parts.was_taken()
+            else:
                 self._narrow(part, sending, parts)
             if not accepted and len(sent) == patience + probing and probing:
                 # Not even one of the single rows was taken: it is not for some of them that all are refused.
@@ -188,7 +191,7 @@ class _ChunkSending:
             if ours:
                 parts.add(tuple(place for place in part if self._device_ids[place] not in ours))
                 return
-        parts.narrow(part, str(refused.refused))
+        parts.was_refused(part, str(refused.refused), for_its_size=refused.status == TOO_LARGE)
 
     def _post(self, positions: tuple[int, ...]) -> tuple[Sending, tuple[int, ...]]:
         """Send rows once; return what came of it, and which of them have to be sent again after a lost answer."""

@@ -195,6 +195,9 @@ def project_scenario(seed: int, devices: int | None = None) -> Scenario:
         "project_partial_end": chance.choice(["FAILED", "SUCCEEDED", PARTIAL]),
         "project_devices_shown": chance.random() > 0.1,
     }
+    if len(whole.devices) > FEW_ROWS:
+        # As with poison: at most 400 requests a chunk are spent on rows for which it is refused as a whole.
+        settings["project_foreign"] = "error"
     outside = {name: whole.settings[name] for name in _OUTSIDE if name in whole.settings}
     # A Retry-After that is a date is waited for by our clock: an hour, where the service's is an hour ahead.
     if outside.get("clock_offset_seconds") == AN_HOUR:

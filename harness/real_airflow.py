@@ -32,6 +32,12 @@ QUICK_TO_NOTICE = {
     "triggerer__triggerer_health_check_threshold": "8",
 }
 """Airflow's settings (``section__name``) that let it find the dead within seconds."""
+_PROJECT = {"api": "project", "organization": Settings.organization, "project": Settings.project}
+_KEY_OF: Mapping[str, Mapping[str, object]] = {
+    "team": {"password": Settings.api_key},
+    "project": {"password": Settings.organization_token, "extra": _PROJECT},
+}
+"""What a connection of each API has, besides its type and host."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ def real_airflow(
     dags: Path,
     *,
     emulators: Mapping[str, str],
+    api: str = "team",
     parallelism: int = 8,
     settings: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
@@ -71,6 +78,7 @@ def real_airflow(
     :param folder: its home, which holds its logs afterwards.
     :param dags: the folder of its DAG files.
     :param emulators: URLs of emulators; each is the connection ``nrfprov_NAME``, with an emulator's usual key.
+    :param api: which API the connections speak: ``team``, or ``project`` for that of an emulator's project.
     :param parallelism: as many tasks at a time; on SQLite at most 4.
     :param settings: more of Airflow's settings, as ``section__name``.
     :param env: more of its environment.
@@ -89,7 +97,7 @@ def real_airflow(
         env_of_airflow = {f"AIRFLOW__{name.upper()}": value for name, value in chosen.items()}
         env_of_airflow |= dict(env or {})
         for name, url in emulators.items():
-            connection = {"conn_type": "nrfprov", "host": url, "password": Settings.api_key}
+            connection = {"conn_type": "nrfprov", "host": url, **_KEY_OF[api]}
             env_of_airflow[f"AIRFLOW_CONN_NRFPROV_{name.upper()}"] = json.dumps(connection)
         airflow = LocalAirflow(folder, dags, port=free_port(), env=env_of_airflow, parts=parts)
         stack.callback(airflow.stop)

@@ -114,18 +114,16 @@ def faults_of_report(scenario: Scenario, report: list[dict[str, str]], service: 
 
 def faults_of_end(scenario: Scenario, report: list[dict[str, str]], service: Claims) -> Iterator[str]:
     """Yield what is wrong at the end of a run, when nothing went wrong any more."""
-    expected = _expected(scenario)
-    owner = {device.device_id: device.owner for device in scenario.devices}
+    expected = expected_outcomes(scenario)
     for row in report:
-        device_id = row["device_id"]
-        if row["outcome"] != "rejected" and row["outcome"] not in expected[owner[device_id]]:
-            words = " or ".join(sorted(expected[owner[device_id]]))
+        if row["outcome"] != "rejected" and row["outcome"] not in expected[row["device_id"]]:
+            words = " or ".join(sorted(expected[row["device_id"]]))
             yield f"line {row['line']}: {row['outcome']} instead of {words} ({row['message']})"
     yield from faults_of_claims(scenario, service)
 
 
-def _expected(scenario: Scenario) -> Mapping[str, Set[str]]:
-    """Return what may be said of a device at the end, by whose it was before."""
+def expected_outcomes(scenario: Scenario) -> Mapping[str, Set[str]]:
+    """Return what may be said at the end of each device."""
     ours, nobodys = {"already_claimed"}, {"claimed"}
     theirs = {"failed"}
     if scenario.settings.get("project_readding") == "accepted":
@@ -137,7 +135,8 @@ def _expected(scenario: Scenario) -> Mapping[str, Set[str]]:
         # Refused in the service's words, or not known: a look at the devices shows none.
         ours |= {"failed", "unknown"}
         nobodys |= {"failed", "unknown"}
-    return {"nobody": nobodys, "ours": ours, "theirs": theirs, "poison": theirs}
+    by_owner = {"nobody": nobodys, "ours": ours, "theirs": theirs, "poison": theirs}
+    return {device.device_id: by_owner[device.owner] for device in scenario.devices}
 
 
 def faults_of_claims(scenario: Scenario, service: Claims) -> Iterator[str]:

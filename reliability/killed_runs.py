@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_nrfprov.emulator.accounts import TEAM_A, TEAM_B
+from airflow_provider_nrfprov.emulator.accounts import TEAM_B
 from airflow_provider_nrfprov.emulator.bulk import TERMINAL
 from airflow_provider_nrfprov.emulator.faults import ANY, Slow
 from airflow_provider_nrfprov.emulator.server import Emulator
@@ -25,7 +25,7 @@ from harness.local_airflow import USER, LocalAirflow
 from harness.real_airflow import patiently
 from reliability.judge import faults_of_end, faults_of_report, read_report
 from reliability.misfortunes import CLAIM
-from reliability.scenario import Scenario, scenario
+from reliability.scenario import Scenario, project_scenario, scenario
 from reliability.victims import Victim, child_process, kill, task_process, wait_until_gone, worker_process
 
 BULK_SECONDS = 10.0
@@ -50,6 +50,7 @@ class Case:
 
     victim: Victim
     contract: str
+    """One of the two of a team, or ``project`` for the new API."""
     deferrable: bool
 
     @property
@@ -151,10 +152,7 @@ class Ground:
 def run_and_kill(case: Case, seed: int, ground: Ground) -> KilledRun:
     """Let a run claim a file of its own, kill once or twice while it does, and judge it."""
     chance = random.Random(seed)
-    here = replace(
-        scenario(seed, devices=chance.randint(_LEAST_DEVICES, _MOST_DEVICES)),
-        settings={"contract": case.contract},
-    )
+    here = _scenario_of(case, seed, devices=chance.randint(_LEAST_DEVICES, _MOST_DEVICES))
     run = KilledRun(seed, case, rows=len(here.lines))
     started = time.monotonic()
     watch = _Watched(run, here, ground)
@@ -174,6 +172,13 @@ def run_and_kill(case: Case, seed: int, ground: Ground) -> KilledRun:
         run.seconds = time.monotonic() - started
         watch.api.close()
     return run
+
+
+def _scenario_of(case: Case, seed: int, devices: int) -> Scenario:
+    if case.contract == "project":
+        # What is unknown of its API is as the emulator has it by default.
+        return replace(project_scenario(seed, devices), settings={})
+    return replace(scenario(seed, devices), settings={"contract": case.contract})
 
 
 def judge(here: Scenario, report_dir: Path, service: Service) -> list[str]:
@@ -222,7 +227,7 @@ class _Watched:
         with self.service.turn() as now:
             for device in self._scenario.devices:
                 if device.owner != "nobody":
-                    team = TEAM_A if device.owner == "ours" else TEAM_B
+                    team = self._scenario.owner if device.owner == "ours" else TEAM_B
                     self.service.devices.claim(team, device.token, (), now - timedelta(days=1))
         conf = {
             "claim_file": str(claim_file),
@@ -315,7 +320,7 @@ class _Watched:
 
 def _wait_for_moment(watch: _Watched, chance: random.Random, number: int) -> None:
     """Wait for a random share of the rows to be accepted, and then a random time."""
-    asynchronous = watch.case.contract == "async"
+    asynchronous = watch.case.contract != "sync"
     answer = CLAIM_SECONDS.before + CLAIM_SECONDS.after
     kind = chance.random()
     if number or kind < 0.15:

@@ -2,7 +2,8 @@
 
 Each run claims a file of its own; at a random moment the process of its task, the worker, the triggerer or the
 scheduler gets SIGKILL. Airflow does the rest. Prints a line for each run, then counts. With `--write PATH` these go
-into a document, between its lines `<!-- kills: begin -->` and `<!-- kills: end -->`.
+into a document, between its lines `<!-- kills: begin -->` and `<!-- kills: end -->`; those of the new API (`--api project`)
+between lines with `kills-project`.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from reliability.judge import COUNTED, COUNTED_LEGEND, Tally
 from reliability.killed_runs import BULK_SECONDS, Case, Ground, KilledRun, run_and_kill
 from reliability.victims import Victim
 
-NAME = "kills"
-CONTRACTS = ("async", "sync")
+CONTRACTS = {"team": ("async", "sync"), "project": ("project",)}
+"""By API; the first one waits for operations."""
 SCHEDULER_SECONDS = 30
 """As by default in Airflow."""
 COLUMNS = (
@@ -49,6 +50,9 @@ LEGEND = f"""\
 - *kills*: those that came in time: Airflow had to try the task again, the task was still deferred with its triggerer gone, or
   its run had not ended with the scheduler gone. Some runs are hit twice, the second time while they recover.
 {COUNTED_LEGEND}; runs that came to no end."""
+LEGENDS = {"team": LEGEND, "project": "The columns are those of the table above."}
+SECTIONS = {"team": "kills", "project": "kills-project"}
+"""Where the counts go in a document, by API."""
 
 
 def tally(runs: Iterable[KilledRun]) -> Tally:
@@ -56,18 +60,19 @@ def tally(runs: Iterable[KilledRun]) -> Tally:
     return Tally.of(sentence for run in runs for sentence in run.wrong)
 
 
-def cases(seed: int, only: Collection[Victim] = tuple(Victim)) -> Iterator[Case]:
-    """Yield what is to be killed, without end: in every 13, each kind of case in an order of its own.
+def cases(seed: int, only: Collection[Victim] = tuple(Victim), api: str = "team") -> Iterator[Case]:
+    """Yield what is to be killed, without end: in every 13 (9 of a project), each kind of case in an order of its own.
 
     :param only: leave out all others.
     """
-    every = [(contract, deferrable) for contract in CONTRACTS for deferrable in (False, True)]
+    contracts = CONTRACTS[api]
+    every = [(contract, deferrable) for contract in contracts for deferrable in (False, True)]
     chance = random.Random(seed)
     for number in count():
         some = [Case(victim, *each) for victim in (Victim.TASK, Victim.WORKER) for each in every]
-        some += [Case(Victim.TRIGGERER, "async", True)] * 4
+        some += [Case(Victim.TRIGGERER, contracts[0], True)] * 4
         # All that run meanwhile stand still when it is gone, so it goes less often.
-        some.append(Case(Victim.SCHEDULER, *every[number % 3]))
+        some.append(Case(Victim.SCHEDULER, *every[number % min(3, len(every))]))
         chance.shuffle(some)
         yield from (case for case in some if case.victim in only)
 
@@ -116,22 +121,28 @@ def kill_and_judge(
     at_a_time: int,
     folder: Path,
     scheduler_seconds: int = SCHEDULER_SECONDS,
+    api: str = "team",
 ) -> tuple[list[KilledRun], str]:
     """Start everything, run and kill; give the runs, and on what they ran.
 
     :param folder: keeps all files, logs and reports.
     :param scheduler_seconds: without a heartbeat for so long, a scheduler counts as dead.
+    :param api: the one of the cases.
     """
     with ExitStack() as stack:
         emulators = {
-            contract: stack.enter_context(running_emulator(contract=contract, bulk_seconds=BULK_SECONDS))
-            for contract in CONTRACTS
+            # A project is served whichever contract a team has.
+            contract: stack.enter_context(
+                running_emulator(bulk_seconds=BULK_SECONDS, contract="both" if api == "project" else contract)
+            )
+            for contract in CONTRACTS[api]
         }
         here = stack.enter_context(
             real_airflow(
                 folder / "airflow",
                 DAGS / "killed",
                 emulators={contract: emulator.url for contract, emulator in emulators.items()},
+                api=api,
                 settings=QUICK_TO_NOTICE
                 | {"scheduler__scheduler_health_check_threshold": str(scheduler_seconds)},
             )
@@ -183,6 +194,7 @@ def main() -> int:
     """Kill; print counts; 1 if anything was lost, done twice or said wrongly."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100, help="that came in time")
+    parser.add_argument("--api", choices=CONTRACTS, default="team", help="which API the claims speak")
     parser.add_argument("--seed", type=int, default=1, help="of files and moments")
     parser.add_argument("--at-a-time", type=int, default=5, help="runs under way together")
     parser.add_argument("--only", nargs="+", type=Victim, default=list(Victim), help="kill nothing else")
@@ -193,19 +205,20 @@ def main() -> int:
         help="without a heartbeat for so long a scheduler counts as dead; with 7, tries are begun while others still run",
     )
     parser.add_argument("--keep", type=Path, help="a new folder that keeps all files and logs")
-    parser.add_argument("--write", type=Path, help=f"a file with the lines <!-- {NAME}: begin --> and end")
+    parser.add_argument("--write", type=Path, help="a file with the lines <!-- kills: begin --> and end")
     arguments = parser.parse_args()
     raise_on_signals()
     started = time.monotonic()
     try:
         with working_folder(arguments.keep, "nrfprov-kills-") as folder:
             runs, words = kill_and_judge(
-                cases(arguments.seed, arguments.only),
+                cases(arguments.seed, arguments.only, arguments.api),
                 arguments.kills,
                 seed=arguments.seed,
                 at_a_time=arguments.at_a_time,
                 folder=folder,
                 scheduler_seconds=arguments.scheduler_seconds,
+                api=arguments.api,
             )
     except Interrupted as interrupted:
         return interrupted.exit_code
@@ -213,7 +226,7 @@ def main() -> int:
         [
             *lines_of(runs),
             "",
-            LEGEND,
+            LEGENDS[arguments.api],
             "",
             f"Seed {arguments.seed}, {arguments.at_a_time} runs at a time, a scheduler dead after "
             f"{arguments.scheduler_seconds} s without a heartbeat, {time.monotonic() - started:.0f} s; {words}.",
@@ -221,7 +234,7 @@ def main() -> int:
     )
     print(text)
     if arguments.write:
-        write_section(arguments.write, NAME, text)
+        write_section(arguments.write, SECTIONS[arguments.api], text)
     return 1 if tally(runs).total else 0
 
 

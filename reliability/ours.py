@@ -34,7 +34,7 @@ from airflow_provider_nrfprov.emulator.settings import Settings
 from airflow_provider_nrfprov.files.paths import to_path
 from airflow_provider_nrfprov.files.storage import Folder, PathLike
 from reliability.dying import Fate, Killed, MortalFolder, MortalSecondPlace, MortalService
-from reliability.judge import REFUSED, faults_of_end, faults_of_report, read_report
+from reliability.judge import REFUSED, expected_outcomes, faults_of_end, faults_of_report, read_report
 from reliability.scenario import PARTIAL, Scenario
 
 MOST_TRIES = 60
@@ -340,10 +340,11 @@ class _Run:
             self._verdict.wrong.append("sent by the cleared task: what was claimed, or something twice")
 
     def _is_other_than(self, before: list[tuple[str, str]]) -> bool:
-        """Return whether a report differs, but for rows that may have been unknown and are known now, or the reverse."""
+        """Return whether a report differs, but for rows of which either may be said: nothing tells them apart."""
+        expected = expected_outcomes(self._scenario)
+        may_be_said = [expected[id_] if id_ else set() for _, id_ in self._scenario.lines]
         pairs = zip(before, self._outcomes(), strict=True)
-        may_differ = self._scenario.may_stay_unknown
-        return any(old != new and not (may_differ and "unknown" in {old[1], new[1]}) for old, new in pairs)
+        return any(old != new and not {old[1], new[1]} <= may_be_said[int(old[0]) - 1] for old, new in pairs)
 
     def _outcomes(self) -> list[tuple[str, str]]:
         return [(row["line"], row["outcome"]) for row in read_report(self._own)]

@@ -46,6 +46,8 @@ OUTSIDE: tuple[Fault, ...] = (
 """503, 408, 504 and redirects after the fact, a request that is delivered twice, downloads that prove nothing."""
 
 CHANGES = ("grows", "shrinks", "vanishes")
+_OUTSIDE = ("clock_offset_seconds", "refusal_words", "poison_ids", "poison_status", "list_lag_seconds")
+"""Settings that only a scenario with troubles from outside has."""
 
 
 @dataclass(frozen=True)
@@ -175,12 +177,14 @@ def scenario(seed: int, devices: int | None = None) -> Scenario:
     return whole if devices is None else _without_outside(whole)
 
 
-def project_scenario(seed: int) -> Scenario:
+def project_scenario(seed: int, devices: int | None = None) -> Scenario:
     """Return the scenario of a seed with the API of projects: the same file, faults and deaths, and what is unknown of it.
 
     What the settings stand for is in ``emulator.settings``. Rows have no tags, which that API has no way for.
+
+    :param devices: as of :func:`scenario`.
     """
-    whole, chance = scenario(seed), random.Random(f"project {seed}")
+    whole, chance = scenario(seed, devices), random.Random(f"project {seed}")
     token_of = {device.device_id: device.token for device in whole.devices}
     settings = {
         "bulk_seconds": whole.settings["bulk_seconds"],
@@ -191,13 +195,16 @@ def project_scenario(seed: int) -> Scenario:
         "project_partial_end": chance.choice(["FAILED", "SUCCEEDED", PARTIAL]),
         "project_devices_shown": chance.random() > 0.1,
     }
-    outside = ("refusal_words", "poison_ids", "poison_status", "list_lag_seconds")
+    if len(whole.devices) > FEW_ROWS:
+        # As with poison: at most 400 requests a chunk are spent on rows for which it is refused as a whole.
+        settings["project_foreign"] = "error"
+    outside = {name: whole.settings[name] for name in _OUTSIDE if name in whole.settings}
     # A Retry-After that is a date is waited for by our clock: an hour, where the service's is an hour ahead.
-    ahead = whole.settings["clock_offset_seconds"] == AN_HOUR
-    clock = {"clock_offset_seconds": 0.0 if ahead else whole.settings["clock_offset_seconds"]}
+    if outside.get("clock_offset_seconds") == AN_HOUR:
+        outside["clock_offset_seconds"] = 0.0
     return replace(
         whole,
-        settings=settings | {name: whole.settings[name] for name in outside} | clock,
+        settings=settings | outside,
         lines=tuple((token_of[id_] if id_ and '"' in text else text, id_) for text, id_ in whole.lines),
         api="project",
     )
@@ -205,8 +212,7 @@ def project_scenario(seed: int) -> Scenario:
 
 def _without_outside(whole: Scenario) -> Scenario:
     """Return a scenario for those that bring troubles of their own: real kills, and tests of the judge."""
-    names = ("clock_offset_seconds", "refusal_words", "poison_ids", "poison_status", "list_lag_seconds")
-    settings = {name: value for name, value in whole.settings.items() if name not in names}
+    settings = {name: value for name, value in whole.settings.items() if name not in _OUTSIDE}
     if settings["unknown_path"] == "gone":
         settings["unknown_path"] = "gateway"
     return replace(

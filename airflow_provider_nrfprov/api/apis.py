@@ -29,6 +29,8 @@ class Api(Protocol):
     """Whether a device that the list does not show after a while is certainly not ours."""
     conflicts_as_a_whole: bool
     """Whether a bulk claim may be refused as a whole for a device that is ours already."""
+    asks_job_by_job: bool
+    """Whether each bulk claim that is taken costs a request more, which asks for its job."""
     page_size: int
     """Devices in a page of their list."""
 
@@ -69,6 +71,7 @@ class TeamApi:
     claim_form = ClaimForm.TOKENS
     list_is_proof = True
     conflicts_as_a_whole = False
+    asks_job_by_job = False
     page_size = MAX_PAGE_LIMIT
     bulk_claim = staticmethod(operations.bulk_claim)
     fetch_bulk_ops_request = staticmethod(operations.fetch_bulk_ops_request)

@@ -62,8 +62,8 @@ DRY_RUN_SAYS_NOTHING = frozenset({401, 403, 405, 408, 410, 415, 429})
 refused dry run has is unknown; 5xx and redirects say nothing of the device either."""
 MAYBE_EXISTING_TAG = frozenset({400, 422})
 """Statuses, beside 409, by which CreateTag may say that there is such a tag. Inferred."""
-CONFLICT = 409
-"""The status of what is so already: a device that is claimed, a tag that exists. Inferred."""
+CONFLICT, TOO_LARGE = 409, 413
+"""The status of what is so already, a device that is claimed, a tag that exists; and of too large a body. Inferred."""
 DRY_RUN, CLAIM_TAGS, DEVICE_FILTERS = "DryRun", "ClaimTags", "DeviceFilters"
 """Our names of what some operations do and not every API has: asked whether it can, like the operations below."""
 NO_SUCH_PATH = "Missing Authentication Token"

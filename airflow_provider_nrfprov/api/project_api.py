@@ -96,6 +96,7 @@ class ProjectApi:
     claim_form = ClaimForm.DEVICES
     list_is_proof = False
     conflicts_as_a_whole = True
+    asks_job_by_job = True
     page_size = contract.PAGE_SIZE
 
     def __init__(self, urls: Mapping[Host, str], words: JobWords | None = None) -> None:

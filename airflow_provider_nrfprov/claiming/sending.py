@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import pendulum
 
 from airflow_provider_nrfprov.api.claim_form import ClaimForm
-from airflow_provider_nrfprov.api.contract import CONFLICT
+from airflow_provider_nrfprov.api.contract import CONFLICT, TOO_LARGE
 from airflow_provider_nrfprov.api.errors import (
     ForeignStatusUrlError,
     NotFoundError,
@@ -27,7 +26,7 @@ from airflow_provider_nrfprov.api.wait_policy import is_transient
 from airflow_provider_nrfprov.claiming.claim_file import Chunk
 from airflow_provider_nrfprov.claiming.ledger import Ledger, Sending, SupersededError
 from airflow_provider_nrfprov.claiming.listed_claims import not_claimed
-from airflow_provider_nrfprov.claiming.narrowing import narrowed
+from airflow_provider_nrfprov.claiming.narrowing import Parts, Search
 from airflow_provider_nrfprov.claiming.recovery import ENDED_LONG_AGO, Inquiry, Recovery
 from airflow_provider_nrfprov.claiming.settlement import Settlement, row_states
 
@@ -158,38 +157,41 @@ class _ChunkSending:
     def send(self, positions: Sequence[int]) -> list[Sending]:
         """Send the rows at these positions; those that make the service refuse the others are found by halving."""
         sent: list[Sending] = []
-        parts = deque([tuple(positions)] if positions else [])
+        kind = Search if self._service.api.asks_job_by_job else Parts
+        parts = kind(positions, self._device_ids)
         accepted = probing = 0
         patience = 1 if self._sender.all_are_refused else _REFUSED_BEFORE_PROBING
         while parts and len(sent) < _REQUESTS_FOR_A_REFUSED_CHUNK:
-            part = parts.popleft()
+            part = parts.take()
             sending, again = self._post(part)
             sent.append(sending)
             accepted += sending.refused is None
             if again:
-                parts.append(again)
-            elif sending.refused is not None and len(part) > 1:
-                parts += self._narrowed(part, sending)
+                parts.add(again)
+            elif sending.refused is None:
+                parts.was_taken()
+            else:
+                self._narrow(part, sending, parts)
             if not accepted and len(sent) == patience + probing and probing:
                 # Not even one of the single rows was taken: it is not for some of them that all are refused.
                 self._sender.all_are_refused = True
                 break
             if not accepted and len(sent) == patience and parts:
-                parts, probing = _probes_first(parts)
+                probing = parts.put_some_rows_first(_PROBES)
         if accepted:
             self._sender.all_are_refused = False
         return sent
 
-    def _narrowed(self, part: tuple[int, ...], refused: Sending) -> list[tuple[int, ...]]:
-        """Return the parts to send of one that was refused."""
+    def _narrow(self, part: tuple[int, ...], refused: Sending, parts: Parts) -> None:
+        """Add the parts to send of one that was refused."""
         if refused.status == CONFLICT and self._service.api.conflicts_as_a_whole and not self._looked:
             # Once: what is ours already needs not be sent, and may be all that is wrong.
             self._looked = True
             ours, _ = self._service.find_on_pages([self._device_ids[place] for place in part])
             if ours:
-                rest = tuple(place for place in part if self._device_ids[place] not in ours)
-                return [rest] if rest else []
-        return narrowed(part, self._device_ids, str(refused.refused))
+                parts.add(tuple(place for place in part if self._device_ids[place] not in ours))
+                return
+        parts.was_refused(part, str(refused.refused), for_its_size=refused.status == TOO_LARGE)
 
     def _post(self, positions: tuple[int, ...]) -> tuple[Sending, tuple[int, ...]]:
         """Send rows once; return what came of it, and which of them have to be sent again after a lost answer."""
@@ -286,11 +288,3 @@ def in_words(sent: Sequence[Sending]) -> str:
     if only.bulk_ops_request_id:
         return f"bulk operation {only.bulk_ops_request_id}"
     return f"answered {only.status}, {len(only.not_claimed):,} of them not claimed"
-
-
-def _probes_first(parts: Iterable[tuple[int, ...]]) -> tuple[deque[tuple[int, ...]], int]:
-    """Return the parts with some of their rows, from all over them, before them and one by one; and how many these are."""
-    places = [place for part in parts for place in part]
-    probes = set(places[:: max(1, len(places) // _PROBES)][:_PROBES])
-    rest = (tuple(place for place in part if place not in probes) for part in parts)
-    return deque([*((place,) for place in sorted(probes)), *filter(None, rest)]), len(probes)

@@ -97,9 +97,10 @@ class ManyDevicesOperator(ConnectedOperator):
         self.hook.get_conn()
         return self.hook
 
-    def _select(self) -> Selection:
+    def _select(self, *, does_something: bool = True) -> Selection:
         """Find out which devices are meant.
 
+        :param does_something: whether anything will be done to them, which takes an API that has a way for it.
         :raises NotInThisApiError: if the connection's API has no way to do it; nothing is read then.
         :raises ValueError: if they are not named in exactly one way, or what names them cannot be used.
         """
@@ -112,7 +113,7 @@ class ManyDevicesOperator(ConnectedOperator):
         self._tolerance()  # a number that cannot be one is said before anything is done
         ways = [name for name in ("device_ids", "report", "device_file", "tag") if name in self.arguments]
         way, value = only_way({name: self._value(name) for name in ways})
-        self.hook.require(self._needs)
+        self.hook.require(*([self._needs] if does_something else []))
         if way == "tag":
             return select_tagged(self.hook, value)
         return select_devices(**{way: value})

@@ -87,8 +87,10 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
                 f"tags of task {self.task_id!r} renders to an empty list, which would remove all tags of the devices; "
                 "to do that, write tags=[]"
             )
-        selection = self._select()
-        if not tags and mode is not TagMode.REPLACE:
+        is_nothing = not tags and mode is not TagMode.REPLACE
+        # Without tags a group that claims and tags does its work with every API.
+        selection = self._select(does_something=not is_nothing)
+        if is_nothing:
             self.log.info("no tags to %s", mode.value)
             return {"changed": 0, "unchanged": len(selection), "failed": 0}
         hook = self._connected_hook()

@@ -14,7 +14,7 @@ from typing import Any
 import requests
 from airflow.providers.common.compat.sdk import Asset, ObjectStoragePath
 
-from airflow_provider_nrfprov.emulator.accounts import TEAM_A
+from airflow_provider_nrfprov.emulator.accounts import PROJECT, TEAM_A
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
@@ -113,6 +113,12 @@ def claims(where: str, tag: str | None = None, **others: Any) -> Scene:
         assert (world.ours() if tag is None else world.with_tag(tag)) == set(ids)
 
     return Scene(lambda world: world.claim_file(world.due.strftime(where)), check, **others)
+
+
+def _claimed_into_the_project(world: World, ends: dict[str, End], ids: list[str]) -> None:
+    assert world.emulator.service.claimed_ids(PROJECT) == set(ids)
+    assert world.ours() == set()
+    assert ends["claim"].xcoms["return_value"]["claimed"] == len(ids)
 
 
 def _ours(count: int, *tags: str) -> Callable[[World], list[str]]:
@@ -313,6 +319,9 @@ ONE = next(iter(mint_devices(1, seed="one device")))
 OF_OURS = next(iter(mint_devices(1, seed="ours"))).device_id
 SCENES: dict[str, Scene] = {
     "README, Use": claims("s3://factory@line-1/shift-%Y-%m-%d-%H.csv", "nrf-cloud-onboarding"),
+    "new-api, Moving a DAG": Scene(
+        lambda world: world.claim_file("/factory/claims/shift.csv"), _claimed_into_the_project
+    ),
     "operators, Check a claim file": Scene(lambda world: world.claim_file(SHIFT)),
     "operators, Claim a file": Scene(_file_with_its_own_column_names, _claimed_with_columns),
     "operators, Links, assets, lineage, task groups (2)": Scene(_two_files, _both_claimed),

@@ -68,6 +68,11 @@ def world(connect, tmp_path, monkeypatch, load_dag) -> Iterator[World]:
     clock = Clock()
     with running_emulator(clock=clock, bulk_seconds=0.0, command_seconds=0.0) as emulator:
         connect(emulator.url)
+        # As printed, but for the port.
+        connection = BLOCKS["new-api, Moving a DAG (2)"].text.split("'")[1]
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_NRFPROV_PROJECT", connection.replace("http://127.0.0.1:8099", emulator.url)
+        )
         world = World(emulator, clock, tmp_path / "factory")
         world.path("/factory/claims/").mkdir(parents=True)
         yield world

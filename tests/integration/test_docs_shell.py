@@ -55,7 +55,11 @@ SETTINGS = [
 ]
 COMMANDS = "connection, Define it (3)"
 BACKEND, BACKEND_FILE = "connection, Define it (4)", "connection, Define it (5)"
-PROJECT, INBOX = "new-api, The connection", "user-interface, Send a file"
+PROJECTS = {
+    "new-api, The connection": "https://api.nrfcloud.com",
+    "new-api, Moving a DAG (2)": "http://127.0.0.1:8099",
+}
+INBOX = "user-interface, Send a file"
 TUTORIAL = [block for block in BLOCKS.values() if block.page == "tutorial" and block.name not in NOT_RUN]
 SERVERS = {
     "emulator, Start it (2)": "emulator, Start it (3)",
@@ -75,7 +79,7 @@ def test_every_block_is_run_or_has_a_reason_why_not():
     python = {block.name for block in BLOCKS.values() if block.language == "python"}
     run_here = {
         *SETTINGS, *SERVERS, *SERVERS.values(), CHECK, ENDPOINTS, EVENT, *SHOWN_ELSEWHERE,
-        COMMANDS, BACKEND, BACKEND_FILE, PROJECT, INBOX, *(block.name for block in TUTORIAL),
+        COMMANDS, BACKEND, BACKEND_FILE, *PROJECTS, INBOX, *(block.name for block in TUTORIAL),
     }  # fmt: skip
     assert python | run_here | set(NOT_RUN) == set(BLOCKS)
     assert not run_here & set(NOT_RUN)
@@ -125,10 +129,12 @@ def test_a_connection_in_the_environment_is_one_that_the_hook_takes(name, monkey
         assert connection.extra_dejson == wanted
 
 
-def test_a_connection_of_a_project_is_one_that_the_hook_takes(monkeypatch, tmp_path):
-    result = bash(f'set -a\n{BLOCKS[PROJECT].text}\nprintf %s "$AIRFLOW_CONN_NRFPROV_DEFAULT"', tmp_path)
-    monkeypatch.setenv("AIRFLOW_CONN_NRFPROV_DEFAULT", result.stdout)
-    assert NrfProvHook().urls[0] == "https://api.nrfcloud.com/v1/organizations/acme-inc/projects/smart-sink"
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_connection_of_a_project_is_one_that_the_hook_takes(name, monkeypatch, tmp_path):
+    result = bash(f'set -a\n{BLOCKS[name].text}\nprintf %s "$AIRFLOW_CONN_NRFPROV_PROJECT"', tmp_path)
+    monkeypatch.setenv("AIRFLOW_CONN_NRFPROV_PROJECT", result.stdout)
+    hook = NrfProvHook("nrfprov_project")
+    assert hook.urls[0] == f"{PROJECTS[name]}/v1/organizations/acme-inc/projects/smart-sink"
 
 
 def test_an_inbox_as_shown_is_one_that_the_page_takes(connect):

@@ -249,6 +249,15 @@ def test_what_a_project_has_no_way_for_is_said_before_a_file_is_read_or_a_reques
     assert emulator.service.request_counts() == {}
 
 
+def test_a_group_that_claims_and_tags_works_without_tags(emulator, project, claim_file):
+    receipt = claim(claim_file)
+    tagging = NrfProvTagDevicesOperator(task_id="t", report=receipt["report"], tags=[])
+    assert run(tagging) == {"changed": 0, "unchanged": 5, "failed": 0}
+    replacing = NrfProvTagDevicesOperator(task_id="t", report=receipt["report"], tags=[], mode="replace")
+    with pytest.raises(NotInThisApiError, match="tags of a device"):
+        run(replacing)
+
+
 def test_the_same_operators_go_on_to_their_work_with_a_team(emulator, connect):
     connect(emulator.url)
     for what in ("tagging", "blocking", "unclaiming", "tags of a claim", "a dry run of a file"):

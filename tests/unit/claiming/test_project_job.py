@@ -114,6 +114,24 @@ def test_a_row_at_fault_that_a_refusal_names_costs_few_requests(emulator, claim)
     assert sum(emulator.service.request_counts().values()) <= 15
 
 
+@pytest.mark.parametrize("place", [0, 333, 999])
+def test_a_row_at_fault_that_nothing_names_is_searched(emulator, claim, place):
+    devices = list(mint_devices(1000, seed="thousand"))
+    emulator.reset(poison_ids=[devices[place].device_id])
+    assert claim(devices) == {"claimed": 999, "failed": 1}
+    assert ours(emulator) == {each.device_id for each in devices} - {devices[place].device_id}
+    counts = emulator.service.request_counts()
+    assert counts["CreateDevicesInBulk"] + counts["FetchBulkCreation"] <= 20
+    assert sum(counts.values()) <= 23
+
+
+def test_a_service_that_refuses_every_row_is_not_asked_for_each(emulator, claim):
+    devices = list(mint_devices(1000, seed="thousand"))
+    emulator.service.faults.plan("CreateDevicesInBulk", Refuse(422), times=None)
+    assert claim(devices) == {"failed": 1000}
+    assert emulator.service.request_counts()["CreateDevicesInBulk"] == 31 + 8
+
+
 def test_a_conflict_over_what_is_ours_costs_a_look_and_one_request_more(emulator, claim):
     devices = list(mint_devices(1000, seed="thousand"))
     emulator.reset(project_readding="conflict")

@@ -23,7 +23,7 @@ from harness.published import table, write_section
 from reliability.killed_runs import Case, KilledRun, Strike, judge
 from reliability.kills import cases, lines_of, tally
 from reliability.ours import World, run, world
-from reliability.scenario import Scenario, scenario
+from reliability.scenario import Scenario, project_scenario, scenario
 from reliability.victims import Victim, child_process, kill, task_process, worker_process
 
 SEED = 6
@@ -72,6 +72,19 @@ def outcome(before: str, after: str) -> Any:
 
 def test_the_judge_finds_nothing_where_nothing_is_wrong(done: Done) -> None:
     assert judged(done).wrong == []
+
+
+def test_claims_into_a_project_are_held_against_what_the_project_has(tmp_path: Path) -> None:
+    quiet = {"fault_rate": 0.0, "kill_rate": 0.0, "revoke_rate": 0.0, "down_rate": 0.0}
+    here = replace(project_scenario(SEED, devices=40), settings={"bulk_seconds": 0.0}, **quiet)
+    with world(tmp_path) as running:
+        assert not run(here, running).wrong
+        report_dir = tmp_path / str(SEED) / "report"
+        assert judge(here, report_dir, running.service) == []
+        rewrite(report_dir, outcome("failed", "claimed"))
+        assert len(judge(here, report_dir, running.service)) == 1
+        of_a_team = replace(here, api="team")
+        assert len(judge(of_a_team, report_dir, running.service)) > 1
 
 
 @pytest.mark.parametrize(
@@ -156,6 +169,18 @@ def test_each_kind_of_kill_has_its_turn_and_a_seed_repeats_it() -> None:
     assert all(
         case.deferrable and case.contract == "async" for case in some if case.victim is Victim.TRIGGERER
     )
+
+
+def test_a_project_has_kills_of_its_own_contract() -> None:
+    some = list(islice(cases(5, api="project"), 18))
+    assert {case.contract for case in some} == {"project"}
+    assert Counter(case.victim for case in some) == {
+        Victim.TASK: 4,
+        Victim.WORKER: 4,
+        Victim.TRIGGERER: 8,
+        Victim.SCHEDULER: 2,
+    }
+    assert {case.waits for case in some} == {"on the worker", "in the triggerer"}
 
 
 @pytest.fixture

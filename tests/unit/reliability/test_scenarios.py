@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nrfprov.claiming import job, ledger, recovery, report, settlement
+from airflow_provider_nrfprov.claiming import job, ledger, narrowing, recovery, report, settlement
 from airflow_provider_nrfprov.claiming.chunks import Chunk
 from airflow_provider_nrfprov.claiming.report import Ending, Outcome, RowOutcome
 from airflow_provider_nrfprov.emulator.faults import DropAfter
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from reliability import ours
+from reliability.judge import expected_outcomes
 from reliability.main import run_seeds
 from reliability.ours import World, run, world
-from reliability.scenario import Scenario, project_scenario, scenario
+from reliability.scenario import Device, Scenario, project_scenario, scenario
 
 SEEDS = range(40)
 SENT_TWICE = r"^sent [0-9]+ times"
@@ -82,6 +83,11 @@ def everything_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
 # A settlement that says of what is ours already that this job did it.
 def ours_said_to_be_new(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settlement, "_whose_claim", lambda *_: Outcome.CLAIMED)
+
+
+# A search for the row at fault that never sends what it put off.
+def search_that_forgets_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(narrowing.Search, "__bool__", lambda search: bool(search._waiting))
 
 
 # A report that leaves its last row out.
@@ -184,6 +190,45 @@ def test_a_broken_job_is_found_out_within_a_few_seeds(
     assert any(re.search(sentence, wrong) for wrong in wrongs(map(kind, small(SEEDS)[:within]), here))
 
 
+@pytest.mark.parametrize(
+    ("breaks", "sentence"),
+    [
+        (blind_repetition, SENT_TWICE),
+        (nothing_ever_found, "not done after 15 tries"),
+        (ledger_left_behind, SENT_TWICE),
+        (everything_claimed, "claimed, but the service has not claimed it for us"),
+        (ours_said_to_be_new, "claimed instead of already_claimed"),
+        (report_without_its_last_row, "lost or doubled rows"),
+        (search_that_forgets_what_waits, "lost"),
+    ],
+    ids=lambda each: each.__name__ if callable(each) else "",
+)
+def test_a_job_that_is_broken_in_a_project_is_found_out_within_a_few_seeds(
+    breaks: Callable[[pytest.MonkeyPatch], None],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    here: World,
+):
+    breaks(monkeypatch)
+    monkeypatch.setattr(ours, "MOST_TRIES", 15)
+    kinds = {SENT_TWICE: losing_answers_of_a_project, "lost": with_rows_at_fault}
+    kind = kinds.get(sentence, project_scenario)
+    assert any(re.search(sentence, wrong) for wrong in wrongs(map(kind, small(SEEDS)[:12]), here))
+
+
+def test_what_nothing_tells_apart_in_a_project_may_be_said_either_way():
+    whole = replace(
+        project_scenario(SEEDS[0]), devices=(Device("1", "x", "ours"), Device("2", "y", "nobody"))
+    )
+    for readding, ours_may_be in (
+        ("error", {"already_claimed"}),
+        ("accepted", {"already_claimed", "claimed"}),
+    ):
+        settings = {"project_readding": readding, "project_devices_shown": True}
+        expected = expected_outcomes(replace(whole, settings=settings))
+        assert expected == {"1": ours_may_be, "2": {"claimed"}}
+
+
 def wrongs(scenarios: Iterable[Scenario], here: World) -> Iterator[str]:
     for each in scenarios:
         yield from run(each, here).wrong
@@ -193,3 +238,20 @@ def losing_answers(seed: int) -> Scenario:
     """Return a scenario in which answers of bulk claims are lost, of operations that take a moment."""
     settings = {"contract": "async", "bulk_seconds": 0.2}
     return replace(scenario(seed, devices=5), settings=settings, faults=(DropAfter(),), fault_rate=0.5)
+
+
+def losing_answers_of_a_project(seed: int) -> Scenario:
+    """Return the same with the API of projects, where a device that exists is refused by its row."""
+    quiet = replace(project_scenario(seed, devices=5), settings={"bulk_seconds": 0.0})
+    return replace(quiet, faults=(DropAfter(),), fault_rate=0.5)
+
+
+def with_rows_at_fault(seed: int) -> Scenario:
+    """Return a scenario of one request in which the service refuses it as a whole for one row."""
+    quiet = replace(project_scenario(seed, devices=20), fault_rate=0.0, kill_rate=0.0, rows_per_request=1000)
+    first, *others = quiet.devices
+    return replace(
+        quiet,
+        settings={"bulk_seconds": 0.0, "poison_ids": [first.device_id]},
+        devices=(replace(first, owner="poison"), *others),
+    )

@@ -1,0 +1,223 @@
+"""What goes wrong with a project, through the operators: a sentence each, and nothing sent that should not be, or lost."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_provider_nrfprov.api.errors import ConfigurationError, ForeignStatusUrlError, NotEndedError
+from airflow_provider_nrfprov.emulator.accounts import PROJECT
+from airflow_provider_nrfprov.emulator.faults import StuckOperation
+from airflow_provider_nrfprov.emulator.mint import mint_devices
+from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from airflow_provider_nrfprov.emulator.settings import Settings
+from airflow_provider_nrfprov.exceptions import RowsUnknownError
+from airflow_provider_nrfprov.operators.bulk_claim import (
+    NrfProvBulkClaimOperator,
+    NrfProvBulkClaimReportOperator,
+)
+from airflow_provider_nrfprov.operators.bulk_ops import NrfProvFetchBulkOpsOperator
+from airflow_provider_nrfprov.operators.claim_device import NrfProvClaimDeviceOperator
+from airflow_provider_nrfprov.operators.fetch_device import NrfProvFetchDeviceOperator
+from airflow_provider_nrfprov.operators.list_devices import NrfProvListDevicesOperator
+from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
+from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
+from airflow_provider_nrfprov.triggers.deferral import read_event
+
+DEVICES = list(mint_devices(5, seed="project bad input"))
+IDS = [each.device_id for each in DEVICES]
+TOKEN = Settings.organization_token
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Emulator]:
+    with running_emulator(bulk_seconds=0.0) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(running) -> Emulator:
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def project(emulator, connect) -> Callable[..., str]:
+    """Define the connection as one of the emulator's project; returns its id."""
+
+    def define(password: str = TOKEN, **extra: object) -> str:
+        named = {"api": "project", "organization": "acme-inc", "project": "smart-sink"}
+        return connect(emulator.url, password, **{**named, **extra})
+
+    define()
+    return define
+
+
+@pytest.fixture
+def claim_file(tmp_path) -> Path:
+    path = tmp_path / "devices.csv"
+    path.write_text("".join(f"{each.token}\n" for each in DEVICES))
+    return path
+
+
+def run(operator: Any) -> Any:
+    return operator.execute({})
+
+
+def bulk_claim(claim_file: Path, **options: Any) -> NrfProvBulkClaimOperator:
+    named = {"task_id": "claim", "claim_file": claim_file, "poll_interval": 1, "do_xcom_push": False}
+    return NrfProvBulkClaimOperator(**named, **options)
+
+
+def told(receipt: dict[str, Any]) -> dict[str, dict[str, str]]:
+    with Path(receipt["report"]).open(newline="") as report:
+        return {row["device_id"]: row for row in csv.DictReader(report)}
+
+
+# --- a connection that cannot be one --------------------------------------------------------------------------
+
+
+def event_of_a_trigger(_: Path) -> None:
+    trigger = NrfProvBulkOpsTrigger("nrfprov_default", ["1"], 1.0, time.time() + 30)
+    read_event(asyncio.run(anext(trigger.run())).payload)
+
+
+OPERATORS: dict[str, Callable[[Path], Any]] = {
+    "a bulk claim": lambda file: run(bulk_claim(file)),
+    "a bulk claim that defers": lambda file: run(bulk_claim(file, deferrable=True)),
+    "one device": lambda _: run(NrfProvClaimDeviceOperator(task_id="t", claim_token=DEVICES[0].token)),
+    "the list": lambda _: run(NrfProvListDevicesOperator(task_id="t")),
+    "a device": lambda _: run(NrfProvFetchDeviceOperator(task_id="t", device_id=IDS[0])),
+    "a job": lambda _: run(NrfProvFetchBulkOpsOperator(task_id="t", bulk_ops_request_id="1")),
+    "a sensor": lambda _: NrfProvBulkOpsSensor(task_id="t", bulk_ops_request_ids=["1"]).poke({}),
+    "a trigger": event_of_a_trigger,
+}
+
+
+@pytest.mark.parametrize("what", OPERATORS)
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"organization": "Acme Inc."}, r"extra 'organization' is 'Acme Inc\.'; it is a slug"),
+        ({"organization": ""}, "extra 'organization' is ''; it is a slug"),
+        ({"project": "../other"}, r"extra 'project' is '\.\./other'; it is a slug"),
+        ({"password": "f" * 40}, "does not begin with oat_: a project takes an organization token"),
+        ({"password": Settings.api_key}, "A key of the legacy app belongs to the team's API"),
+    ],
+)
+def test_a_connection_that_cannot_be_one_is_said_so_and_nothing_is_sent(
+    emulator, project, claim_file, what, fields, words
+):
+    project(**fields)
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        OPERATORS[what](claim_file)
+    assert "Airflow connection 'nrfprov_default'" in str(caught.value)
+    assert "f" * 40 not in str(caught.value)
+    assert emulator.service.request_counts() == {}
+    assert [each.name for each in claim_file.parent.iterdir()] == [claim_file.name]
+
+
+# --- a device that is not the token's ---------------------------------------------------------------------------
+
+
+def test_a_device_that_contradicts_its_token_is_rejected_and_the_others_are_claimed(
+    emulator, project, claim_file
+):
+    rows = [(IDS[0], DEVICES[0].token), (IDS[1], DEVICES[2].token), (IDS[3], DEVICES[3].token)]
+    lines = "".join(f"{id_},{token}\n" for id_, token in rows)
+    claim_file.write_text(f"deviceId,attestationToken\n{lines}")
+    receipt = run(bulk_claim(claim_file))
+    assert (receipt["claimed"], receipt["rejected"]) == (2, 1)
+    assert (
+        f"the file says device {IDS[1]}, but the token is that of {IDS[2]}"
+        in told(receipt)[IDS[2]]["message"]
+    )
+    assert emulator.service.claimed_ids(PROJECT) == {IDS[0], IDS[3]}
+    assert emulator.service.submission_counts().keys() == {IDS[0], IDS[3]}
+
+
+# --- an answer that names another host ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other_host(emulator, monkeypatch) -> Iterator[Emulator]:
+    """A server that the emulator's answers name to ask about a job."""
+    with running_emulator() as other:
+        monkeypatch.setattr("airflow_provider_nrfprov.emulator.project_handlers.ELSEWHERE", other.url)
+        emulator.reset(project_status_url="elsewhere")
+        yield other
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_job_on_another_host_is_not_asked_for_and_its_rows_are_looked_up(
+    emulator, project, claim_file, other_host, deferrable
+):
+    with pytest.raises(
+        ForeignStatusUrlError, match=r"names 127\.0\.0\.1 to ask about it, which is no host of"
+    ) as caught:
+        run(bulk_claim(claim_file, deferrable=deferrable))
+    assert TOKEN not in str(caught.value)
+    receipt = run(bulk_claim(claim_file, deferrable=deferrable))
+    assert (receipt["claimed"], receipt["unknown"]) == (5, 0)
+    assert emulator.service.request_counts()["CreateDevicesInBulk"] == 1
+    assert other_host.service.request_counts() == {}
+
+
+def test_one_device_whose_job_is_on_another_host_is_looked_up(emulator, project, other_host):
+    device = run(NrfProvClaimDeviceOperator(task_id="one", claim_token=DEVICES[0].token))
+    assert device["id"] == IDS[0]
+    assert emulator.service.request_counts() == {"CreateDevicesInBulk": 1, "FetchDevice": 1}
+    assert other_host.service.request_counts() == {}
+
+
+# --- a job that never ends ------------------------------------------------------------------------------------------
+
+
+def test_a_deferred_claim_whose_job_never_ends_is_unknown_and_the_next_try_knows(
+    emulator, project, claim_file
+):
+    emulator.service.faults.plan("CreateDevicesInBulk", StuckOperation())
+    operator = bulk_claim(claim_file, deferrable=True, timeout=1.5)
+    with pytest.raises(TaskDeferred) as deferred:
+        run(operator)
+    event = asyncio.run(anext(deferred.value.trigger.run())).payload
+    assert event["status"] == "timeout"
+    with pytest.raises(RowsUnknownError, match="IN_PROGRESS"):
+        operator.execute_complete({}, event, **deferred.value.kwargs)
+    emulator.service.release_operations()
+    assert run(bulk_claim(claim_file))["claimed"] == 5
+    assert emulator.service.request_counts()["CreateDevicesInBulk"] == 1
+
+
+def test_a_report_of_a_job_that_never_ends_names_its_rows_unknown_and_knows_later(
+    emulator, project, claim_file
+):
+    emulator.service.faults.plan("CreateDevicesInBulk", StuckOperation())
+    sent = run(bulk_claim(claim_file, wait_for_completion=False))
+    [job] = [each.id for each in emulator.service.bulk_operations()]
+    assert NrfProvBulkOpsSensor(task_id="wait", bulk_ops_request_ids=[job]).poke({}) is False
+    report = NrfProvBulkClaimReportOperator(
+        task_id="report", report_dir=sent["report_dir"], do_xcom_push=False
+    )
+    with pytest.raises(RowsUnknownError, match="IN_PROGRESS"):
+        run(report)
+    emulator.service.release_operations()
+    assert run(report)["claimed"] == 5
+
+
+def test_one_device_whose_job_never_ends_is_given_up_and_found_later(emulator, project, monkeypatch):
+    monkeypatch.setattr("airflow_provider_nrfprov.claiming.claim_one.LONGEST_JOB", 0.2)
+    emulator.service.faults.plan("CreateDevicesInBulk", StuckOperation())
+    one = NrfProvClaimDeviceOperator(task_id="one", claim_token=DEVICES[0].token)
+    with pytest.raises(NotEndedError, match=f"which claims device {IDS[0]}, is IN_PROGRESS .* it goes on"):
+        run(one)
+    emulator.service.release_operations()
+    assert run(one)["id"] == IDS[0]
+    assert emulator.service.claim_counts() == {IDS[0]: 1}

@@ -7,6 +7,7 @@ repeated, and what an earlier try was told is looked at again rather than believ
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -31,7 +32,7 @@ from airflow_provider_nrfprov.claiming.ledger import Ledger, SecondPlace, Supers
 from airflow_provider_nrfprov.claiming.plan import Owner, Plan
 from airflow_provider_nrfprov.claiming.preflight import Inspection, claim_file_of, inspect, require_no_tags
 from airflow_provider_nrfprov.claiming.recovery import VISIBLE_AFTER, Inquiry
-from airflow_provider_nrfprov.claiming.report import Outcome, RowOutcome, Summary, write_report
+from airflow_provider_nrfprov.claiming.report import SUMMARY, Outcome, RowOutcome, Summary, write_report
 from airflow_provider_nrfprov.claiming.sending import Sender, in_words, service_time
 from airflow_provider_nrfprov.claiming.settlement import Settlement, outcomes_of
 from airflow_provider_nrfprov.files.job_folder import find_folder, jobs_in, take_folder
@@ -344,6 +345,11 @@ def _choose(
         copy, digest = file_copy.read_once(claim_file)
     except file_copy.ClaimFileUnavailableError as error:
         if unfinished is None:
+            for own, _ in _of_earlier_tries(folder, plan):
+                if SUMMARY in own.names():
+                    raise file_copy.ClaimFileUnavailableError(
+                        f"{error}. An earlier try of this run has read it; its report is in {own}"
+                    ) from None
             raise
         _log.warning("%s; the rows that were read of it before are claimed", error)
     else:
@@ -367,18 +373,20 @@ def _of_task(owner: Owner) -> dict[str, object]:
 
 
 def _unfinished(folder: Folder, plan: Plan) -> tuple[Folder, Plan] | None:
-    """Return the job that an earlier try of the same task and run has begun to send, and has not settled."""
+    """Return the job of which an earlier try of the same task and run has read the file, and has not settled all rows.
+
+    Whether it sent any does not matter: what was read is what is claimed.
+    """
+    return next((job for job in _of_earlier_tries(folder, plan) if file_copy.is_kept(job[0])), None)
+
+
+def _of_earlier_tries(folder: Folder, plan: Plan) -> Iterator[tuple[Folder, Plan]]:
+    """Yield the jobs of the same task and run for the same file, whatever stood in it."""
     ours = {name: value for name, value in plan.as_dict().items() if name != "file_sha256"}
     for own, body in jobs_in(folder):
-        if any(body.get(name) != value for name, value in ours.items()):
-            continue
-        try:
-            found = Plan.from_dict(body)
-        except KeyError:
-            continue
-        if file_copy.is_kept(own) and Ledger(own, found.job_id).has_entries:
-            return own, found
-    return None
+        if all(body.get(name) == value for name, value in ours.items()):
+            with contextlib.suppress(KeyError):
+                yield own, Plan.from_dict(body)
 
 
 def _copy_of(plan: Plan, folder: Folder) -> FileCopy:

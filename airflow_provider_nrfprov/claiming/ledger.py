@@ -117,11 +117,6 @@ class Ledger:
         self._filled: set[int] = set()
         self._look()
 
-    @property
-    def has_entries(self) -> bool:
-        """Return whether something was about to be sent, as far as the folder knows."""
-        return bool(self._names)
-
     def begin(self) -> bool:
         """Take the turn: whoever still works on an earlier try sends nothing more from here on.
 

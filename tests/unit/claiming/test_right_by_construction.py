@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 import time
@@ -49,6 +50,63 @@ def bench(tmp_path: Path) -> Bench:
 
 def counts(summary: Summary) -> dict[str, int]:
     return {outcome.value: number for outcome, number in summary.counts.items() if number}
+
+
+# --- What is claimed is what was read.
+
+
+@pytest.mark.parametrize("then", ["shrunk", "gone"])
+def test_what_a_try_read_that_died_before_it_sent_anything_is_claimed(bench, then):
+    service = ServiceInMemory()
+    bench.write(10)
+    bench.plan(service).close()
+    bench.file.unlink()
+    if then == "shrunk":
+        bench.write(2)
+    job = bench.plan(service)
+    job.send()
+    assert counts(job.report()) == {"claimed": 10}
+    assert job.file_has_changed == (then == "shrunk")
+
+
+@pytest.mark.parametrize("then", ["shrunk", "gone"])
+def test_what_a_try_read_that_no_service_answered_is_claimed(bench, then):
+    def is_down(number: int) -> None:
+        raise UnreachableError("no connection was made", maybe_sent=False)
+
+    service = ServiceInMemory()
+    usual, service.before = service.before, is_down
+    bench.write(10)
+    job = bench.plan(service)
+    with contextlib.suppress(NrfProvError):
+        job.send()
+    assert counts(job.report()) == {"failed": 10}
+    service.before = usual
+    bench.file.unlink()
+    if then == "shrunk":
+        bench.write(2)
+    assert counts(bench.run(service)) == {"claimed": 10}
+
+
+def test_a_file_that_is_gone_after_it_was_claimed_is_an_error_that_says_where_its_report_is(bench):
+    service = ServiceInMemory()
+    bench.write(3)
+    bench.run(service)
+    bench.file.unlink()
+    with pytest.raises(
+        ClaimFileUnavailableError, match=r"there is no claim file .* its report is in .*report$"
+    ):
+        bench.plan(service)
+
+
+def test_a_file_that_is_corrected_after_a_look_is_read_anew(bench):
+    service = ServiceInMemory()
+    bench.write(3)
+    looked = bench.plan(service)
+    looked.inspect()
+    looked.forget_copy()
+    bench.write(5)
+    assert counts(bench.run(service)) == {"claimed": 5}
 
 
 # --- A finished job is looked at, not believed.

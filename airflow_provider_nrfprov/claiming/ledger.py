@@ -19,7 +19,7 @@ import logging
 import re
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -115,6 +115,8 @@ class Ledger:
         self._names: dict[int, list[str]] = {}
         self._in_second_place = False
         self._filled: set[int] = set()
+        self._operations: set[str] | None = None
+        self._reading_operations = threading.Lock()
         self._look()
 
     def begin(self) -> bool:
@@ -201,7 +203,20 @@ class Ledger:
         """Write what is known of a request now: the folder first, so that it is never behind."""
         self._write_to_folder(chunk, sending)
         self._write_to_second_place(chunk, sending)
+        if self._operations is not None and sending.bulk_ops_request_id:
+            self._operations.add(sending.bulk_ops_request_id)
         return sending
+
+    def operations(self) -> Set[str]:
+        """Return the ids of all operations that the folder names: what belongs to one request is not another's."""
+        with self._reading_operations:
+            if self._operations is None:
+                # From here on write() adds what other threads write meanwhile.
+                self._operations = set()
+                for chunk in list(self._names):
+                    ids = {each.bulk_ops_request_id for each in self._of_folder(chunk)}
+                    self._operations |= {id_ for id_ in ids if id_}
+            return self._operations.copy()
 
     def _write_to_folder(self, chunk: int, sending: Sending) -> None:
         name = _name(chunk, sending)

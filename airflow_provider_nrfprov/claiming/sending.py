@@ -247,7 +247,9 @@ class _ChunkSending:
         """Find out what a request did whose answer was lost, and write that down."""
         number = self._chunk.number
         since = min(each.sent_at for each in self._sendings)
-        others = [each.bulk_ops_request_id for each in self._sendings if each.bulk_ops_request_id]
+        # Whatever a download says: the operation of a request that has an answer is not that of one that has none.
+        others = {each.bulk_ops_request_id for each in self._sendings if each.bulk_ops_request_id}
+        others |= self._ledger.operations()
         found: Recovery = self._sender.inquiry.recover(
             self._device_ids,
             sending,

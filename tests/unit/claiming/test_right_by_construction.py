@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, UnreachableError
+from airflow_provider_nrfprov.api.models import BulkOpsRequest
 from airflow_provider_nrfprov.claiming import recovery
 from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableError
 from airflow_provider_nrfprov.claiming.job import ClaimJob
@@ -260,6 +261,35 @@ def test_a_download_that_is_not_our_rows_for_certain_proves_nothing(bench, downl
     service.fetch_uploaded_data = real
     assert counts(bench.run(service)) == {"claimed": 10}
     assert max(service.sent.values()) == 1
+
+
+@pytest.mark.parametrize("try_that_recovers", ["the same", "the next"])
+def test_the_operation_of_another_chunk_is_not_taken_for_ours_whatever_its_download_holds(
+    bench, try_that_recovers
+):
+    bench.write(20)
+    service = ServiceInMemory("async")
+    lose(service, 2)
+    real = service.fetch_uploaded_data
+    # Whichever is asked for: each download holds the rows of the second operation.
+    service.fetch_uploaded_data = lambda operation: real(replace_id(operation, f"01{1:024d}"))
+    if try_that_recovers == "the next":
+        usual, service.list_bulk_ops_requests = service.list_bulk_ops_requests, _is_away
+        with pytest.raises(NrfProvError, match="away"):
+            bench.plan(service, rows_per_request=10).send()
+        service.list_bulk_ops_requests = usual
+    job = bench.plan(service, rows_per_request=10)
+    assert job.send()[-1] == f"01{1:024d}"
+    assert counts(job.report()) == {"claimed": 20}
+    assert max(service.sent.values()) == 1
+
+
+def replace_id(operation: BulkOpsRequest, id_: str) -> BulkOpsRequest:
+    return dataclasses.replace(operation, id=id_)
+
+
+def _is_away(**filters: object) -> None:
+    raise UnreachableError("away", maybe_sent=False)
 
 
 def test_the_rows_of_another_request_are_told_from_ours_even_if_they_are_cut_off(bench):

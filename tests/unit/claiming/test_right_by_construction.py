@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import threading
 import time
 from pathlib import Path
@@ -98,6 +99,14 @@ def test_a_file_that_is_gone_after_it_was_claimed_is_an_error_that_says_where_it
         ClaimFileUnavailableError, match=r"there is no claim file .* its report is in .*report$"
     ):
         bench.plan(service)
+
+
+def test_a_pipe_is_refused_before_anybody_waits_for_it(bench):
+    os.mkfifo(bench.file)
+    with pytest.raises(
+        ClaimFileUnavailableError, match="is a pipe or a device; give the path of a regular file"
+    ):
+        bench.plan(ServiceInMemory())
 
 
 def test_a_file_that_is_corrected_after_a_look_is_read_anew(bench):

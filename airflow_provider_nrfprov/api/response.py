@@ -32,7 +32,7 @@ from airflow_provider_nrfprov.api.errors import (
     UnavailableError,
     UnreadableAnswerError,
 )
-from airflow_provider_nrfprov.api.redaction import redact, without_key
+from airflow_provider_nrfprov.api.redaction import redact, without_key, without_short_key
 
 SHOWN_CHARACTERS = 2000
 """How much of an answer's text a message shows; the whole text is in ``ServiceError.text``."""
@@ -96,9 +96,10 @@ class Response:
             too deeply or holds invalid numbers.
         """
         try:
-            return parse_json(without_key(self.body, self.api_key))
+            body = parse_json(without_key(self.body, self.api_key))
         except ValueError as error:
             raise self.unreadable(str(error)) from None
+        return without_short_key(body, self.api_key)
 
     @property
     def is_web_page(self) -> bool:

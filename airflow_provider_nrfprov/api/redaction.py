@@ -14,7 +14,7 @@ _TIGHT = re.compile(r"[.%\\&#;/=]{1,4}")
 """What escapes leave between the parts of one token: ``%2E``, ``\\u002e``, ``&#46;``; and base64's slash."""
 _LOOSE = re.compile(r"[\s.%\\&#;/=]{1,9}")
 """The same, and where a token is wrapped."""
-_ID = re.compile(r"[0-9A-Za-z]{26}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_ID = re.compile(r"[0-9A-Z]{26}|[0-9a-z]{26}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 """A ULID, as bulk operations have, or a UUID."""
 _CHANGE = re.compile(r"(?=[a-z][A-Z0-9]|[A-Z][0-9]|[0-9][A-Za-z])")
 """Where the kind of character changes as it does in no word. In base64 that is two places of five."""

@@ -31,11 +31,12 @@ def in_lines(token: str, width: int, between: str = "\n") -> str:
         lambda token: token[:60] + "\n" + token[60:],
         lambda token: token[:60] + "\\n" + token[60:],
         lambda token: in_lines(token, 20, " "),
+        lambda token: in_lines(token, 26),
         lambda token: token.replace("-", "+").replace("_", "/"),
     ],
     ids=[
         "signature", "body", "start", "cut", "tail", "short tail", "percent", "blank", "escape", "two lines",
-        "escaped line", "groups", "base64",
+        "escaped line", "groups", "lines as long as an id", "base64",
     ],
 )  # fmt: skip
 def test_no_part_of_a_token_is_shown(write):

@@ -33,7 +33,7 @@ from airflow_provider_nrfprov.api.errors import (
 )
 from airflow_provider_nrfprov.api.models import Page
 from airflow_provider_nrfprov.api.operations import Operation
-from airflow_provider_nrfprov.api.redaction import redact, without_key
+from airflow_provider_nrfprov.api.redaction import redact
 from airflow_provider_nrfprov.api.response import Response
 from airflow_provider_nrfprov.api.retry import Retry
 from airflow_provider_nrfprov.api.service_clock import ServiceClock
@@ -128,9 +128,9 @@ class ProvisioningClient:
         """Whether an answer has told the service's time."""
         return self._clock.is_told
 
-    def without_key(self, text: str) -> str:
-        """Return a text without the API key."""
-        return without_key(text, self._access.api_key)
+    def redacted(self, text: str) -> str:
+        """Return a text as it may be shown: without claim tokens, parts of them, and the API key."""
+        return redact(text, self._access.api_key)
 
     def __enter__(self) -> ProvisioningClient:
         return self

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,8 +35,11 @@ class ErrorSummary:
     """Whether rows that it does not name were carried out (inferred); ``None`` where the operation's status decides that."""
 
 
-def parse_error_summary(text: str) -> ErrorSummary:
-    """Read an error summary of either format. Never raises: what is not understood is in ``others``."""
+def parse_error_summary(text: str, redacted: Callable[[str], str] = redact) -> ErrorSummary:
+    """Read an error summary of either format. Never raises: what is not understood is in ``others``.
+
+    :param redacted: makes a message what may be shown.
+    """
     try:
         body = parse_json(text)
     except ValueError:
@@ -45,9 +48,9 @@ def parse_error_summary(text: str) -> ErrorSummary:
     others: list[str] = []
     for row, message in _entries(body):
         if row is None or row < 0:
-            others.append(redact(message))
+            others.append(redacted(message))
         else:
-            rows.setdefault(row, []).append(redact(message))
+            rows.setdefault(row, []).append(redacted(message))
     return ErrorSummary({row: "; ".join(messages) for row, messages in rows.items()}, tuple(others))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_provider_nrfprov.api.contract import (
     CAUSES,
@@ -32,7 +33,7 @@ from airflow_provider_nrfprov.api.errors import (
     UnavailableError,
     UnreadableAnswerError,
 )
-from airflow_provider_nrfprov.api.redaction import redact, without_key
+from airflow_provider_nrfprov.api.redaction import redact, without_key, without_short_key
 
 SHOWN_CHARACTERS = 2000
 """How much of an answer's text a message shows; the whole text is in ``ServiceError.text``."""
@@ -96,9 +97,10 @@ class Response:
             too deeply or holds invalid numbers.
         """
         try:
-            return parse_json(without_key(self.body, self.api_key))
+            body = parse_json(without_key(self.body, self.api_key))
         except ValueError as error:
             raise self.unreadable(str(error)) from None
+        return without_short_key(body, self.api_key)
 
     @property
     def is_web_page(self) -> bool:
@@ -143,6 +145,8 @@ class Response:
         kind = UnavailableError if self.status >= 500 else _BY_STATUS.get(self.status, ServiceError)
         hint, text = self._hint(operation), self.text
         shown = text[:SHOWN_CHARACTERS] or "(empty body)"
+        if 300 <= self.status < 400 and (location := self.headers.get("Location")):
+            shown = f"a redirect to {self._host_of(location)}; {shown}"
         message = f"{operation} was answered {self.status} ({self.method} {self.url}): {shown}"
         return kind(
             f"{message}\n{hint}" if hint else message,
@@ -152,6 +156,16 @@ class Response:
             retry_after=self._retry_after(),
             longest_wait=self.longest_wait,
             hint=hint,
+        )
+
+    def _host_of(self, location: str) -> str:
+        """Return where a redirect leads in words, its host alone: the rest of an address may let others in."""
+        try:
+            host = urlsplit(location).hostname
+        except ValueError:
+            return "an address that is no URL"
+        return (
+            redact(host.encode("ascii", "replace").decode(), *self.secrets)[:100] if host else "the same host"
         )
 
     def _retry_after(self) -> str | None:

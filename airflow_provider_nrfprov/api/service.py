@@ -31,7 +31,6 @@ from airflow_provider_nrfprov.api.models import (
     ProvisioningRule,
     Tag,
 )
-from airflow_provider_nrfprov.api.redaction import redact
 from airflow_provider_nrfprov.counted import counted
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ class ProvisioningService:
         if not operation.error_summary_url:
             return ErrorSummary()
         client = self.get_conn()
-        return parse_error_summary(client.without_key(client.download(operation.error_summary_url)))
+        return parse_error_summary(client.download(operation.error_summary_url), client.redacted)
 
     def fetch_uploaded_data(self, operation: BulkOpsRequest) -> str:
         """Fetch the CSV text that an operation was started with. It holds claim tokens.
@@ -140,12 +139,12 @@ class ProvisioningService:
     def fetch_result_data(self, operation: BulkOpsRequest) -> str | None:
         """Fetch what the service keeps as the result of an operation, ``None`` if it gave no ``resultDataUrl``.
 
-        What such a file holds is unknown, so it is given as it is, but for claim tokens.
+        What such a file holds is unknown, so it is given as it is, but for claim tokens and the API key.
         """
         if not operation.result_data_url:
             return None
         client = self.get_conn()
-        return redact(client.without_key(client.download(operation.result_data_url)))
+        return client.redacted(client.download(operation.result_data_url))
 
     def list_claimed_devices(
         self,

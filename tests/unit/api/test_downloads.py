@@ -102,9 +102,32 @@ def test_a_redirect_is_followed_without_the_key_and_looked_at_again(status):
 
 
 def test_redirects_without_end_come_to_an_end():
-    with store(302, Location=SIGNED) as (url, asked), pytest.raises(ServiceError, match="answered 302"):
+    with (
+        store(302, Location=SIGNED) as (url, asked),
+        pytest.raises(ServiceError, match="answered 302") as caught,
+    ):
         Service(url).rows(url + SIGNED)
     assert len(asked) == 6
+    assert "a redirect to the same host" in str(caught.value)
+    assert SIGNATURE not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "told"),
+    [
+        (307, "https://login.example/team/x?code=secret-code", "a redirect to login.example; (empty body)"),
+        (307, "//user:secret-code@login.example/", "a redirect to login.example; (empty body)"),
+        (303, "/secret-code", "a redirect to the same host; (empty body)"),
+        (300, "https://[secret-code", "a redirect to an address that is no URL; (empty body)"),
+        (307, f"https://{KEY}.example/secret-code", "a redirect to <API key>.example; (empty body)"),
+    ],
+)
+def test_a_redirect_of_an_operation_says_to_which_host_and_no_more(status, location, told):
+    with store(status, b"", Location=location) as (url, asked), pytest.raises(ServiceError) as caught:
+        Service(url).fetch_claimed_device("50646479-a1b2-4c3d-8e9f-0123456789ab")
+    assert len(asked) == 1
+    assert told in str(caught.value)
+    assert "secret-code" not in str(caught.value)
 
 
 def refused(status: int, body: bytes) -> NrfProvError:

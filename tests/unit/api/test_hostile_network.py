@@ -18,6 +18,7 @@ import trustme
 from airflow_provider_nrfprov.api import operations, transport
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import BulkContract, base_urls, endpoints
+from airflow_provider_nrfprov.api.error_summary import parse_error_summary
 from airflow_provider_nrfprov.api.errors import (
     ConfigurationError,
     NrfProvError,
@@ -471,6 +472,28 @@ def test_a_text_is_utf8_unless_it_says_otherwise(content_type, encoding):
         with pytest.raises(ServiceError) as caught:
             client.send(operations.claim_device(TOKEN))
         assert caught.value.problem.message == "Gerät ist vergeben"
+
+
+@pytest.mark.parametrize("key", ["short-k1", "emulator-key", "claimedIds", "x" * 16, "x" * 40])
+def test_no_key_is_shown_in_what_is_said_of_a_row(key):
+    rows = [{"row": 0, "message": f"not for Bearer {key}"}, {"row": 1, "error": f"key {key}"}, f"[2]: {key}!"]
+    body = json.dumps({"claimedIds": ["a"], "failed": rows}).encode()
+    with answering(body) as url, ProvisioningClient(key, urls=base_urls(url), retry=NEVER) as client:
+        answer = client.send(operations.bulk_claim("row"))
+    assert answer.claimed_ids == ("a",)
+    assert [each.message for each in answer.failed] == [
+        "not for Bearer <API key>",
+        "key <API key>",
+        "<API key>!",
+    ]
+
+
+@pytest.mark.parametrize("key", ["short-k1", "x" * 40])
+def test_no_key_is_shown_of_an_error_summary(key):
+    body = json.dumps({"errors": [f"[0]: not for {key}", f"nor {key}"]}).encode()
+    with answering(body) as url, ProvisioningClient(key, urls=base_urls(url), retry=NEVER) as client:
+        summary = parse_error_summary(client.download(f"{url}/summary"), client.redacted)
+    assert (summary.rows, summary.others) == ({0: "not for <API key>"}, ("nor <API key>",))
 
 
 @pytest.mark.parametrize("key", ["k", "b", "1", "items", '"', "x" * 40])

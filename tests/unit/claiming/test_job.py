@@ -6,6 +6,7 @@ import csv
 import json
 import stat
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,13 @@ class LosingHook(NrfProvHook):
             self.lost += 1
             raise UnreachableError("the connection was dropped", maybe_sent=True)
         return answer
+
+
+class ForgetfulHook(NrfProvHook):
+    """Names operations that the service does not know."""
+
+    def bulk_claim(self, csv):
+        return replace(super().bulk_claim(csv), bulk_ops_request_id="01M8CZ3Z7J18RDZ6HX6D0DK49J")
 
 
 class Desk:
@@ -326,3 +334,17 @@ def test_a_service_that_cannot_be_asked_afterwards_leaves_rows_unknown(desk, emu
     desk.hook = NrfProvHook()
     assert counts(desk.run()) == {"claimed": 5}
     assert set(emulator.service.claim_counts().values()) == {1}
+
+
+def test_of_an_operation_that_the_service_does_not_know_the_list_of_devices_decides(tmp_path, connect):
+    devices = list(mint_devices(4, seed="forgotten"))
+    with running_emulator(contract="async", bulk_seconds=0.0) as emulator:
+        connect(emulator.url)
+        claim_for_the_other_team(emulator.url, devices[3].token).close()
+        desk = Desk(tmp_path, ForgetfulHook())
+        desk.claim_file.write_text("\n".join(device.token for device in devices))
+        for _ in range(2):
+            # Neither is what does not show refused, nor is anything sent again: it may be still to come.
+            assert counts(desk.run()) == {"claimed": 3, "unknown": 1}
+        sent = emulator.service.submission_counts()
+    assert all(sent[device.device_id] == 1 for device in devices[:3])

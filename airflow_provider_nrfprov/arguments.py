@@ -75,6 +75,22 @@ def check_present(value: Any, otherwise: str = "renders to nothing") -> None:
         raise ValueError(f"{otherwise} ({value!r}); leave it out for its default")
 
 
+def check_no_token(value: str) -> None:
+    """Raise a ``ValueError`` that does not quote it if a text holds a claim token."""
+    from airflow_provider_nrfprov.api.redaction import redact
+
+    if redact(value) != value:
+        raise ValueError("holds a claim token, which is not what it is for; only claim_token takes one")
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error quotes it: shortened, and a claim token in it by that name."""
+    from airflow_provider_nrfprov.api.redaction import redact
+
+    # Of UTF-16 that was taken for UTF-8 each other character is a NUL.
+    return redact(repr(value).replace(r"\x00", ""))[:_SHOWN_CHARACTERS]
+
+
 def is_constant(value: Any) -> bool:
     """Whether a value is written in the DAG as it is: no template, and no output of another task in it."""
     if isinstance(value, str):
@@ -87,16 +103,20 @@ def is_constant(value: Any) -> bool:
 
 
 def text(value: Any) -> str:
-    """Read a text: blanks at its ends are dropped. Digits may have become a whole number, where templates are native."""
+    """Read a text: blanks at its ends are dropped. Digits may have become a whole number, where templates are native.
+
+    A claim token is none: whoever takes the text for a path, a connection or a tag would put it into an error or a log.
+    """
     if isinstance(value, str):
+        check_no_token(value)
         if _list_in(value.strip()) is not None:
-            raise ValueError(f"is a list: {_shown(value)}; it must be one string")
+            raise ValueError(f"is a list: {shown(value)}; it must be one string")
         return value.strip()
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     # A float is not what was written: of 1.10 a native template makes 1.1.
     raise ValueError(
-        f"is {_shown(value)}; it must be a string, in quotes where templates render native objects"
+        f"is {shown(value)}; it must be a string, in quotes where templates render native objects"
     )
 
 
@@ -107,7 +127,7 @@ def choice(*allowed: str) -> Callable[[Any], str]:
         chosen = str(getattr(value, "value", value)).strip()
         if chosen not in allowed:
             *others, last = allowed
-            raise ValueError(f"is {_shown(value)}; it must be {', '.join(others)} or {last}")
+            raise ValueError(f"is {shown(value)}; it must be {', '.join(others)} or {last}")
         return chosen
 
     return read
@@ -120,10 +140,12 @@ def path(value: Any) -> str:
     if hasattr(value, "storage_options"):
         # Not as a file:// URL, in which %20 would be a blank.
         return str(value.path) if value.protocol in {"", "file", "local"} else str(value)
+    if isinstance(value, str):
+        check_no_token(value)
     try:
         return text(value)
     except ValueError:
-        raise ValueError(f"is {_shown(value)}; it must be one path or URL") from None
+        raise ValueError(f"is {shown(value)}; it must be one path or URL") from None
 
 
 def texts(value: Any) -> list[str]:
@@ -175,7 +197,7 @@ def device_ids(value: Any) -> list[str]:
             uuid.UUID(each)
         except ValueError:
             raise ValueError(
-                f"holds {_shown(each)}, which is not a device UUID like 4961c873-408c-45ce-b1ba-7c0d99d88179"
+                f"holds {shown(each)}, which is not a device UUID like 4961c873-408c-45ce-b1ba-7c0d99d88179"
             ) from None
     return found
 
@@ -196,7 +218,7 @@ def count(least: int = 0) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         number = _number(value)
         if number is None or number < least or not number.is_integer():
-            raise ValueError(f"is {_shown(value)}; it must be a whole number of {least} or more")
+            raise ValueError(f"is {shown(value)}; it must be a whole number of {least} or more")
         return int(number)
 
     return read
@@ -206,7 +228,7 @@ def ratio(value: Any) -> float:
     """Read a share of the whole, from 0 to 1."""
     number = _number(value)
     if number is None or not 0 <= number <= 1:
-        raise ValueError(f"is {_shown(value)}; it must be a number from 0 to 1")
+        raise ValueError(f"is {shown(value)}; it must be a number from 0 to 1")
     return number
 
 
@@ -217,7 +239,7 @@ def duration(value: Any) -> float:
         days, hours, minutes, rest = parts.groups()
         seconds = ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + float(rest)
     if seconds is None or seconds < 0:
-        raise ValueError(f"is {_shown(value)}; it must be a timedelta or a number of seconds")
+        raise ValueError(f"is {shown(value)}; it must be a timedelta or a number of seconds")
     return seconds
 
 
@@ -233,7 +255,7 @@ def flag(value: Any) -> bool:
     """Read a yes or no."""
     said = str(value).strip().lower()
     if said not in _TRUE | _FALSE:
-        raise ValueError(f"is {_shown(value)}; it must be true or false")
+        raise ValueError(f"is {shown(value)}; it must be true or false")
     return said in _TRUE
 
 
@@ -250,7 +272,7 @@ def moment(value: Any) -> pendulum.DateTime:
     except ValueError:
         parsed = None
     if not isinstance(parsed, pendulum.DateTime):
-        raise ValueError(f"is {_shown(value)}; it must be a datetime, or a time in ISO 8601")
+        raise ValueError(f"is {shown(value)}; it must be a datetime, or a time in ISO 8601")
     return parsed
 
 
@@ -307,7 +329,7 @@ def _items_of_text(value: str) -> list[str]:
         return list(_items(value.split(",")))
     items = _list_in(value)
     if items is None:
-        raise ValueError(f"is not a list: {_shown(value)}")
+        raise ValueError(f"is not a list: {shown(value)}")
     return list(_items(items))
 
 
@@ -330,9 +352,3 @@ def _number(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
-
-
-def _shown(value: Any) -> str:
-    from airflow_provider_nrfprov.api.redaction import redact
-
-    return redact(repr(value))[:_SHOWN_CHARACTERS]

@@ -159,6 +159,82 @@ def test_a_file_of_uuids_selects(nrfcloud, context, tmp_path):
         block(device_file=str(tmp_path / "nowhere.txt")).execute(context)
 
 
+TOKEN = next(iter(mint_devices(1, seed="by mistake"))).token
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    ("argument", "content"),
+    [
+        ("device_file", f"{TOKEN},lot=7\n"),
+        ("device_file", f'"{TOKEN}"\n'),
+        ("report", f"line,device_id,outcome\n1,{TOKEN},claimed\n"),
+        ("report", f"line,device_id,outcome\n1,{uuid.UUID(int=1)},{TOKEN}\n"),
+    ],
+)
+@pytest.mark.parametrize("make", [block, unclaim])
+def test_a_claim_token_in_a_file_of_devices_is_in_no_error(
+    nrfcloud, context, tmp_path, caplog, make, argument, content, encoding
+):
+    file = tmp_path / "wrong.csv"
+    file.write_text(content, encoding=encoding)
+    with pytest.raises((ValueError, UnclaimRefusedError)) as caught:
+        make(**{argument: str(file)}).execute(context)
+    told = repr(caught.value) + caplog.text
+    assert "wrong.csv" in told
+    for start in range(0, len(TOKEN) - 12):
+        assert TOKEN[start : start + 12] not in told.replace("\\x00", "")
+    if argument == "device_file":
+        assert "looks like a claim file" in told
+    assert not nrfcloud.service.request_counts()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            f"line,device_id,outcome\n1,{uuid.UUID(int=1)},claimed\n2,,claimed\n",
+            "line 3: the outcome is claimed, but",
+        ),
+        (f"device_id,outcome\n{uuid.UUID(int=1)},clamed\n", "line 2: 'clamed' is not an outcome"),
+        (f"device_id,outcome\n{uuid.UUID(int=1)}\n", "line 2: None is not an outcome"),
+        ("device_id,outcome\nimei,done\n", "line 2: 'imei' is not a device UUID"),
+        ("imei\n1234\n", "this is not a report"),
+        ("", "this is not a report"),
+        ("\xff\xfe\x00", "this is not a report"),
+        ("device_id,outcome\n" + "x" * 200_000, "field larger than"),
+    ],
+)
+def test_a_report_that_is_none_or_has_a_row_without_a_device_is_named(
+    nrfcloud, context, tmp_path, content, words
+):
+    report = tmp_path / "report.csv"
+    report.write_bytes(content.encode("latin-1"))
+    with pytest.raises(ValueError, match=rf"report\.csv, given as report: {words}"):
+        block(report=str(report)).execute(context)
+    assert not nrfcloud.service.request_counts()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"device_ids": [TOKEN]},
+        {"device_ids": f"[{TOKEN!r}]"},
+        {"tag": TOKEN},
+        {"device_file": TOKEN},
+        {"device_file": f"{TOKEN},a\n"},
+        {"report": TOKEN},
+        {"report_dir": TOKEN},
+        {"nrfprov_conn_id": TOKEN},
+    ],
+    ids=lambda arguments: next(iter(arguments)),
+)
+def test_a_claim_token_in_the_place_of_another_argument_is_in_no_error(arguments):
+    with pytest.raises(ArgumentError, match=f"^{next(iter(arguments))} ") as caught:
+        block(**arguments)
+    assert TOKEN[:12] not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SHOWN_CHARACTERS = 100
+_SAY_NOTHING = {"", "None", "null", "{}", "nan", "NaN", "NaT", "<NA>", "undefined", "Undefined"}
+"""What a template, ``tojson`` or a table makes of nothing. An empty list is one of no items, which who reads lists may mean."""
 _TRUE = {"true", "1", "yes"}
 _FALSE = {"false", "0", "no"}
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
@@ -60,11 +62,11 @@ class Argument(Generic[T]):
 
 
 def is_nothing(value: Any) -> bool:
-    """Whether a value says nothing: ``None``, its text, a blank text, or the output of mapped tasks none of which ran."""
+    """Whether a value says nothing: ``None``, a blank text, the text of nothing, or the output of mapped tasks none of which ran."""
     if value is None:
         return True
     if isinstance(value, str):
-        return value.strip() in {"", "None"}
+        return value.strip() in _SAY_NOTHING
     # What mapped tasks gave is a sequence of Airflow's own; a list that a task gave is meant, even if it is empty.
     return isinstance(value, Sequence) and not isinstance(value, (list, tuple)) and not len(value)
 
@@ -292,6 +294,8 @@ def secret_text(value: Any) -> str:
     """Read a text that no message quotes."""
     if not isinstance(value, str):
         raise ValueError(f"is of type {type(value).__name__}; it must be a string")
+    if value.strip() == "[]":
+        raise ValueError("is an empty list; it must be a string")
     return value.strip()
 
 
@@ -317,7 +321,7 @@ def check_leaves(written: Any, rendered: Any, place: str = "") -> None:
 
 def _items(values: Collection[Any]) -> Iterator[str]:
     for value in values:
-        if not isinstance(value, str) and isinstance(value, Collection):
+        if isinstance(value, Collection) and not isinstance(value, (str, Mapping)):
             yield from _items(value)
             continue
         check_present(value, "has an item that renders to nothing")

@@ -108,6 +108,7 @@ class ManyDevicesOperator(ConnectedOperator):
             only_way,
             select_devices,
             select_tagged,
+            warn_if_empty,
         )
 
         self._tolerance()  # a number that cannot be one is said before anything is done
@@ -116,7 +117,7 @@ class ManyDevicesOperator(ConnectedOperator):
         self.hook.require(*([self._needs] if does_something else []))
         if way == "tag":
             return select_tagged(self.hook, value)
-        return select_devices(**{way: value})
+        return warn_if_empty(way, select_devices(**{way: value}))
 
     def _tolerance(self) -> Tolerance:
         from airflow_provider_nrfprov.operators.tolerance import Tolerance

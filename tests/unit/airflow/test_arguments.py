@@ -30,6 +30,12 @@ LOCAL = "/factory/shift 1"
 VALUES: dict[str, Any] = {
     "None": None,
     "text of None": "None",
+    "null": "null",
+    "nan": "nan",
+    "undefined": "undefined",
+    "empty dictionary": {},
+    "text of an empty dictionary": "{}",
+    "empty list": [],
     "empty": "",
     "blank": " ",
     "zero": 0,
@@ -39,7 +45,6 @@ VALUES: dict[str, Any] = {
     "ObjectStoragePath": ObjectStoragePath(f"file://{LOCAL}"),
     "timedelta": timedelta(hours=1),
 }
-NOTHING = dict.fromkeys(["None", "text of None", "empty", "blank"], (ERROR, ERROR))
 REFUSED = dict.fromkeys(VALUES, (ERROR, ERROR))
 _PATH = {"Path": (LOCAL, LOCAL), "ObjectStoragePath": (LOCAL, f"file://{LOCAL}")}
 _PATH_AS_TEXT = {"Path": (ERROR, LOCAL), "ObjectStoragePath": (ERROR, f"file://{LOCAL}")}
@@ -55,15 +60,15 @@ ANSWERS: dict[str, dict[str, tuple[Any, Any]]] = {
         "zero": ("0", "0"), "seven": ("7", "7"), "timedelta": (ERROR, "1:00:00"),
     },
     "tags": {
-        **REFUSED, **_AS_LIST,
+        **REFUSED, **_AS_LIST, "empty list": ([], []),
         "zero": (["0"], ["0"]), "seven": (["7"], ["7"]), "nested": ([ONE, OTHER], [ONE, OTHER]),
         "timedelta": (ERROR, ["1:00:00"]),
     },
     "ids": {
-        **REFUSED, "zero": (["0"], ["0"]), "seven": (["7"], ["7"]), "nested": ([ONE, OTHER], [ONE, OTHER]),
+        **REFUSED, "empty list": ([], []), "zero": (["0"], ["0"]), "seven": (["7"], ["7"]), "nested": ([ONE, OTHER], [ONE, OTHER]),
         "Path": ([LOCAL], [LOCAL]), "ObjectStoragePath": ([LOCAL], [f"file://{LOCAL}"]), "timedelta": (ERROR, ["1:00:00"]),
     },
-    "device ids": {**REFUSED, "nested": ([ONE, OTHER], [ONE, OTHER])},
+    "device ids": {**REFUSED, "empty list": ([], []), "nested": ([ONE, OTHER], [ONE, OTHER])},
     "count": {**REFUSED, "zero": (0, 0), "seven": (7, 7)},
     "count from 1": {**REFUSED, "seven": (7, 7)},
     "ratio": {**REFUSED, "zero": (0.0, 0.0)},

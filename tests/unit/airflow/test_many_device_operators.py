@@ -257,8 +257,33 @@ def test_a_selection_that_is_none_is_refused_before_anything_is_sent(nrfcloud, c
     assert not nrfcloud.service.request_counts()
 
 
+@pytest.mark.parametrize("rendered", ["{}", "null", " nan", "undefined", "None", "{}, null"])
+def test_a_template_that_renders_to_nothing_wipes_no_tags(nrfcloud, context, rendered):
+    ids = claimed(nrfcloud, 2, tags=(LOT,))
+    tag = NrfProvTagDevicesOperator(
+        task_id="tag", device_ids=ids, tags="{{ params.tags }}", mode="replace", create_tags=False
+    )
+    context["params"]["tags"] = rendered
+    tag.render_template_fields(context)
+    with pytest.raises(ArgumentError, match=r"^tags of task 'tag' .*renders to nothing"):
+        tag.execute(context)
+    assert all(list(device.tags) == [LOT] for device in nrfcloud.service.claimed_devices())
+
+
 def test_an_empty_list_is_no_error_to_who_blocks_or_tags(nrfcloud, context):
     assert block(device_ids="[]").execute(context) == {"blocked": 0, "unchanged": 0, "failed": 0}
+    assert not nrfcloud.service.request_counts()
+
+
+def test_a_report_without_devices_of_ours_is_no_error_but_the_log_says_so_and_unclaim_refuses(
+    nrfcloud, context, tmp_path, caplog
+):
+    report = tmp_path / "report.csv"
+    report.write_text("line,device_id,outcome\n1,,rejected\n2,,rejected\n")
+    block(report=str(report)).execute(context)
+    assert "names no device" in caplog.text
+    with pytest.raises(UnclaimRefusedError, match="the selection of devices is empty"):
+        unclaim(report=str(report)).execute(context)
     assert not nrfcloud.service.request_counts()
 
 

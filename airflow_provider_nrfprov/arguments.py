@@ -49,15 +49,20 @@ class Argument(Generic[T]):
     optional: bool = False
     blank: bool = False
 
-    def __call__(self, value: Any, *, written: bool) -> Any:
+    def __call__(self, value: Any, *, written: bool, has_default: bool = True) -> Any:
         """Read a value.
 
         :param written: whether the DAG's author wrote it as it is; else it came from a template or a task.
+        :param has_default: whether the argument may be left out, which an error advises then.
         :raises ValueError: if it is empty, or not of this kind.
         """
         if written and ((self.optional and value is None) or (self.blank and value == "")):
             return value
-        check_present(value, "is empty" if written else "renders to nothing")
+        check_present(
+            value,
+            "is empty" if written else "renders to nothing",
+            "leave it out for its default" if has_default else "it has no default: give it a value",
+        )
         return self.read(value)
 
 
@@ -71,10 +76,10 @@ def is_nothing(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, (list, tuple)) and not len(value)
 
 
-def check_present(value: Any, otherwise: str = "renders to nothing") -> None:
+def check_present(value: Any, otherwise: str, advice: str) -> None:
     """Raise a ``ValueError`` if a value says nothing."""
     if is_nothing(value):
-        raise ValueError(f"{otherwise} ({value!r}); leave it out for its default")
+        raise ValueError(f"{otherwise} ({value!r}); {advice}")
 
 
 def check_no_token(value: str) -> None:
@@ -299,6 +304,22 @@ def secret_text(value: Any) -> str:
     return value.strip()
 
 
+def certificates(value: Any) -> str:
+    """Read certificates, one or several in PEM. No message quotes them: with a certificate a private key may have come along."""
+    import ssl
+
+    advice = (
+        "it must be certificates in PEM, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"
+    )
+    if not isinstance(value, str) or "PRIVATE KEY" in value:
+        raise ValueError(f"is no text of certificates alone; {advice}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=value.strip())
+    except (ssl.SSLError, ValueError, TypeError) as error:
+        raise ValueError(f"cannot be read ({getattr(error, 'reason', None) or error}); {advice}") from None
+    return value.strip()
+
+
 def check_leaves(written: Any, rendered: Any, place: str = "") -> None:
     """Raise a ``ValueError`` that names the place if a part of a structure was rendered and came out empty.
 
@@ -324,7 +345,7 @@ def _items(values: Collection[Any]) -> Iterator[str]:
         if isinstance(value, Collection) and not isinstance(value, (str, Mapping)):
             yield from _items(value)
             continue
-        check_present(value, "has an item that renders to nothing")
+        check_present(value, "has an item that renders to nothing", "leave the item out of the list")
         yield text(value)
 
 

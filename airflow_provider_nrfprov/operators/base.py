@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -133,7 +134,17 @@ class ArgumentReadingOperator(BaseOperator):
 
     def _checked(self, name: str, argument: Argument[Any], value: Any, *, written: bool) -> Any:
         with self._naming(name):
-            return argument(value, written=written)
+            return argument(value, written=written, has_default=self._has_default(name))
+
+    @classmethod
+    def _has_default(cls, name: str) -> bool:
+        """Whether an argument may be left out, as the nearest ``__init__`` that has it says."""
+        for each in cls.__mro__:
+            made_by = vars(each).get("__init__")
+            parameter = inspect.signature(made_by).parameters.get(name) if made_by else None
+            if parameter is not None:
+                return parameter.default is not inspect.Parameter.empty
+        return True
 
     @contextmanager
     def _naming(self, name: str) -> Iterator[None]:
@@ -162,7 +173,7 @@ class ArgumentReadingOperator(BaseOperator):
                         "DAG would contain: take it from another task, a variable or a param"
                     )
                 try:
-                    argument(value, written=not each)
+                    argument(value, written=not each, has_default=cls._has_default(name))
                 except ValueError as error:
                     raise ArgumentError(f"{name} of a mapped {cls.__name__} {error}") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
+_OF_A_PATH = {
+    errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EPERM, errno.EROFS,
+}  # fmt: skip
+"""What the system says of a path that cannot be used, and not of a disk or a network."""
 SECONDS_ON_WORKER = 6.5
 """For so long a worker polls bulk operations before it defers: most end within seconds, and a deferral takes longer."""
 SECRET_MARKS = ("2dn3", "PRIVATE KEY-----")
@@ -156,6 +161,17 @@ class ArgumentReadingOperator(BaseOperator):
         except ValueError as error:
             raise ArgumentError(f"{name} of task {self.task_id!r} {error}") from None
 
+    @contextmanager
+    def _naming_path(self, name: str, where: object, advice: str) -> Iterator[None]:
+        """Name argument, task and path in the system's error of a path, whose class it keeps, and say what to do."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _OF_A_PATH:
+                raise
+            message = f"{name} of task {self.task_id!r} is {where}, which cannot be used: {error.strerror}; {advice}"
+            raise OSError(error.errno, message, error.filename) from error
+
     @classmethod
     def _check_mapped(cls, given: Mapping[str, Any], *, each: bool = False) -> None:
         """Check the constants of a mapped task, which are not looked at before it runs otherwise.
@@ -199,6 +215,10 @@ class ConnectedOperator(ArgumentReadingOperator):
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
         return NrfProvHook(self._value("nrfprov_conn_id"))
+
+
+WRITABLE = "name a folder that the worker may make and write to"
+READABLE = "check the path, as the worker sees it"
 
 
 def push(operator: Any, context: Mapping[str, Any], **values: Any) -> None:

@@ -30,7 +30,10 @@ from airflow_provider_nrfprov.operators.block_devices import (
     NrfProvBlockDevicesOperator,
     NrfProvUnblockDevicesOperator,
 )
-from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
+from airflow_provider_nrfprov.operators.bulk_claim import (
+    NrfProvBulkClaimOperator,
+    NrfProvBulkClaimReportOperator,
+)
 from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOperator
 from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
@@ -117,6 +120,52 @@ def test_a_service_that_does_not_know_the_filter_does_not_get_the_whole_fleet_bl
     traffic.meddle = without_the_filter
     assert block(tag=LOT).execute(context)["blocked"] == 10
     assert statuses(emulator) == {"BLOCKED": 10, "READY": 200}
+
+
+@pytest.mark.parametrize(
+    ("argument", "where"),
+    [
+        ("report_dir", "a file"),
+        ("report_dir", "a file/below"),
+        ("report_dir", "x" * 300),
+        ("report_dir", "a/" * 3000),
+        ("device_file", "nothing"),
+        ("device_file", "a folder"),
+        ("device_file", "a file/below"),
+        ("device_file", "x" * 300),
+        ("report", "nothing"),
+        ("report", "a folder"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_named_with_its_argument_and_what_to_do(
+    nrfcloud, context, tmp_path, argument, where
+):
+    (tmp_path / "a folder").mkdir()
+    (tmp_path / "a file").write_text("")
+    arguments = {"device_ids": claimed(nrfcloud, 1)} if argument == "report_dir" else {}
+    path = str(tmp_path / where)
+    words = "a folder that the worker may" if argument == "report_dir" else "check the path"
+    with pytest.raises(OSError, match=rf"{argument} of task 'block' is .*; .*{words}") as caught:
+        block(**arguments, **{argument: path}).execute(context)
+    assert path.rstrip("/") in str(caught.value)
+    assert caught.value.errno
+    assert not nrfcloud.service.request_counts()
+
+
+def test_a_report_folder_of_a_claim_that_cannot_be_used_is_named_before_anything_is_sent(
+    nrfcloud, context, tmp_path
+):
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text(TOKEN)
+    claim = NrfProvBulkClaimOperator(
+        task_id="claim", claim_file=str(claim_file), report_dir=str(claim_file / "reports")
+    )
+    with pytest.raises(OSError, match=r"report_dir of task 'claim' is .*reports, .*; name a folder"):
+        claim.execute(context)
+    report = NrfProvBulkClaimReportOperator(task_id="report", report_dir=str(tmp_path / ("x" * 300)))
+    with pytest.raises(OSError, match=r"report_dir of task 'report' is .*; check the path"):
+        report.execute(context)
+    assert not nrfcloud.service.request_counts()
 
 
 def test_a_tag_that_no_device_has_is_an_error_to_who_blocks(nrfcloud, context):

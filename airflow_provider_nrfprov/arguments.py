@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SHOWN_CHARACTERS = 100
+_SAY_NOTHING = {"", "None", "null", "{}", "nan", "NaN", "NaT", "<NA>", "undefined", "Undefined"}
+"""What a template, ``tojson`` or a table makes of nothing. An empty list is one of no items, which who reads lists may mean."""
 _TRUE = {"true", "1", "yes"}
 _FALSE = {"false", "0", "no"}
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
@@ -47,32 +49,53 @@ class Argument(Generic[T]):
     optional: bool = False
     blank: bool = False
 
-    def __call__(self, value: Any, *, written: bool) -> Any:
+    def __call__(self, value: Any, *, written: bool, has_default: bool = True) -> Any:
         """Read a value.
 
         :param written: whether the DAG's author wrote it as it is; else it came from a template or a task.
+        :param has_default: whether the argument may be left out, which an error advises then.
         :raises ValueError: if it is empty, or not of this kind.
         """
         if written and ((self.optional and value is None) or (self.blank and value == "")):
             return value
-        check_present(value, "is empty" if written else "renders to nothing")
+        check_present(
+            value,
+            "is empty" if written else "renders to nothing",
+            "leave it out for its default" if has_default else "it has no default: give it a value",
+        )
         return self.read(value)
 
 
 def is_nothing(value: Any) -> bool:
-    """Whether a value says nothing: ``None``, its text, a blank text, or the output of mapped tasks none of which ran."""
+    """Whether a value says nothing: ``None``, a blank text, the text of nothing, or the output of mapped tasks none of which ran."""
     if value is None:
         return True
     if isinstance(value, str):
-        return value.strip() in {"", "None"}
+        return value.strip() in _SAY_NOTHING
     # What mapped tasks gave is a sequence of Airflow's own; a list that a task gave is meant, even if it is empty.
     return isinstance(value, Sequence) and not isinstance(value, (list, tuple)) and not len(value)
 
 
-def check_present(value: Any, otherwise: str = "renders to nothing") -> None:
+def check_present(value: Any, otherwise: str, advice: str) -> None:
     """Raise a ``ValueError`` if a value says nothing."""
     if is_nothing(value):
-        raise ValueError(f"{otherwise} ({value!r}); leave it out for its default")
+        raise ValueError(f"{otherwise} ({value!r}); {advice}")
+
+
+def check_no_token(value: str) -> None:
+    """Raise a ``ValueError`` that does not quote it if a text holds a claim token."""
+    from airflow_provider_nrfprov.api.redaction import redact
+
+    if redact(value) != value:
+        raise ValueError("holds a claim token, which is not what it is for; only claim_token takes one")
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error quotes it: shortened, and a claim token in it by that name."""
+    from airflow_provider_nrfprov.api.redaction import redact
+
+    # Of UTF-16 that was taken for UTF-8 each other character is a NUL.
+    return redact(repr(value).replace(r"\x00", ""))[:_SHOWN_CHARACTERS]
 
 
 def is_constant(value: Any) -> bool:
@@ -87,16 +110,20 @@ def is_constant(value: Any) -> bool:
 
 
 def text(value: Any) -> str:
-    """Read a text: blanks at its ends are dropped. Digits may have become a whole number, where templates are native."""
+    """Read a text: blanks at its ends are dropped. Digits may have become a whole number, where templates are native.
+
+    A claim token is none: whoever takes the text for a path, a connection or a tag would put it into an error or a log.
+    """
     if isinstance(value, str):
+        check_no_token(value)
         if _list_in(value.strip()) is not None:
-            raise ValueError(f"is a list: {_shown(value)}; it must be one string")
+            raise ValueError(f"is a list: {shown(value)}; it must be one string")
         return value.strip()
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     # A float is not what was written: of 1.10 a native template makes 1.1.
     raise ValueError(
-        f"is {_shown(value)}; it must be a string, in quotes where templates render native objects"
+        f"is {shown(value)}; it must be a string, in quotes where templates render native objects"
     )
 
 
@@ -107,7 +134,7 @@ def choice(*allowed: str) -> Callable[[Any], str]:
         chosen = str(getattr(value, "value", value)).strip()
         if chosen not in allowed:
             *others, last = allowed
-            raise ValueError(f"is {_shown(value)}; it must be {', '.join(others)} or {last}")
+            raise ValueError(f"is {shown(value)}; it must be {', '.join(others)} or {last}")
         return chosen
 
     return read
@@ -120,10 +147,12 @@ def path(value: Any) -> str:
     if hasattr(value, "storage_options"):
         # Not as a file:// URL, in which %20 would be a blank.
         return str(value.path) if value.protocol in {"", "file", "local"} else str(value)
+    if isinstance(value, str):
+        check_no_token(value)
     try:
         return text(value)
     except ValueError:
-        raise ValueError(f"is {_shown(value)}; it must be one path or URL") from None
+        raise ValueError(f"is {shown(value)}; it must be one path or URL") from None
 
 
 def texts(value: Any) -> list[str]:
@@ -175,7 +204,7 @@ def device_ids(value: Any) -> list[str]:
             uuid.UUID(each)
         except ValueError:
             raise ValueError(
-                f"holds {_shown(each)}, which is not a device UUID like 4961c873-408c-45ce-b1ba-7c0d99d88179"
+                f"holds {shown(each)}, which is not a device UUID like 4961c873-408c-45ce-b1ba-7c0d99d88179"
             ) from None
     return found
 
@@ -196,7 +225,7 @@ def count(least: int = 0) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         number = _number(value)
         if number is None or number < least or not number.is_integer():
-            raise ValueError(f"is {_shown(value)}; it must be a whole number of {least} or more")
+            raise ValueError(f"is {shown(value)}; it must be a whole number of {least} or more")
         return int(number)
 
     return read
@@ -206,7 +235,7 @@ def ratio(value: Any) -> float:
     """Read a share of the whole, from 0 to 1."""
     number = _number(value)
     if number is None or not 0 <= number <= 1:
-        raise ValueError(f"is {_shown(value)}; it must be a number from 0 to 1")
+        raise ValueError(f"is {shown(value)}; it must be a number from 0 to 1")
     return number
 
 
@@ -217,7 +246,7 @@ def duration(value: Any) -> float:
         days, hours, minutes, rest = parts.groups()
         seconds = ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + float(rest)
     if seconds is None or seconds < 0:
-        raise ValueError(f"is {_shown(value)}; it must be a timedelta or a number of seconds")
+        raise ValueError(f"is {shown(value)}; it must be a timedelta or a number of seconds")
     return seconds
 
 
@@ -233,7 +262,7 @@ def flag(value: Any) -> bool:
     """Read a yes or no."""
     said = str(value).strip().lower()
     if said not in _TRUE | _FALSE:
-        raise ValueError(f"is {_shown(value)}; it must be true or false")
+        raise ValueError(f"is {shown(value)}; it must be true or false")
     return said in _TRUE
 
 
@@ -250,7 +279,7 @@ def moment(value: Any) -> pendulum.DateTime:
     except ValueError:
         parsed = None
     if not isinstance(parsed, pendulum.DateTime):
-        raise ValueError(f"is {_shown(value)}; it must be a datetime, or a time in ISO 8601")
+        raise ValueError(f"is {shown(value)}; it must be a datetime, or a time in ISO 8601")
     return parsed
 
 
@@ -270,6 +299,24 @@ def secret_text(value: Any) -> str:
     """Read a text that no message quotes."""
     if not isinstance(value, str):
         raise ValueError(f"is of type {type(value).__name__}; it must be a string")
+    if value.strip() == "[]":
+        raise ValueError("is an empty list; it must be a string")
+    return value.strip()
+
+
+def certificates(value: Any) -> str:
+    """Read certificates, one or several in PEM. No message quotes them: with a certificate a private key may have come along."""
+    import ssl
+
+    advice = (
+        "it must be certificates in PEM, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"
+    )
+    if not isinstance(value, str) or "PRIVATE KEY" in value:
+        raise ValueError(f"is no text of certificates alone; {advice}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=value.strip())
+    except (ssl.SSLError, ValueError, TypeError) as error:
+        raise ValueError(f"cannot be read ({getattr(error, 'reason', None) or error}); {advice}") from None
     return value.strip()
 
 
@@ -295,10 +342,10 @@ def check_leaves(written: Any, rendered: Any, place: str = "") -> None:
 
 def _items(values: Collection[Any]) -> Iterator[str]:
     for value in values:
-        if not isinstance(value, str) and isinstance(value, Collection):
+        if isinstance(value, Collection) and not isinstance(value, (str, Mapping)):
             yield from _items(value)
             continue
-        check_present(value, "has an item that renders to nothing")
+        check_present(value, "has an item that renders to nothing", "leave the item out of the list")
         yield text(value)
 
 
@@ -307,7 +354,7 @@ def _items_of_text(value: str) -> list[str]:
         return list(_items(value.split(",")))
     items = _list_in(value)
     if items is None:
-        raise ValueError(f"is not a list: {_shown(value)}")
+        raise ValueError(f"is not a list: {shown(value)}")
     return list(_items(items))
 
 
@@ -330,9 +377,3 @@ def _number(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
-
-
-def _shown(value: Any) -> str:
-    from airflow_provider_nrfprov.api.redaction import redact
-
-    return redact(repr(value))[:_SHOWN_CHARACTERS]

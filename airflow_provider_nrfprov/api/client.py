@@ -351,14 +351,16 @@ class ProvisioningClient:
         except BrokenExchangeError as error:
             reason = redact(str(error), access.api_key)
             if error.is_setting:
-                raise ConfigurationError(f"{url} cannot be used: {reason}") from None
+                raise ConfigurationError(f"{url} cannot be used{error.advice}: {reason}") from None
             maybe_sent = error.is_written
             what = (
                 "got no complete response; it may have been carried out"
                 if maybe_sent
                 else "could not be reached"
             )
-            raise UnreachableError(f"{method} {url} {what}: {reason}", maybe_sent=maybe_sent) from None
+            raise UnreachableError(
+                f"{method} {url} {what}{error.advice}: {reason}", maybe_sent=maybe_sent
+            ) from None
         except UnreadableBodyError as error:
             raise UnreadableAnswerError(
                 f"the answer {error.status} to {method} {url} {error}", status=error.status, text=""

@@ -368,17 +368,17 @@ def base_urls(host: str | None, cloud_url: str | None = None) -> dict[Host, str]
     """
     provisioning = base_url(host or DEFAULT_BASE_URL)
     if cloud_url:
-        return {Host.PROVISIONING: provisioning, Host.CLOUD: base_url(cloud_url)}
+        return {Host.PROVISIONING: provisioning, Host.CLOUD: base_url(cloud_url, what="extra 'cloud_url'")}
     scheme, netloc, path, _, _ = urlsplit(provisioning)
     if netloc.startswith("api.provisioning."):
         netloc = netloc.replace("api.provisioning.", "api.", 1)
     return {Host.PROVISIONING: provisioning, Host.CLOUD: urlunsplit((scheme, netloc, path, "", ""))}
 
 
-def base_url(text: str, like: str = DEFAULT_BASE_URL, version: str = "/v1") -> str:
+def base_url(text: str, like: str = DEFAULT_BASE_URL, version: str = "/v1", what: str = "base URL") -> str:
     """Return a base URL with scheme and version.
 
-    :param like: shown where it cannot be one.
+    :param like: shown where it cannot be one, as is ``what``, its name.
     :param version: added where the URL does not end in one.
     :raises ConfigurationError: if it cannot be one.
     """
@@ -393,7 +393,7 @@ def base_url(text: str, like: str = DEFAULT_BASE_URL, version: str = "/v1") -> s
     if not usable or re.search(r"\s", url) or "@" in parts.netloc or parts.query or parts.fragment:
         # Not quoted: somebody may have typed the key into the host field.
         raise ConfigurationError(
-            f"the connection's base URL is not a URL of the form {like} (scheme and host only)"
+            f"the connection's {what} is not a URL of the form {like} (scheme and host only)"
         )
     url = url.rstrip("/")
     return url if re.search(r"/v\d+$", url) else f"{url}{version}"

@@ -71,7 +71,7 @@ def project_urls(
         is_nordics = name == urlsplit(contract.PROJECT_URL).hostname
         devices_url = contract.DEVICES_URL if is_nordics else re.sub(r"/v\d+$", "", creating)
     path = contract.PROJECT_PATH.format(organization=organization, project=project)
-    listing = base_url(devices_url, contract.DEVICES_URL, "/api/v0")
+    listing = base_url(devices_url, contract.DEVICES_URL, "/api/v0", "extra 'devices_url'")
     return {Host.CLOUD: f"{creating}{path}", Host.DEVICES: f"{listing}{path}"}
 
 

@@ -32,6 +32,9 @@ MAX_BYTES = 64 * 1024 * 1024
 """Of an answer, unpacked. A page of 100 devices has 50 kB, the rows of a bulk claim 0.2 MB."""
 _PIECE = 64 * 1024
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
+_NO_CA_FILE = re.compile(r"NO_CERTIFICATE_OR_CRL_FOUND|\[X509[^\]]*\] PEM lib|TLS CA")
+_UNKNOWN_CA = re.compile("unable to get (local )?issuer certificate|self[- ]signed certificate")
+_NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST")
 _OTHER_CHARSETS = {"iso8859-1", "iso8859-15", "cp1252", "utf-16", "utf-16-le", "utf-16-be"}
 """Python has more, some of which are no texts or take for ever."""
 
@@ -52,12 +55,13 @@ class BrokenExchangeError(Exception):
     """There was no whole answer.
 
     ``is_written`` is False only if no byte of the request left. ``is_setting`` says that the address or the CA bundle
-    cannot be used, now or later.
+    cannot be used, now or later. ``advice`` is what to change, in brackets and behind a blank, or empty.
     """
 
-    def __init__(self, message: str, *, is_written: bool, is_setting: bool) -> None:
+    def __init__(self, message: str, *, is_written: bool, is_setting: bool, advice: str = "") -> None:
         super().__init__(message)
         self.is_written = is_written
+        self.advice = advice
         self.is_setting = is_setting
 
 
@@ -222,12 +226,26 @@ def exchange(
             f"{type(error).__name__}: {error}",
             is_written=_exchange.is_written,
             is_setting=_is_setting(error) and not _exchange.is_written,
+            advice=_advice(str(error), verify),
         ) from error
 
 
+def _advice(words: str, verify: str | None) -> str:
+    """Return what to change about a TLS handshake that failed, where its words leave no doubt of that."""
+    if _NO_CA_FILE.search(words):
+        advice = f"the file of extra 'verify', {verify}, has no CA certificate that can be read (PEM)"
+    elif not _UNKNOWN_CA.search(words):
+        advice = "the service has no https: begin the address with http://" if _NO_TLS.search(words) else ""
+    elif verify:
+        advice = f"its certificate is not from a CA in {verify}, the file of extra 'verify'"
+    else:
+        advice = "its certificate is from no CA that is known; if it is of your own, name the CA's file in extra 'verify'"
+    return advice and f" ({advice})"
+
+
 def _is_setting(error: Exception) -> bool:
-    if type(error) is OSError and "TLS CA" in str(error):
-        # The only way in which requests says that there is no file.
+    if (type(error) is OSError and "TLS CA" in str(error)) or _NO_CA_FILE.search(str(error)):
+        # The only ways in which requests says that there is no file, or that it is none.
         return True
     kinds = (
         requests.exceptions.InvalidURL,

@@ -61,14 +61,8 @@ def read_once(claim_file: PathLike) -> tuple[FileCopy, str]:
             while block := stream.read(_BLOCK):
                 digest.update(block)
                 copy.stream.write(block)
-    except FileNotFoundError:
-        raise ClaimFileUnavailableError(
-            f"there is no claim file {claim_file}; check the path, as the worker sees it"
-        ) from None
     except OSError as error:
-        raise ClaimFileUnavailableError(
-            f"the claim file {claim_file} cannot be read: {error.strerror or error}"
-        ) from error
+        raise unavailable(claim_file, error) from error
     return copy, digest.hexdigest()
 
 
@@ -86,6 +80,15 @@ def _require_regular(claim_file: PathLike) -> None:
         raise ClaimFileUnavailableError(
             f"the claim file {claim_file} is a pipe or a device; give the path of a regular file"
         )
+
+
+def unavailable(claim_file: object, error: OSError) -> ClaimFileUnavailableError:
+    """Return the error of a claim file that is not there or cannot be read, from the system's."""
+    if isinstance(error, FileNotFoundError):
+        return ClaimFileUnavailableError(
+            f"there is no claim file {claim_file}; check the path, as the worker sees it"
+        )
+    return ClaimFileUnavailableError(f"the claim file {claim_file} cannot be read: {error.strerror or error}")
 
 
 def keep(copy: FileCopy, folder: Folder) -> None:

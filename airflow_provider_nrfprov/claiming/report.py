@@ -12,6 +12,7 @@ from itertools import count, groupby
 from operator import itemgetter
 from typing import NamedTuple, TextIO
 
+from airflow_provider_nrfprov.api.redaction import redact
 from airflow_provider_nrfprov.claiming.blocks import Block
 from airflow_provider_nrfprov.claiming.carried_cells import CarriedCells
 from airflow_provider_nrfprov.claiming.columns import Form
@@ -249,15 +250,22 @@ def _cells(ending: Ending) -> str:
     return csv_line((outcome.value, status, message, operation_id))[:-1]
 
 
-def read_device_ids(report: Iterable[str], outcomes: Iterable[Enum]) -> Iterator[str]:
-    """Yield the device ids of a ``report.csv``, of rows or of devices, that ended in one of the given outcomes.
+def read_device_ids(report: Iterable[str], outcomes: Iterable[Enum]) -> Iterator[tuple[int, str]]:
+    """Yield line and device id of what ended in one of the given outcomes in a ``report.csv``, of rows or of devices.
 
-    :raises ValueError: if it has no such columns.
+    :raises ValueError: if it has no such columns, or a row an outcome that is unknown, or one of the given and no device.
     """
+    outcomes = tuple(outcomes)
     wanted = {outcome.value for outcome in outcomes}
+    known = {each.value for outcome in outcomes for each in type(outcome)}
     reader = csv.DictReader(report)
     if not {"device_id", "outcome"} <= set(reader.fieldnames or ()):
         raise ValueError(f"this is not a report: it does not have the columns {', '.join(COLUMNS[1:3])}")
     for row in reader:
-        if row["outcome"] in wanted and row["device_id"]:
-            yield row["device_id"]
+        outcome, device_id, line = row["outcome"], row["device_id"], reader.line_num
+        if outcome not in known:
+            raise ValueError(f"line {line}: {redact(repr(outcome))[:100]} is not an outcome of a report")
+        if outcome in wanted and not device_id:
+            raise ValueError(f"line {line}: the outcome is {outcome}, but there is no device id")
+        if outcome in wanted:
+            yield line, device_id

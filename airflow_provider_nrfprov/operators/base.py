@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
+_OF_A_PATH = {
+    errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EPERM, errno.EROFS,
+}  # fmt: skip
+"""What the system says of a path that cannot be used, and not of a disk or a network."""
 SECONDS_ON_WORKER = 6.5
 """For so long a worker polls bulk operations before it defers: most end within seconds, and a deferral takes longer."""
 SECRET_MARKS = ("2dn3", "PRIVATE KEY-----")
@@ -133,7 +139,17 @@ class ArgumentReadingOperator(BaseOperator):
 
     def _checked(self, name: str, argument: Argument[Any], value: Any, *, written: bool) -> Any:
         with self._naming(name):
-            return argument(value, written=written)
+            return argument(value, written=written, has_default=self._has_default(name))
+
+    @classmethod
+    def _has_default(cls, name: str) -> bool:
+        """Whether an argument may be left out, as the nearest ``__init__`` that has it says."""
+        for each in cls.__mro__:
+            made_by = vars(each).get("__init__")
+            parameter = inspect.signature(made_by).parameters.get(name) if made_by else None
+            if parameter is not None:
+                return parameter.default is not inspect.Parameter.empty
+        return True
 
     @contextmanager
     def _naming(self, name: str) -> Iterator[None]:
@@ -144,6 +160,17 @@ class ArgumentReadingOperator(BaseOperator):
             raise
         except ValueError as error:
             raise ArgumentError(f"{name} of task {self.task_id!r} {error}") from None
+
+    @contextmanager
+    def _naming_path(self, name: str, where: object, advice: str) -> Iterator[None]:
+        """Name argument, task and path in the system's error of a path, whose class it keeps, and say what to do."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _OF_A_PATH:
+                raise
+            message = f"{name} of task {self.task_id!r} is {where}, which cannot be used: {error.strerror}; {advice}"
+            raise OSError(error.errno, message, error.filename) from error
 
     @classmethod
     def _check_mapped(cls, given: Mapping[str, Any], *, each: bool = False) -> None:
@@ -162,7 +189,7 @@ class ArgumentReadingOperator(BaseOperator):
                         "DAG would contain: take it from another task, a variable or a param"
                     )
                 try:
-                    argument(value, written=not each)
+                    argument(value, written=not each, has_default=cls._has_default(name))
                 except ValueError as error:
                     raise ArgumentError(f"{name} of a mapped {cls.__name__} {error}") from None
 
@@ -188,6 +215,10 @@ class ConnectedOperator(ArgumentReadingOperator):
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
         return NrfProvHook(self._value("nrfprov_conn_id"))
+
+
+WRITABLE = "name a folder that the worker may make and write to"
+READABLE = "check the path, as the worker sees it"
 
 
 def push(operator: Any, context: Mapping[str, Any], **values: Any) -> None:

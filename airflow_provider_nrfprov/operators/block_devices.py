@@ -72,7 +72,7 @@ class NrfProvBlockDevicesOperator(_BlockingOperator):
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"blocked", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
         ``report`` and ``failed_devices``, which are also pushed by key.
-    :raises ArgumentError: if nothing is selected, or no claimed device has the tag.
+    :raises ArgumentError: if devices are named in no way or in several, or no claimed device has the tag.
     :raises TooManyDevicesError: if there are more than ``max_devices``; nothing is blocked then.
     :raises DevicesFailedError: if more devices failed than may, after all of them were tried; names ten.
         ``DevicesRefusedError`` if a retry would be refused again.
@@ -105,7 +105,7 @@ class NrfProvUnblockDevicesOperator(_BlockingOperator):
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"unblocked", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
         ``report`` and ``failed_devices``, which are also pushed by key.
-    :raises ArgumentError: if nothing is selected, or no claimed device has the tag.
+    :raises ArgumentError: if devices are named in no way or in several, or no claimed device has the tag.
     :raises TooManyDevicesError: if there are more than ``max_devices``; nothing is unblocked then.
     :raises DevicesFailedError: if more devices failed than may, after all of them were tried; names ten.
         ``DevicesRefusedError`` if a retry would be refused again.

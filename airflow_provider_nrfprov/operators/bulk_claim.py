@@ -21,7 +21,7 @@ from airflow_provider_nrfprov.arguments import (
     text,
 )
 from airflow_provider_nrfprov.counted import counted
-from airflow_provider_nrfprov.operators.base import SECONDS_ON_WORKER, push
+from airflow_provider_nrfprov.operators.base import READABLE, SECONDS_ON_WORKER, WRITABLE, push
 from airflow_provider_nrfprov.operators.claim_reporting import ClaimReportingOperator, in_xcom, owner_of
 
 if TYPE_CHECKING:
@@ -165,16 +165,18 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         # A connection that cannot work ends the task before anything is on record as sent.
         hook.get_conn()
         hook.require(*([DRY_RUN] if value["dry_run_rows"] else []))
-        job = ClaimJob.plan(
-            to_path(value["claim_file"]),
-            Folder(to_path(self._report_dir(context))),
-            hook,
-            owner=owner_of(context),
-            tags=value["tags"],
-            columns=value["columns"],
-            rows_per_request=value["rows_per_request"],
-            second_place=second_place(context),
-        )
+        report_dir = self._report_dir(context)
+        with self._naming_path("report_dir", report_dir, WRITABLE):
+            job = ClaimJob.plan(
+                to_path(value["claim_file"]),
+                Folder(to_path(report_dir)),
+                hook,
+                owner=owner_of(context),
+                tags=value["tags"],
+                columns=value["columns"],
+                rows_per_request=value["rows_per_request"],
+                second_place=second_place(context),
+            )
         push(self, context, report_dir=str(job.folder), job=job.job_id)
         with self._working_on(job):
             if job.is_new:
@@ -418,6 +420,7 @@ class NrfProvBulkClaimReportOperator(ClaimReportingOperator):
 
         value = self._values()
         folder = Folder(to_path(value["report_dir"]))
-        job = ClaimJob.reopen(folder, self.hook, job_id=value["job"], second_place=second_place(context))
+        with self._naming_path("report_dir", folder, READABLE):
+            job = ClaimJob.reopen(folder, self.hook, job_id=value["job"], second_place=second_place(context))
         with self._working_on(job):
             return self._verdict(self._report(job, context))

@@ -30,6 +30,7 @@ class NrfProvCheckClaimFileOperator(ConnectedOperator):
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``, used with ``dry_run_rows`` only.
     :return: ``{"rows", "rejected", "asked", "refused"}``, numbers of rows.
     :raises ClaimFileError: if the file is empty or no text.
+    :raises ClaimFileUnavailableError: if it is not there or cannot be read.
     :raises RowsRejectedError: if more rows cannot be sent than may (not retried).
     :raises NrfProvError: if the service could not be asked.
     """
@@ -64,6 +65,7 @@ class NrfProvCheckClaimFileOperator(ConnectedOperator):
         """Read the file, and ask about a sample of its rows."""
         from airflow_provider_nrfprov.api.contract import DRY_RUN
         from airflow_provider_nrfprov.claiming.claim_file import ClaimFile
+        from airflow_provider_nrfprov.claiming.file_copy import unavailable
         from airflow_provider_nrfprov.claiming.preflight import inspect, refusals
         from airflow_provider_nrfprov.exceptions import RowsRejectedError
         from airflow_provider_nrfprov.files.paths import to_path
@@ -74,8 +76,11 @@ class NrfProvCheckClaimFileOperator(ConnectedOperator):
         if sample_size:
             self.hook.require(DRY_RUN)
         tolerance = RejectedTolerance(value["max_rejected_rows"], value["max_rejected_ratio"])
-        with to_path(claim_file).open("rb") as stream:
-            found = inspect(ClaimFile(cast("BinaryIO", stream), claim_file).parts(), sample_size)
+        try:
+            with to_path(claim_file).open("rb") as stream:
+                found = inspect(ClaimFile(cast("BinaryIO", stream), claim_file).parts(), sample_size)
+        except OSError as error:
+            raise unavailable(claim_file, error) from error
         self.log.log(logging.WARNING if found.reasons else logging.INFO, "%s: %s", claim_file, found)
         refused = refusals(found.sample, self.hook) if found.sample else []
         for words in refused[:10]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import logging
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_nrfprov.arguments import ArgumentError
+from airflow_provider_nrfprov.arguments import ArgumentError, shown
 from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.files.paths import to_path
 from airflow_provider_nrfprov.files.storage import lines
@@ -102,6 +103,13 @@ def select_tagged(service: ProvisioningService, tag: str) -> Selection:
     return selection
 
 
+def warn_if_empty(way: str, selection: Selection) -> Selection:
+    """Return the selection; the log says so if it has no device."""
+    if not selection:
+        _log.warning("%s names no device: there is nothing to do", way)
+    return selection
+
+
 def only_way(ways: Mapping[str, Any]) -> tuple[str, Any]:
     """Return the one way in which devices are named, and what it names them by.
 
@@ -122,19 +130,28 @@ def _of_report(path: str) -> Selection:
     from airflow_provider_nrfprov.fleet.engine import DeviceOutcome
 
     ours = (Outcome.CLAIMED, Outcome.ALREADY_CLAIMED, DeviceOutcome.DONE, DeviceOutcome.UNCHANGED)
-    with to_path(path).open("r", encoding="utf-8", newline="") as stream:
-        return Selection(read_device_ids(lines(stream), ours))
+    try:
+        with to_path(path).open("r", encoding="utf-8-sig", errors="replace", newline="") as stream:
+            return Selection(_checked(read_device_ids(lines(stream), ours)))
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path}, given as report: {error}") from None
 
 
 def _of_file(text: Iterable[str], path: str) -> Iterator[str]:
-    for number, line in enumerate(text, start=1):
-        device_id = line.strip()
-        if not device_id:
-            continue
+    try:
+        yield from _checked(
+            (number, line.strip()) for number, line in enumerate(text, start=1) if line.strip()
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}, {error}") from None
+
+
+def _checked(device_ids: Iterable[tuple[int, str]]) -> Iterator[str]:
+    for line, device_id in device_ids:
         try:
             _uuid(device_id)
         except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from None
+            raise ValueError(f"line {line}: {error}") from None
         yield device_id
 
 
@@ -142,4 +159,10 @@ def _uuid(text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except (ValueError, AttributeError, TypeError):
-        raise ValueError(f"{text!r} is not a device UUID like 4961c873-408c-45ce-b1ba-7c0d99d88179") from None
+        words = shown(text)
+        advice = (
+            "; this looks like a claim file, which is for a bulk claim" if "<claim token>" in words else ""
+        )
+        raise ValueError(
+            f"{words} is not a device UUID like 4961c873-408c-45ce-b1ba-7c0d99d88179{advice}"
+        ) from None

@@ -86,6 +86,7 @@ class NrfProvJudgeClaimOperator(ClaimJudgingOperator):
 
 
 def _rows_to_explain(report: str | None) -> Iterator[str]:
+    from airflow_provider_nrfprov.api.redaction import redact
     from airflow_provider_nrfprov.claiming.report import Outcome
     from airflow_provider_nrfprov.files.paths import to_path
     from airflow_provider_nrfprov.files.storage import lines
@@ -95,4 +96,4 @@ def _rows_to_explain(report: str | None) -> Iterator[str]:
     with to_path(report).open("r", encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(lines(stream)):
             if row["outcome"] in {Outcome.FAILED.value, Outcome.UNKNOWN.value}:
-                yield f"line {row['line']} ({row['device_id']}): {row['outcome']}: {row['message']}"
+                yield redact(f"line {row['line']} ({row['device_id']}): {row['outcome']}: {row['message']}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, count, moment, path, text
 from airflow_provider_nrfprov.counted import counted
-from airflow_provider_nrfprov.operators.base import ConnectedOperator, push
+from airflow_provider_nrfprov.operators.base import WRITABLE, ConnectedOperator, push
 
 if TYPE_CHECKING:
     import os
@@ -96,7 +96,8 @@ class NrfProvListDevicesOperator(ConnectedOperator):
         devices = self.hook.list_claimed_devices(**conditions)
         if output is None:
             return self._ids(devices, limit)
-        written = self._write(devices, output)
+        with self._naming_path("output_path", output, WRITABLE):
+            written = self._write(devices, output)
         # By their own keys, so that list.output["path"] works.
         push(self, context, **written)
         return written

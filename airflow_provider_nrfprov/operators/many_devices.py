@@ -10,7 +10,7 @@ from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.hooks.metrics import count_outcomes
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.links.report import NrfProvReportLink
-from airflow_provider_nrfprov.operators.base import ConnectedOperator, push, task_of
+from airflow_provider_nrfprov.operators.base import READABLE, WRITABLE, ConnectedOperator, push, task_of
 
 if TYPE_CHECKING:
     import os
@@ -108,6 +108,7 @@ class ManyDevicesOperator(ConnectedOperator):
             only_way,
             select_devices,
             select_tagged,
+            warn_if_empty,
         )
 
         self._tolerance()  # a number that cannot be one is said before anything is done
@@ -116,7 +117,8 @@ class ManyDevicesOperator(ConnectedOperator):
         self.hook.require(*([self._needs] if does_something else []))
         if way == "tag":
             return select_tagged(self.hook, value)
-        return select_devices(**{way: value})
+        with self._naming_path(way, value, READABLE):
+            return warn_if_empty(way, select_devices(**{way: value}))
 
     def _tolerance(self) -> Tolerance:
         from airflow_provider_nrfprov.operators.tolerance import Tolerance
@@ -136,20 +138,21 @@ class ManyDevicesOperator(ConnectedOperator):
         report_dir, max_in_flight = self._value("report_dir"), self._value("max_in_flight")
         task = task_of(context, self)
         self._stop = Stop()
-        job = DeviceJob(
-            self._verb,
-            action,
-            selection,
-            folder=Folder(to_path(report_dir)) if report_dir else None,
-            work=(
-                selection.name,
-                *(str(task[key]) for key in ("dag_id", "task_id", "map_index", "run_id")),
-                *options,
-            ),
-            facts=task,
-            max_in_flight=max_in_flight,
-            stop=self._stop,
-        )
+        with self._naming_path("report_dir", report_dir, WRITABLE):
+            job = DeviceJob(
+                self._verb,
+                action,
+                selection,
+                folder=Folder(to_path(report_dir)) if report_dir else None,
+                work=(
+                    selection.name,
+                    *(str(task[key]) for key in ("dag_id", "task_id", "map_index", "run_id")),
+                    *options,
+                ),
+                facts=task,
+                max_in_flight=max_in_flight,
+                stop=self._stop,
+            )
         try:
             end = job.run()
             self.written_report = end.paths.get("report")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, count, text
+from airflow_provider_nrfprov.arguments import Argument, certificates, count
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class NrfProvEnsureOnboardingRuleOperator(ConnectedOperator):
     gets its keys and certificates when it first connects, and is onboarded. To be run before the claim.
 
     :param sec_tag: security tag of the modem for keys and certificates; 16842753 is that of Nordic's tools.
-    :param certificates: PEM of the roots that a device is to trust; ``None`` for Amazon's and Nordic's CoAP root.
+    :param certificates: PEM of the roots that a device is to trust, which is read before anything is sent; ``None`` for Amazon's and Nordic's CoAP root.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"rule_id", "name", "created"}``.
     :raises ConflictError: if a rule for another tag has the name of this one.
@@ -29,7 +29,7 @@ class NrfProvEnsureOnboardingRuleOperator(ConnectedOperator):
 
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {
         "sec_tag": Argument(count(0)),
-        "certificates": Argument(text, optional=True),
+        "certificates": Argument(certificates, optional=True),
         **ConnectedOperator.arguments,
     }
     template_fields: Sequence[str] = tuple(arguments)

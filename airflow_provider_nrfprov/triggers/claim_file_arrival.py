@@ -138,7 +138,8 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
 
 def _given(name: str, read: Callable[[Any], T], value: Any) -> T:
     try:
-        return Argument(read)(value, written=True)  # type: ignore[no-any-return]
+        # Each other argument has a default.
+        return Argument(read)(value, written=True, has_default=name != "folder")  # type: ignore[no-any-return]
     except ValueError as error:
         raise ArgumentError(f"{name} of NrfProvClaimFileTrigger {error}") from None
 

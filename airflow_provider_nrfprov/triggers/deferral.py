@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, from_data
 from airflow_provider_nrfprov.api.wait_policy import at_least
+from airflow_provider_nrfprov.arguments import check_no_token, shown
 from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.files.paths import to_path
@@ -32,6 +33,7 @@ def operation_ids(values: Iterable[str]) -> list[str]:
     """Return ids of bulk operations; each value is one, or the path of a file with one a line.
 
     :raises OSError: if a file cannot be read.
+    :raises ValueError: if a file holds claim tokens.
     """
     found: list[str] = []
     for value in values:
@@ -39,7 +41,16 @@ def operation_ids(values: Iterable[str]) -> list[str]:
             found.append(value)
             continue
         with to_path(value).open("r") as stream:
-            found += [line.strip() for line in lines(stream) if line.strip()]
+            for number, line in enumerate(lines(stream), start=1):
+                try:
+                    check_no_token(line)
+                except ValueError:
+                    # Ids are shown, and go to the triggerer by way of Airflow's database.
+                    raise ValueError(
+                        f"{value}, line {number}: this is a claim token, not the id of a bulk operation; "
+                        "a claim file is for a bulk claim"
+                    ) from None
+                found += [line.strip()] if line.strip() else []
     return found
 
 
@@ -74,7 +85,7 @@ def read_event(event: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
             raise from_data(error, "while waiting in the triggerer: ")
         case {"status": "error", "message": str(message)}:
             raise NrfProvError(f"the wait in the triggerer failed with {message}")
-    raise NrfProvError(f"the trigger sent an event of an unknown form: {event!r}")
+    raise NrfProvError(f"the trigger sent an event of an unknown form: {shown(event)}")
 
 
 def check_failed(failed: Sequence[str]) -> None:

@@ -30,6 +30,12 @@ LOCAL = "/factory/shift 1"
 VALUES: dict[str, Any] = {
     "None": None,
     "text of None": "None",
+    "null": "null",
+    "nan": "nan",
+    "undefined": "undefined",
+    "empty dictionary": {},
+    "text of an empty dictionary": "{}",
+    "empty list": [],
     "empty": "",
     "blank": " ",
     "zero": 0,
@@ -39,7 +45,6 @@ VALUES: dict[str, Any] = {
     "ObjectStoragePath": ObjectStoragePath(f"file://{LOCAL}"),
     "timedelta": timedelta(hours=1),
 }
-NOTHING = dict.fromkeys(["None", "text of None", "empty", "blank"], (ERROR, ERROR))
 REFUSED = dict.fromkeys(VALUES, (ERROR, ERROR))
 _PATH = {"Path": (LOCAL, LOCAL), "ObjectStoragePath": (LOCAL, f"file://{LOCAL}")}
 _PATH_AS_TEXT = {"Path": (ERROR, LOCAL), "ObjectStoragePath": (ERROR, f"file://{LOCAL}")}
@@ -55,21 +60,22 @@ ANSWERS: dict[str, dict[str, tuple[Any, Any]]] = {
         "zero": ("0", "0"), "seven": ("7", "7"), "timedelta": (ERROR, "1:00:00"),
     },
     "tags": {
-        **REFUSED, **_AS_LIST,
+        **REFUSED, **_AS_LIST, "empty list": ([], []),
         "zero": (["0"], ["0"]), "seven": (["7"], ["7"]), "nested": ([ONE, OTHER], [ONE, OTHER]),
         "timedelta": (ERROR, ["1:00:00"]),
     },
     "ids": {
-        **REFUSED, "zero": (["0"], ["0"]), "seven": (["7"], ["7"]), "nested": ([ONE, OTHER], [ONE, OTHER]),
+        **REFUSED, "empty list": ([], []), "zero": (["0"], ["0"]), "seven": (["7"], ["7"]), "nested": ([ONE, OTHER], [ONE, OTHER]),
         "Path": ([LOCAL], [LOCAL]), "ObjectStoragePath": ([LOCAL], [f"file://{LOCAL}"]), "timedelta": (ERROR, ["1:00:00"]),
     },
-    "device ids": {**REFUSED, "nested": ([ONE, OTHER], [ONE, OTHER])},
+    "device ids": {**REFUSED, "empty list": ([], []), "nested": ([ONE, OTHER], [ONE, OTHER])},
     "count": {**REFUSED, "zero": (0, 0), "seven": (7, 7)},
     "count from 1": {**REFUSED, "seven": (7, 7)},
     "ratio": {**REFUSED, "zero": (0.0, 0.0)},
     "duration": {**REFUSED, "zero": (0.0, 0.0), "seven": (7.0, 7.0), "timedelta": (3600.0, 3600.0)},
     "interval": {**REFUSED, "seven": (7.0, 7.0), "timedelta": (3600.0, 3600.0)},
     "flag": {**REFUSED, "zero": (False, False)},
+    "certificates": REFUSED,
     "choice": REFUSED,
     "moment": REFUSED,
     "fields": REFUSED,
@@ -84,7 +90,7 @@ KINDS: dict[str, str] = {
     "allow_failed": "flag",
     "bulk_ops_request_id": "text",
     "bulk_ops_request_ids": "ids",
-    "certificates": "text",
+    "certificates": "certificates",
     "check_only": "flag",
     "claim_file": "path",
     "claim_token": "secret text",
@@ -344,6 +350,16 @@ def test_a_value_has_its_meaning_or_is_an_error_before_anybody_is_asked(name, ar
             if (found, type(found)) != (right, type(right)):
                 wrong[label, way] = (found, right)
     assert not wrong
+
+
+@every_argument
+def test_who_gives_nothing_is_told_to_leave_it_out_only_if_that_can_be_done(name, argument):
+    others = {key: good for key, good in required(CLASSES[name]).items() if key != argument}
+    with pytest.raises(ArgumentError) as caught, DAG("arguments", schedule=None):
+        CLASSES[name](task_id="t", **others, **{argument: "null"})
+    has_default = argument not in required(CLASSES[name])
+    assert ("leave it out" in str(caught.value)) is has_default
+    assert ("it has no default" in str(caught.value)) is not has_default
 
 
 @every_argument

@@ -63,6 +63,17 @@ async def first_event(trigger: NrfProvBulkOpsTrigger) -> Any:
 both_modes = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
 
 
+@pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
+def test_a_claim_file_in_the_place_of_a_file_of_ids_is_refused_and_no_token_is_shown(
+    start, tokens, tmp_path, caplog, deferrable
+):
+    file = tmp_path / "shift.csv"
+    file.write_text(f"{tokens[0]},lot=7\n")
+    with pytest.raises(ValueError, match=r"shift\.csv, line 1: this is a claim token") as caught:
+        run(sensor(str(file), deferrable=deferrable, silent_fail=True))
+    assert tokens[0][:12] not in str(caught.value) + caplog.text
+
+
 @both_modes
 def test_waits_until_the_operations_have_ended(start, tokens, deferrable):
     _, claim = start

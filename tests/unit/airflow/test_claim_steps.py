@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import pytest
 
 from airflow_provider_nrfprov.arguments import ArgumentError
+from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableError
 from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.check_claim_file import NrfProvCheckClaimFileOperator
@@ -32,6 +33,19 @@ def test_a_look_at_a_file_needs_no_connection_and_names_rows_that_cannot_be_sent
     assert "8 rows: 5 can be sent, 3 cannot" in said
     assert "more rubbish" not in said
     assert "a token is two base64url parts" in said
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("", "the claim file .* cannot be read: Is a directory"),
+        ("none.csv", "there is no claim file .*none.csv; check the path"),
+        ("shift.csv/none.csv", "the claim file .* cannot be read: Not a directory"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_as_a_claim_names_it(claim_file, where, words):
+    with pytest.raises(ClaimFileUnavailableError, match=words):
+        check(claim_file.parent / where)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from airflow.providers.common.compat.sdk import Connection
 
-from airflow_provider_nrfprov.api import ConfigurationError, ForbiddenError, UnauthorizedError
+from airflow_provider_nrfprov.api import (
+    ConfigurationError,
+    ForbiddenError,
+    UnauthorizedError,
+    UnreachableError,
+)
+from airflow_provider_nrfprov.api.onboarding import ROOT_CERTIFICATES
+from airflow_provider_nrfprov.api.operations import list_claimed_devices
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.accounts import VIEWER_KEY
 from airflow_provider_nrfprov.emulator.server import running_emulator
@@ -122,6 +129,69 @@ def connection(**extra: object) -> Connection:
 def test_there_is_no_way_to_switch_verification_off(verify):
     with pytest.raises(ConfigurationError, match=r"'factory': extra 'verify' is .* always\s+verified"):
         client_from(connection(verify=verify))
+
+
+@pytest.mark.parametrize(
+    ("extra", "name"),
+    [
+        ({"cloud_url": "ftp://x"}, "cloud_url"),
+        ({"cloud_url": "https://key@x"}, "cloud_url"),
+        ({"api": "project", "organization": "o", "project": "p", "devices_url": "a b"}, "devices_url"),
+    ],
+)
+def test_an_address_that_is_none_is_called_by_its_own_name(extra, name):
+    with pytest.raises(
+        ConfigurationError, match=f"'factory': the connection's extra '{name}' is not a URL of the form"
+    ) as caught:
+        access_of(connection(**extra))
+    assert "base URL" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def secure_and_plain():
+    with running_emulator(tls=True) as secure, running_emulator() as plain:
+        yield secure.url, plain.url, str(secure.ca_file)
+
+
+def test_a_handshake_that_fails_names_the_file_of_the_ca_or_the_scheme(secure_and_plain, tmp_path):
+    secure, plain, _ = secure_and_plain
+    rubbish, other = tmp_path / "rubbish.pem", tmp_path / "other.pem"
+    rubbish.write_text("rubbish")
+    other.write_text(ROOT_CERTIFICATES)
+    for kind, host, verify, words in (
+        (
+            ConfigurationError,
+            secure,
+            rubbish,
+            rf"\(the file of extra 'verify', {rubbish}, has no CA .*: SSLError: .*NO_CERT",
+        ),
+        (
+            UnreachableError,
+            secure,
+            other,
+            rf"not from a CA in {other}, the file of extra 'verify'\): SSLError: .*VERIFY_FAILED",
+        ),
+        (
+            UnreachableError,
+            secure,
+            None,
+            r"name the CA's file in extra 'verify'\): SSLError: .*VERIFY_FAILED",
+        ),
+        (
+            UnreachableError,
+            plain.replace("http:", "https:"),
+            None,
+            r"begin the address with http://\): SSLError",
+        ),
+    ):
+        extra = {"retry_deadline": 0, **({"verify": str(verify)} if verify else {})}
+        client = client_from(
+            Connection(
+                conn_id="f", conn_type="nrfprov", host=host, password="k" * 20, extra=json.dumps(extra)
+            )
+        )
+        with pytest.raises(kind, match=words):
+            client.send(list_claimed_devices(page_limit=1))
 
 
 def test_a_bundle_that_is_not_there_is_named():

@@ -30,7 +30,10 @@ from airflow_provider_nrfprov.operators.block_devices import (
     NrfProvBlockDevicesOperator,
     NrfProvUnblockDevicesOperator,
 )
-from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
+from airflow_provider_nrfprov.operators.bulk_claim import (
+    NrfProvBulkClaimOperator,
+    NrfProvBulkClaimReportOperator,
+)
 from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOperator
 from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
@@ -119,6 +122,52 @@ def test_a_service_that_does_not_know_the_filter_does_not_get_the_whole_fleet_bl
     assert statuses(emulator) == {"BLOCKED": 10, "READY": 200}
 
 
+@pytest.mark.parametrize(
+    ("argument", "where"),
+    [
+        ("report_dir", "a file"),
+        ("report_dir", "a file/below"),
+        ("report_dir", "x" * 300),
+        ("report_dir", "a/" * 3000),
+        ("device_file", "nothing"),
+        ("device_file", "a folder"),
+        ("device_file", "a file/below"),
+        ("device_file", "x" * 300),
+        ("report", "nothing"),
+        ("report", "a folder"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_named_with_its_argument_and_what_to_do(
+    nrfcloud, context, tmp_path, argument, where
+):
+    (tmp_path / "a folder").mkdir()
+    (tmp_path / "a file").write_text("")
+    arguments = {"device_ids": claimed(nrfcloud, 1)} if argument == "report_dir" else {}
+    path = str(tmp_path / where)
+    words = "a folder that the worker may" if argument == "report_dir" else "check the path"
+    with pytest.raises(OSError, match=rf"{argument} of task 'block' is .*; .*{words}") as caught:
+        block(**arguments, **{argument: path}).execute(context)
+    assert path.rstrip("/") in str(caught.value)
+    assert caught.value.errno
+    assert not nrfcloud.service.request_counts()
+
+
+def test_a_report_folder_of_a_claim_that_cannot_be_used_is_named_before_anything_is_sent(
+    nrfcloud, context, tmp_path
+):
+    claim_file = tmp_path / "shift.csv"
+    claim_file.write_text(TOKEN)
+    claim = NrfProvBulkClaimOperator(
+        task_id="claim", claim_file=str(claim_file), report_dir=str(claim_file / "reports")
+    )
+    with pytest.raises(OSError, match=r"report_dir of task 'claim' is .*reports, .*; name a folder"):
+        claim.execute(context)
+    report = NrfProvBulkClaimReportOperator(task_id="report", report_dir=str(tmp_path / ("x" * 300)))
+    with pytest.raises(OSError, match=r"report_dir of task 'report' is .*; check the path"):
+        report.execute(context)
+    assert not nrfcloud.service.request_counts()
+
+
 def test_a_tag_that_no_device_has_is_an_error_to_who_blocks(nrfcloud, context):
     claimed(nrfcloud, 3, tags=(LOT,))
     with pytest.raises(ValueError, match=r"nothing was blocked: no claimed device has the tag 'lot=8'"):
@@ -159,6 +208,82 @@ def test_a_file_of_uuids_selects(nrfcloud, context, tmp_path):
         block(device_file=str(tmp_path / "nowhere.txt")).execute(context)
 
 
+TOKEN = next(iter(mint_devices(1, seed="by mistake"))).token
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    ("argument", "content"),
+    [
+        ("device_file", f"{TOKEN},lot=7\n"),
+        ("device_file", f'"{TOKEN}"\n'),
+        ("report", f"line,device_id,outcome\n1,{TOKEN},claimed\n"),
+        ("report", f"line,device_id,outcome\n1,{uuid.UUID(int=1)},{TOKEN}\n"),
+    ],
+)
+@pytest.mark.parametrize("make", [block, unclaim])
+def test_a_claim_token_in_a_file_of_devices_is_in_no_error(
+    nrfcloud, context, tmp_path, caplog, make, argument, content, encoding
+):
+    file = tmp_path / "wrong.csv"
+    file.write_text(content, encoding=encoding)
+    with pytest.raises((ValueError, UnclaimRefusedError)) as caught:
+        make(**{argument: str(file)}).execute(context)
+    told = repr(caught.value) + caplog.text
+    assert "wrong.csv" in told
+    for start in range(0, len(TOKEN) - 12):
+        assert TOKEN[start : start + 12] not in told.replace("\\x00", "")
+    if argument == "device_file":
+        assert "looks like a claim file" in told
+    assert not nrfcloud.service.request_counts()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            f"line,device_id,outcome\n1,{uuid.UUID(int=1)},claimed\n2,,claimed\n",
+            "line 3: the outcome is claimed, but",
+        ),
+        (f"device_id,outcome\n{uuid.UUID(int=1)},clamed\n", "line 2: 'clamed' is not an outcome"),
+        (f"device_id,outcome\n{uuid.UUID(int=1)}\n", "line 2: None is not an outcome"),
+        ("device_id,outcome\nimei,done\n", "line 2: 'imei' is not a device UUID"),
+        ("imei\n1234\n", "this is not a report"),
+        ("", "this is not a report"),
+        ("\xff\xfe\x00", "this is not a report"),
+        ("device_id,outcome\n" + "x" * 200_000, "field larger than"),
+    ],
+)
+def test_a_report_that_is_none_or_has_a_row_without_a_device_is_named(
+    nrfcloud, context, tmp_path, content, words
+):
+    report = tmp_path / "report.csv"
+    report.write_bytes(content.encode("latin-1"))
+    with pytest.raises(ValueError, match=rf"report\.csv, given as report: {words}"):
+        block(report=str(report)).execute(context)
+    assert not nrfcloud.service.request_counts()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"device_ids": [TOKEN]},
+        {"device_ids": f"[{TOKEN!r}]"},
+        {"tag": TOKEN},
+        {"device_file": TOKEN},
+        {"device_file": f"{TOKEN},a\n"},
+        {"report": TOKEN},
+        {"report_dir": TOKEN},
+        {"nrfprov_conn_id": TOKEN},
+    ],
+    ids=lambda arguments: next(iter(arguments)),
+)
+def test_a_claim_token_in_the_place_of_another_argument_is_in_no_error(arguments):
+    with pytest.raises(ArgumentError, match=f"^{next(iter(arguments))} ") as caught:
+        block(**arguments)
+    assert TOKEN[:12] not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -181,8 +306,33 @@ def test_a_selection_that_is_none_is_refused_before_anything_is_sent(nrfcloud, c
     assert not nrfcloud.service.request_counts()
 
 
+@pytest.mark.parametrize("rendered", ["{}", "null", " nan", "undefined", "None", "{}, null"])
+def test_a_template_that_renders_to_nothing_wipes_no_tags(nrfcloud, context, rendered):
+    ids = claimed(nrfcloud, 2, tags=(LOT,))
+    tag = NrfProvTagDevicesOperator(
+        task_id="tag", device_ids=ids, tags="{{ params.tags }}", mode="replace", create_tags=False
+    )
+    context["params"]["tags"] = rendered
+    tag.render_template_fields(context)
+    with pytest.raises(ArgumentError, match=r"^tags of task 'tag' .*renders to nothing"):
+        tag.execute(context)
+    assert all(list(device.tags) == [LOT] for device in nrfcloud.service.claimed_devices())
+
+
 def test_an_empty_list_is_no_error_to_who_blocks_or_tags(nrfcloud, context):
     assert block(device_ids="[]").execute(context) == {"blocked": 0, "unchanged": 0, "failed": 0}
+    assert not nrfcloud.service.request_counts()
+
+
+def test_a_report_without_devices_of_ours_is_no_error_but_the_log_says_so_and_unclaim_refuses(
+    nrfcloud, context, tmp_path, caplog
+):
+    report = tmp_path / "report.csv"
+    report.write_text("line,device_id,outcome\n1,,rejected\n2,,rejected\n")
+    block(report=str(report)).execute(context)
+    assert "names no device" in caplog.text
+    with pytest.raises(UnclaimRefusedError, match="the selection of devices is empty"):
+        unclaim(report=str(report)).execute(context)
     assert not nrfcloud.service.request_counts()
 
 

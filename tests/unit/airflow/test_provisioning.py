@@ -14,6 +14,8 @@ from airflow_provider_nrfprov.api.errors import (
     ServiceError,
     UnreachableError,
 )
+from airflow_provider_nrfprov.api.onboarding import NRF_CLOUD_COAP_CA, ROOT_CERTIFICATES
+from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.accounts import VIEWER_KEY
 from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore, Refuse
@@ -51,6 +53,33 @@ def device_id(connect, emulator, tokens) -> str:
 
 
 # --- the onboarding rule ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "abc", "0", "../..", "{}", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+        ROOT_CERTIFICATES[:-60], ROOT_CERTIFICATES.replace("\n", " "), "é",
+        f"{ROOT_CERTIFICATES}-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n",
+    ],
+)  # fmt: skip
+def test_what_is_no_certificate_is_refused_before_a_request_and_not_quoted(connect, emulator, wrong):
+    connect(emulator.url)
+    with pytest.raises(ArgumentError, match=r"^certificates of task 'rule' ") as caught:
+        NrfProvEnsureOnboardingRuleOperator(task_id="rule", certificates=wrong)
+    operator = NrfProvEnsureOnboardingRuleOperator(task_id="rule", certificates="{{ params.roots }}")
+    operator.certificates = wrong
+    with pytest.raises(ArgumentError, match=r"^certificates of task 'rule' "):
+        operator.execute({})
+    assert "c2VjcmV0" not in str(caught.value)
+    assert not emulator.service.request_counts()
+
+
+def test_the_certificates_that_are_given_are_those_of_the_rule(connect, emulator):
+    connect(emulator.url)
+    NrfProvEnsureOnboardingRuleOperator(task_id="rule", certificates=f"{NRF_CLOUD_COAP_CA}\n").execute({})
+    (rule,) = NrfProvHook().list_rules()
+    assert NRF_CLOUD_COAP_CA.strip() in json.dumps(rule.commands).replace("\\n", "\n")
 
 
 def test_the_onboarding_rule_is_made_once(connect, emulator):

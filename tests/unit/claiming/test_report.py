@@ -171,7 +171,7 @@ def test_a_report_is_read_by_machines_whatever_columns_the_file_has(folder):
     write_report(folder, outcomes(f"device_id,outcome,token\nx,claimed,{TOKENS[0]}\n", FAILED))
     lines = folder.read("report.csv").splitlines()
     assert lines[0].endswith("file_device_id,file_outcome")
-    assert list(read_device_ids(lines, [Outcome.FAILED])) == [DEVICES[0].device_id]
+    assert list(read_device_ids(lines, [Outcome.FAILED])) == [(2, DEVICES[0].device_id)]
     assert list(read_device_ids(lines, [Outcome.CLAIMED])) == []
 
 

@@ -32,6 +32,8 @@ from airflow_provider_nrfprov.claiming.columns import (
     check_columns,
     delimiter_of,
     in_words,
+    is_attestation,
+    is_quoted,
     may_be_header,
     problem_without_token,
     read_header,
@@ -238,7 +240,7 @@ class ClaimFile:
                 break
         self._without_header(first)
         lines.put_back(taken)
-        if any(map(_is_attestation, lines.first)):
+        if any(map(is_attestation, lines.first)):
             self.form = ATTESTATION
 
     def _without_header(self, first: str) -> None:
@@ -293,7 +295,7 @@ class ClaimFile:
             if following is END or len(whole) > MAX_LINE_BYTES or whole.count("2dn3") > 1:
                 end = False
                 break
-        if end and _is_quoted(clean(whole), self.form.delimiter):
+        if end and is_quoted(clean(whole), self.form.delimiter):
             taken.extend(more)
             return whole, clean(whole)
         lines.put_back([item for item in more if item[1] is not END])
@@ -364,24 +366,3 @@ class ClaimFile:
             verdict, message = Verdict.DUPLICATE_DEVICE, f"the same device as in line {first_line}"
         message = "; ".join(filter(None, (message, warning)))
         return row._replace(verdict=verdict, message=message, tags=found)
-
-
-def _is_attestation(line: str) -> bool:
-    """Whether a line is of the form ``imei,uuid,token,time``."""
-    if ATTESTATION.usual.fullmatch(line):
-        return True
-    if "2dn3" not in line or SERVICE.usual.fullmatch(line):
-        return False
-    text = unwrapped(clean(line))
-    try:
-        cells = trimmed(split(text, delimiter_of(text)))
-    except csv.Error:
-        return False
-    return len(cells) > ATTESTATION.token and looks_like_token(cells[ATTESTATION.token])
-
-
-def _is_quoted(text: str, delimiter: str | None) -> bool:
-    try:
-        return bool(split(text, delimiter or delimiter_of(text)))
-    except csv.Error:
-        return False

@@ -179,6 +179,28 @@ def trimmed(cells: list[str]) -> list[str]:
     return cells[:count]
 
 
+def is_attestation(line: str) -> bool:
+    """Whether a line is of the form ``imei,uuid,token,time``."""
+    if ATTESTATION.usual.fullmatch(line):
+        return True
+    if "2dn3" not in line or SERVICE.usual.fullmatch(line):
+        return False
+    text = unwrapped(clean(line))
+    try:
+        cells = trimmed(split(text, delimiter_of(text)))
+    except csv.Error:
+        return False
+    return len(cells) > ATTESTATION.token and looks_like_token(cells[ATTESTATION.token])
+
+
+def is_quoted(text: str, delimiter: str | None) -> bool:
+    """Whether the quotes of a line fit."""
+    try:
+        return bool(split(text, delimiter or delimiter_of(text)))
+    except csv.Error:
+        return False
+
+
 def check_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
     """Return the names of columns that a user gives, in the form in which they are compared.
 

@@ -17,7 +17,7 @@ from airflow_provider_nrfprov.claiming.columns import Form
 from airflow_provider_nrfprov.claiming.first_lines import DEVICE_BYTES, FirstLines
 from airflow_provider_nrfprov.claiming.rows import Row, Verdict
 from airflow_provider_nrfprov.claiming.tag_cells import TagCells
-from airflow_provider_nrfprov.claiming.token import usual_devices, uuid_texts
+from airflow_provider_nrfprov.claiming.token import BEGINNING, may_hold_two, usual_devices, uuid_texts
 
 MOST_AT_ONCE = 1_000
 """Rows in a block."""
@@ -118,6 +118,8 @@ def read_block(
     }
     if noted:
         size = min(size, _before((cell in noted for cell in tags), size))
+    if text.count(BEGINNING) != size:
+        size = min(size, _before(map(may_hold_two, lines), size))
     size = first_lines.add_block(line, devices[: DEVICE_BYTES * size])
     if not size:
         return None

@@ -49,6 +49,7 @@ from airflow_provider_nrfprov.claiming.row_problems import (
     cell_at,
     contradiction,
     hint_at_other_column,
+    second_token,
     too_many_columns,
     unnamed_column,
 )
@@ -59,6 +60,7 @@ from airflow_provider_nrfprov.claiming.token import (
     WrongTokenKindError,
     decode,
     looks_like_token,
+    may_hold_two,
     read_usual,
     uuid_text,
 )
@@ -177,7 +179,7 @@ class ClaimFile:
         """Read a row of the usual form; ``None`` if it is of another."""
         form = self.form
         usual = form.usual.fullmatch(line)
-        if usual is None or not line.isascii():
+        if usual is None or not line.isascii() or may_hold_two(line):
             return None
         token, tags_cell, uuid = usual.group(*form.groups)
         body = read_usual(token)
@@ -342,6 +344,8 @@ class ClaimFile:
             words = f"{error}{hint_at_other_column(cells, token_at)}"
             return Row(number, Verdict.MALFORMED_TOKEN, words, tags=tags.tags, text=line, form=form)
         row = Row(number, _OK, "", token.device_id, token.text, (), line, form)
+        if may_hold_two(line) and (two := second_token(cells, (token_at, tags_at), token.device_id)):
+            return row._replace(verdict=Verdict.SECOND_TOKEN, message=two)
         if problem := unnamed_column(cells, form, token_at):
             return row._replace(verdict=Verdict.UNNAMED_COLUMN, message=problem)
         contradicts = contradiction(cell_at(cells, uuid_at), token.device_id)

@@ -9,6 +9,7 @@ from airflow_provider_nrfprov.api.contract import MAX_TAG_CHARACTERS
 from airflow_provider_nrfprov.api.redaction import redact
 from airflow_provider_nrfprov.api.tag_rules import csv_tag_problem
 from airflow_provider_nrfprov.claiming.rows import Verdict
+from airflow_provider_nrfprov.claiming.token import token_in
 
 _KEPT_CELLS = 1_000
 _NAME_IT = "if it is a tag, name the columns in a header: token,tags; else in a header that says what it is"
@@ -66,6 +67,9 @@ class TagCells:
 
 
 def _read(cell: str, named: bool) -> Tags:
+    if token_in(cell):
+        words = "the column of the tags holds a claim token; put each device on a row of its own"
+        return Tags((), Verdict.INVALID_TAG, words)
     tags = tuple(dict.fromkeys(tag.strip() for tag in cell.split(",") if tag.strip()))
     warning = ""
     if not named and (looks := looks_of(cell.strip())):

@@ -52,8 +52,11 @@ _USUAL = re.compile(USUAL_FORM)
 _PRINTED_BEFORE = re.compile(r"(?:%ATTESTTOKEN|attestation token)\s{0,4}:", re.IGNORECASE)
 """What a modem, and Nordic's nrfcredstore, print before a token."""
 _NOT_BASE64URL = re.compile(r"[^A-Za-z0-9_-]")
-_SELF_DESCRIBED_CBOR = "2dn3"
+BEGINNING = "2dn3"
 """How base64url writes the first bytes (d9 d9 f7) of every attestation token."""
+
+_IN_A_CELL = re.compile(rf"{BEGINNING}[A-Za-z0-9_.=-]{{20,}}")
+"""A token, or so much of one that it is nothing else."""
 
 _NO_ITEM = object()
 
@@ -137,7 +140,18 @@ def decode(text: str) -> ClaimToken:
 
 def looks_like_token(text: str) -> bool:
     """Whether a text starts as every attestation token does, however damaged the rest may be."""
-    return text.lstrip(" \t\"'").startswith(_SELF_DESCRIBED_CBOR)
+    return text.lstrip(" \t\"'").startswith(BEGINNING)
+
+
+def may_hold_two(text: str) -> bool:
+    """Whether a line that holds a token may hold another: soon told, and hardly ever so of a line that holds one."""
+    return text.count(BEGINNING) > 1
+
+
+def token_in(text: str) -> str:
+    """Return what is a token, or a good part of one, in a cell; empty if there is none."""
+    found = _IN_A_CELL.search(text)
+    return found[0] if found else ""
 
 
 def read_usual(text: str) -> bytes | None:

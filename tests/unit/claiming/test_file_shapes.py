@@ -16,7 +16,7 @@ from airflow_provider_nrfprov.claiming.claim_file import (
     chunks,
     read_rows,
 )
-from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_keygen
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_keygen, mint_token
 
 DEVICES = list(mint_devices(4, seed="shapes"))
 A, B, C = (device.token for device in DEVICES[:3])
@@ -68,11 +68,49 @@ def test_with_a_header_columns_go_by_their_names(content, tags, carried):
 
 
 def test_a_user_may_name_the_columns():
-    content = f"Nr;Token ID;Gruppe;token\n1;{A};x;{B}\n"
+    other = mint_token(ID_A, device_type=2)
+    content = f"Nr;Token ID;Gruppe;token\n1;{A};x;{other}\n"
     (row,) = read(content, token="Token ID", tags="gruppe")
     assert (row.token, row.tags, row.form.carried) == (A, ("x",), ("Nr", "token"))
     # What may be a token is in no cell that a report shows.
     assert row.carried == ("1", "(left out, as it may be a token)")
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+@pytest.mark.parametrize(
+    ("header", "row", "place"),
+    [
+        ("token,token2", "{A},{B}", 2),
+        ("token2;serial;token", "{B};SN-1;{A}", 1),
+        ("token,tags,token2", '{A},"a,b","{B}"', 3),
+        ("token,token2", '{A},%ATTESTTOKEN: "{B}"', 2),
+        ("token,token2", "{A},{B:.100}", 2),
+        ("token,uuid", "{A},{B}", 2),
+        ("imei,uuid,token,time", "352656106118683,{B},{A},2026-11-02T06:00:01", 2),
+    ],
+)
+def test_a_row_with_the_tokens_of_two_devices_is_refused_as_one_would_be_lost(header, row, place, at_once):
+    content = f"{header}\n{row.format(A=A, B=B)}\n"
+    rows = list(ClaimFile(io.BytesIO(content.encode() * 3), "shift.csv", at_once=at_once))
+    assert [each.verdict for each in rows] == [Verdict.SECOND_TOKEN] * 3
+    assert rows[0].message == f"column {place} holds a claim token, too; put each device on a row of its own"
+    assert not any(B[:30] in cell for each in rows for cell in each.carried)
+
+
+def test_a_second_token_among_good_rows_is_refused_in_a_block_too():
+    devices = list(mint_devices(50, seed="second tokens"))
+    lines = [f"{device.token},SN-{place}" for place, device in enumerate(devices)]
+    lines[33] = f"{devices[33].token},{A}"
+    rows = read("\n".join(["token,serial", *lines]))
+    assert [row.line for row in rows if not row.is_ok] == [35]
+
+
+@pytest.mark.parametrize("header", ["", "token,tags\n"])
+@pytest.mark.parametrize("cell", [A, B, f'"x,{B}"', B[:60]])
+def test_a_token_where_tags_belong_is_called_one(header, cell):
+    row = read(f"{header}{A},{cell}\n{C}\n")[0]
+    assert (row.verdict, row.tags) == (Verdict.INVALID_TAG, ())
+    assert "holds a claim token; put each device on a row of its own" in row.message
 
 
 @pytest.mark.parametrize(

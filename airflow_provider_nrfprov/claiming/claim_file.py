@@ -54,7 +54,7 @@ from airflow_provider_nrfprov.claiming.row_problems import (
     unnamed_column,
 )
 from airflow_provider_nrfprov.claiming.rows import Row, Verdict
-from airflow_provider_nrfprov.claiming.tag_cells import NONE, TagCells, Tags
+from airflow_provider_nrfprov.claiming.tag_cells import IN_ORDER, NONE, TagCells, Tags
 from airflow_provider_nrfprov.claiming.token import (
     MalformedTokenError,
     WrongTokenKindError,
@@ -360,6 +360,9 @@ class ClaimFile:
         """Judge a row whose token is good by its tags, and by the rows before it."""
         device = bytes.fromhex(str(row.device_id).replace("-", ""))
         found, verdict, message = tags
+        if verdict is _OK and message and any(tag.strip("{}").lower() == row.device_id for tag in found):
+            words = f"the column of the tags holds the device's own UUID; {IN_ORDER}"
+            verdict, message = Verdict.INVALID_TAG, words
         if verdict is Verdict.OK:
             first_line: int | None = self._first_lines.setdefault(device, row.line)
         else:

@@ -44,7 +44,21 @@ HEADERS = {
     "serial;token;uuid;tags": "{serial};{token};{uuid};{tags}",
     "tags\ttoken\tserial": "{tags}\t{token}\t{serial}",
 }
-SERIALS = [TOKENS[1], "", "A-1", "=1+1", "ä", "x" * 60, " b", "A2dn3", '"q"', "c d ", "\x07", "\ufeffA", "\udcff"]
+SERIALS = [
+    TOKENS[1],
+    "",
+    "A-1",
+    "=1+1",
+    "ä",
+    "x" * 60,
+    " b",
+    "A2dn3",
+    '"q"',
+    "c d ",
+    "\x07",
+    "\ufeffA",
+    "\udcff",
+]
 TAGS = [
     "",
     "",

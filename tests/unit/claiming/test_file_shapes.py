@@ -56,7 +56,6 @@ def read(content: str | bytes, **columns: str) -> list[Row]:
         (f"sep=;\nimei;token;tags\n{IMEI};{A};x\n", ("x",), {"imei": IMEI}),
         (f"Shift report of 2 November\n\nimei,token,tags\n{IMEI},{A},x\n", ("x",), {"imei": IMEI}),
         (f"#TYPE System.Management.Automation.PSCustomObject\n\"imei\",\"token\"\n\"{IMEI}\",\"{A}\"\n", (), {"imei": IMEI}),
-        (f"token,tags\n{A},{IMEI}\n", (IMEI,), {}),
         (f"\ufeff\ufefftoken,tags\n{A},x\n", ("x",), {}),
     ],
 )  # fmt: skip
@@ -111,6 +110,60 @@ def test_a_token_where_tags_belong_is_called_one(header, cell):
     row = read(f"{header}{A},{cell}\n{C}\n")[0]
     assert (row.verdict, row.tags) == (Verdict.INVALID_TAG, ())
     assert "holds a claim token; put each device on a row of its own" in row.message
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+@pytest.mark.parametrize(
+    ("cell", "is_ok", "words"),
+    [
+        (IMEI, False, "holds an IMEI; see whether the columns"),
+        (f'"x,{IMEI}"', False, "an IMEI"),
+        ("352656106118680", True, "a tag looks like an IMEI; see"),
+        ("3.52656E+14", True, "a number that a spreadsheet has shortened"),
+        ('"3,52656E+14"', True, "a number that a spreadsheet has shortened"),
+        ("3E+14", True, "a number that a spreadsheet has shortened"),
+        (ID_A, False, "the device's own UUID; see whether the columns"),
+        (f"{{{ID_A.upper()}}}", False, "the device's own UUID"),
+        (ID_B, True, "a tag looks like a UUID"),
+        (TIME, True, "a tag looks like a time"),
+        ('"x,None"', False, "what a program writes for no value"),
+        ('"[""a"",""b""]"', False, "separate tags by commas"),
+        ("\"['a', 'b']\"", False, "a list as a program writes it"),
+        ("[]", False, "separate tags by commas"),
+        ('"{""lot"": 7}"', False, "separate tags by commas"),
+        ("'a'", False, "separate tags by commas"),
+        ("\"'a,b'\"", False, "separate tags by commas"),
+        ("\"'a', 'b'\"", False, "separate tags by commas"),
+    ],
+)
+def test_what_is_no_tag_by_its_looks_is_noted_under_a_header_too(cell, is_ok, words, at_once):
+    content = f"token,tags\n{B},x\n{A},{cell}\n{C},lot=7\n"
+    rows = list(ClaimFile(io.BytesIO(content.encode()), "shift.csv", at_once=at_once))
+    assert [row.is_ok for row in rows] == [True, is_ok, True]
+    assert [bool(row.message) for row in rows] == [False, True, False]
+    assert words in rows[1].message
+
+
+def test_columns_that_change_places_in_the_midst_of_a_file_are_seen():
+    content = f"token,tags,imei\n{A},x,{IMEI}\n{B},{IMEI},y\n"
+    assert [row.is_ok for row in read(content)] == [True, False]
+
+
+@pytest.mark.parametrize("word", ["NULL", "N/A", "None", "nan", "\\N", "#N/A", "<NA>"])
+def test_a_word_for_no_value_is_no_tag_under_a_header_and_refused_without(word):
+    (row,) = read(f"token,tags\n{A},{word}\n")
+    assert (row.is_ok, row.tags, row.message) == (True, (), "")
+    (row,) = read(f"{A},{word}\n")
+    assert (row.verdict, row.message[:51]) == (
+        Verdict.INVALID_TAG,
+        "column 2 holds what a program writes for no value w",
+    )
+
+
+@pytest.mark.parametrize("tag", ["[beta]", "'a", "it's", "NA", "none-such", "1E5", "2026", "line 12:30 b"])
+def test_tags_that_only_resemble_something_else_are_tags(tag):
+    (row,) = read(f"token,tags\n{A},{tag}\n")
+    assert (row.is_ok, row.tags, row.message) == (True, (tag,), "")
 
 
 @pytest.mark.parametrize(

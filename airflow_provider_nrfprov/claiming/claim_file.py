@@ -35,10 +35,12 @@ from airflow_provider_nrfprov.claiming.columns import (
     is_attestation,
     is_quoted,
     may_be_header,
+    problem_of_unknown_names,
     problem_without_token,
     read_header,
     split,
     trimmed,
+    unknown_names,
 )
 from airflow_provider_nrfprov.claiming.file_kinds import problem_of_file
 from airflow_provider_nrfprov.claiming.first_lines import FirstLines
@@ -48,6 +50,7 @@ from airflow_provider_nrfprov.claiming.row_problems import (
     CLAIM_COLUMNS,
     cell_at,
     contradiction,
+    doubtful_tags,
     hint_at_other_column,
     second_token,
     too_many_columns,
@@ -127,6 +130,7 @@ class ClaimFile:
         self._delimiter = ","
         self.form: Form = SERVICE
         """What the columns are of the rows that come next."""
+        self._doubted, self._open_quote = 0, -1
         self.skipped: Counter[str] = Counter()
         """How many lines are no rows, by what they are: header, blank, title, comment, …"""
 
@@ -146,7 +150,7 @@ class ClaimFile:
         found, at_once = False, 1
         while True:
             # Twice as many as there were usual ones before: a file of others is not read in vain again and again.
-            block = self._read_block(lines, at_once) if at_once > 1 else None
+            block = self._read_block(lines, at_once) if at_once > 1 and not self._doubted else None
             if block is not None:
                 at_once = min(2 * len(block), self._at_once)
                 found = True
@@ -179,7 +183,7 @@ class ClaimFile:
         """Read a row of the usual form; ``None`` if it is of another."""
         form = self.form
         usual = form.usual.fullmatch(line)
-        if usual is None or not line.isascii() or may_hold_two(line):
+        if usual is None or self._doubted or not line.isascii() or may_hold_two(line):
             return None
         token, tags_cell, uuid = usual.group(*form.groups)
         body = read_usual(token)
@@ -212,7 +216,16 @@ class ClaimFile:
             return None
         if lines is not None and text.count('"') % 2:
             line, text = self._joined(number, line, text, lines)
+        if text.count('"') % 2:
+            self._open_quote = number
+        elif number != self._open_quote + 1 and self._may_be_unknown_header(text):
+            self._doubted = number
         return self._read_row(number, line, unwrapped(text))
+
+    def _may_be_unknown_header(self, text: str) -> bool:
+        """Whether the columns may be others from this line on, of names that are not known."""
+        tags = SERVICE.tags if self.form.tags is None else self.form.tags
+        return len(unknown_names(text, self._wanted)) > (tags or 0)
 
     def _read_start(self, lines: Lines) -> None:
         """Find the header, and what stands before it; without one, leave all lines to be read as rows."""
@@ -240,18 +253,19 @@ class ClaimFile:
             first = first or ("" if frame else text)
             if not frame and _ROW_LIKE.search(text):
                 break
-        self._without_header(first)
+        self._without_header(first, taken[-1][1] if taken else "")
         lines.put_back(taken)
         if any(map(is_attestation, lines.first)):
             self.form = ATTESTATION
 
-    def _without_header(self, first: str) -> None:
+    def _without_header(self, first: str, row: str) -> None:
         if self._wanted:
             names = ", ".join(repr(name) for name in self._wanted.values())
             raise ClaimFileError(
                 f"{self._name} has no header with the columns that were named ({names}) in its first lines"
             )
-        if problem := problem_without_token(first, self._wanted):
+        problem = problem_without_token(first, self._wanted)
+        if problem := problem or problem_of_unknown_names(unknown_names(first, {}), clean(row)):
             raise ClaimFileError(f"{self._name} {visible(problem)}")
 
     def _header(self, text: str, line: str, *, at_start: bool = False) -> Form | None:
@@ -264,6 +278,7 @@ class ClaimFile:
 
     def _take_header(self, number: int, header: Form) -> None:
         """Take a header in the midst of a file, as there is one where files were put together."""
+        self._doubted = 0
         if header.header == self.form.header:
             self.skipped["repeated header"] += 1
             return
@@ -346,7 +361,7 @@ class ClaimFile:
         row = Row(number, _OK, "", token.device_id, token.text, (), line, form)
         if may_hold_two(line) and (two := second_token(cells, (token_at, tags_at), token.device_id)):
             return row._replace(verdict=Verdict.SECOND_TOKEN, message=two)
-        if problem := unnamed_column(cells, form, token_at):
+        if problem := unnamed_column(cells, form, token_at) or doubtful_tags(tags_cell, self._doubted):
             return row._replace(verdict=Verdict.UNNAMED_COLUMN, message=problem)
         contradicts = contradiction(cell_at(cells, uuid_at), token.device_id)
         if contradicts and self._device_counts:

@@ -42,6 +42,11 @@ _OTHER_NAMES = {
 }  # fmt: skip
 _CANNOT_CLAIM = {"certificate", "certpem", "onboardingtoken", "jwt"}
 _NO_NAME = re.compile(r"[0-9]{8}|[A-Za-z0-9_-]{40}|[%=<>{}\x00-\x1f]|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-")
+_WORDS = re.compile(r"(?!.*[0-9]{2})[^\W\d_][\w ./()#:-]*")
+"""A name of a column in any language; not SN-0001."""
+_NOT_IN_HEADER = re.compile(r"\b(?:error|fail\w*|none|null|nan|n/a|timeout|ok|no response)\b", re.IGNORECASE)
+"""What stands where a token should be."""
+_UUID_OR_NONE = re.compile(r"\{?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?|None|")
 _LONG_WORD = re.compile(r"[A-Za-z0-9_-]{60}")
 _BESIDE_TOKEN = re.compile(r"2dn3[A-Za-z0-9_.=-]*")
 _NO_CELL = "(left out, as it may be a token)"
@@ -266,11 +271,47 @@ def problem_without_token(text: str, wanted: Mapping[str, str]) -> str:
                 f"has the columns {shown}: onboarding tokens (nRF93M1) and certificates cannot be claimed with; "
                 "claiming takes attestation tokens (AT%ATTESTTOKEN)"
             )
-        return (
-            f"has the columns {shown}, and none of them is called token; rename the column that holds the tokens, "
-            "or name it with columns={'token': …}"
-        )
+        return _none_called_token(shown)
     return ""
+
+
+def unknown_names(text: str, wanted: Mapping[str, str]) -> list[str]:
+    """Return the names in a line that looks like a header whose names are not known; none if it does not.
+
+    :param text: the clean line, which names no token column.
+    """
+    if "2dn3" in text or _NOT_IN_HEADER.search(text):
+        return []
+    for _, names in _header_cells(text, wanted):
+        filled = list(filter(None, names))
+        if 1 < len(filled) == len(set(filled)) and all(map(_WORDS.fullmatch, filled)):
+            return names
+    return []
+
+
+def problem_of_unknown_names(names: list[str], row: str) -> str:
+    """Return what is wrong with a file whose first line has these names, by the first row behind it that may hold a token.
+
+    :return: empty if the row is of a documented form, or has more columns than there are names.
+    """
+    text = unwrapped(row)
+    try:
+        cells = trimmed(split(text, delimiter_of(text)))
+    except csv.Error:
+        return ""
+    token_at = next((place for place, cell in enumerate(cells) if looks_like_token(cell)), 0)
+    if not token_at or len(cells) > len(names):
+        return ""
+    if token_at == ATTESTATION.token and _UUID_OR_NONE.fullmatch(cells[1]):
+        return ""
+    return _none_called_token(", ".join(filter(None, names)))
+
+
+def _none_called_token(shown: str) -> str:
+    return (
+        f"has the columns {shown}, and none of them is called token; rename the column that holds the tokens, "
+        "or name it with columns={'token': …}"
+    )
 
 
 def in_words(form: Form) -> str:

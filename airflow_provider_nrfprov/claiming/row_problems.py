@@ -57,6 +57,16 @@ def unnamed_column(cells: list[str], form: Form, token_at: int) -> str:
     )
 
 
+def doubtful_tags(tags_cell: str, doubted: int) -> str:
+    """Return what is wrong with a row that has tags below a line that may be another header, which is not understood."""
+    if not tags_cell or not doubted:
+        return ""
+    return (
+        f"line {doubted} looks like another header, so it is unclear whether this row has its tags where the rows before it "
+        "had them; call the columns token and tags there, or remove that line if it is no header"
+    )
+
+
 def contradiction(cell: str, device_id: str) -> str:
     """Return what is wrong if the file gives a UUID that is not the token's; empty if it does not."""
     uuid = cell.strip("{}").lower()

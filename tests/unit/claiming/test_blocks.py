@@ -74,7 +74,7 @@ TAGS = [
     "\udcff",
 ]
 BETWEEN = [
-    "", " ", ",,", "# a comment", "OK", "token", "imei,token", "imei,uuid,token,time", '"', f'"{A}\n"', "\ufeff", "\x1b[31m", "AT",
+    "", " ", ",,", "Jeton,Serie", "# a comment", "OK", "token", "imei,token", "imei,uuid,token,time", '"', f'"{A}\n"', "\ufeff", "\x1b[31m", "AT",
     A[:-1], f" {A}", f'"{A}"', f"{A},x,y", f'%ATTESTTOKEN: "{A}"', mint_keygen(ID_A), mint_token(ID_A, device_type=200), "\udcff",
     mint_token(ID_A, message_type=2), f"{A}" + "z" * 70_000, f"{A},{ID_A}",
 ]  # fmt: skip

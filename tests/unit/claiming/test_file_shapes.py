@@ -19,7 +19,7 @@ from airflow_provider_nrfprov.claiming.claim_file import (
 from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_keygen, mint_token
 
 DEVICES = list(mint_devices(4, seed="shapes"))
-A, B, C = (device.token for device in DEVICES[:3])
+A, B, C, D = (device.token for device in DEVICES)
 ID_A, ID_B, ID_C = (device.device_id for device in DEVICES[:3])
 IMEI = "352656106118683"
 TIME = "2026-11-02T06:00:01.123456+00:00"
@@ -164,6 +164,70 @@ def test_a_word_for_no_value_is_no_tag_under_a_header_and_refused_without(word):
 def test_tags_that_only_resemble_something_else_are_tags(tag):
     (row,) = read(f"token,tags\n{A},{tag}\n")
     assert (row.is_ok, row.tags, row.message) == (True, (tag,), "")
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+@pytest.mark.parametrize("start", ["token,tags\n", ""])
+@pytest.mark.parametrize(
+    "header", ["Jeton,Serie", "Série,Étiquettes", "imei,serial", "token,claimToken", "Jeton;Serie"]
+)
+def test_below_a_line_that_may_be_another_header_nothing_is_tagged_by_the_one_before(start, header, at_once):
+    mark = ";" if ";" in header else ","
+    content = f"{start}{A},x\n{header}\n{B}{mark}SN-1\n{C}\ntoken,tags\n{D},x\n"
+    rows = list(ClaimFile(io.BytesIO(content.encode()), "shift.csv", at_once=at_once))
+    assert [row.is_ok for row in rows] == [True, False, False, True, True]
+    if not (start and mark == ";"):
+        assert rows[2].verdict is Verdict.UNNAMED_COLUMN
+        assert f"line {2 + bool(start)} looks like another header" in rows[2].message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ERROR,night",
+        "None,None",
+        "SN-0001,night",
+        "night",
+        f"{A[:40]},x",
+        'AT,"lot',
+        "OK,shift",
+        "a,a",
+        "=x,y",
+        "7,night",
+    ],
+)
+def test_a_bad_row_does_not_put_the_tags_of_others_in_doubt(line):
+    rows = read(f"token,tags\n{A},x\n{line}\n{B},x\n")
+    assert [row.is_ok for row in rows] == [True, False, True]
+
+
+def test_what_a_cell_with_a_stray_quote_goes_on_with_is_no_header():
+    rows = read(f'token,tags\n{A},"x\nnight,shift\n{B},x\n')
+    assert [row.is_ok for row in rows] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (f"Série;Jeton;Étiquettes\nSN-1;{A};x\n", "Série, Jeton, Étiquettes"),
+        (f"Série;Étiquettes;Jeton\nSN-1;x;{A}\n", "Série, Étiquettes, Jeton"),
+        (f"Serie,Jeton\nSN-1,{A}\n", "Serie, Jeton"),
+    ],
+)
+def test_a_header_of_another_language_is_called_a_header_without_a_token_column(content, names):
+    with pytest.raises(ClaimFileError) as error:
+        read(content)
+    assert f"has the columns {names}, and none of them is called token" in str(error.value)
+    assert "columns={'token': …}" in str(error.value)
+
+
+def test_a_title_above_rows_of_a_documented_form_voids_none_without_tags():
+    content = f"Shift report, line B\n{A}\n{B},x\n"
+    assert [row.is_ok for row in read(content)] == [False, True, False]
+    content = f'Shift report, line B\n%ATTESTTOKEN: "{A}"\n'
+    assert [row.is_ok for row in read(content)] == [False, True]
+    content = f"Shift report, line B, night\n{IMEI},{ID_A},{A},{TIME}\n"
+    assert [row.is_ok for row in read(content)] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ from airflow_provider_nrfprov.claiming.columns import (
     split,
     trimmed,
     unknown_names,
+    warning_of,
 )
 from airflow_provider_nrfprov.claiming.file_kinds import problem_of_file
 from airflow_provider_nrfprov.claiming.first_lines import FirstLines
@@ -131,6 +132,8 @@ class ClaimFile:
         self.form: Form = SERVICE
         """What the columns are of the rows that come next."""
         self._doubted, self._open_quote = 0, -1
+        self.warnings: list[str] = []
+        """What is strange of the file's headers."""
         self.skipped: Counter[str] = Counter()
         """How many lines are no rows, by what they are: header, blank, title, comment, …"""
 
@@ -246,7 +249,7 @@ class ClaimFile:
                 skipped["header"] += 1
                 skipped["line of the header"] += len(taken) - before - 1
                 self.skipped.update(+skipped)
-                _log.info("%s: line %d is the header; %s", self._name, number, visible(in_words(header)))
+                self._log_header(number, header, "the header")
                 return
             frame = "blank" if not text.strip(_BLANKS) else frame_of(text)
             skipped[frame or "title"] += len(taken) - before
@@ -284,7 +287,13 @@ class ClaimFile:
             return
         self.skipped["header"] += 1
         self.form = header
-        _log.info("%s: line %d is another header; %s", self._name, number, visible(in_words(header)))
+        self._log_header(number, header, "another header")
+
+    def _log_header(self, number: int, header: Form, what: str) -> None:
+        _log.info("%s: line %d is %s; %s", self._name, number, what, visible(in_words(header)))
+        if warning := warning_of(header):
+            self.warnings.append(f"line {number}: {visible(warning)}")
+            _log.warning("%s: %s", self._name, self.warnings[-1])
 
     def _log_skipped(self) -> None:
         named = {what: count for what, count in self.skipped.items() if what not in {"blank", "header"}}

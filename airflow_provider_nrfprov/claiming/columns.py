@@ -31,7 +31,15 @@ _NAMES = {
         "identitytoken",
         "devicetoken",
     },
-    "tags": {"tag", "tags", "provisioningtag", "provisioningtags", "provisioninggroup", "provisioninggroups"},
+    "tags": {
+        "tag",
+        "tags",
+        "provisioningtag",
+        "provisioningtags",
+        "provisioninggroup",
+        "provisioninggroups",
+        "taglist",
+    },
     "uuid": {"uuid", "deviceuuid", "deviceid", "device"},
 }
 """Names of columns in use, lower case, letters and digits only."""
@@ -40,6 +48,10 @@ _OTHER_NAMES = {
     "imei", "serial", "serialnumber", "serialno", "sn", "time", "timestamp", "date", "datetime", "iccid", "station",
     "line", "lot", "no", "id", "subtype", "fwtypes", "firmware", "certificate", "onboardingtoken",
 }  # fmt: skip
+_NUMBERED_TAGS = re.compile(r"tags?[0-9]+")
+_LIKE_TAGS = re.compile(
+    r"(?:device|nrf|cloud)*tags?[0-9]*|labels?|[eé]tiquettes?|etiketten|etiquetas?|groups?|gruppen?|groupes?|grupos?"
+)
 _CANNOT_CLAIM = {"certificate", "certpem", "onboardingtoken", "jwt"}
 _NO_NAME = re.compile(r"[0-9]{8}|[A-Za-z0-9_-]{40}|[%=<>{}\x00-\x1f]|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-")
 _WORDS = re.compile(r"(?!.*[0-9]{2})[^\W\d_][\w ./()#:-]*")
@@ -75,14 +87,14 @@ class Form:
     """How many columns a row has at least, if none is left out: to the last one that has a name."""
     to_be_empty: tuple[int, ...] = ()
     """Columns in which a row must hold nothing: those without a name, of a header in the midst of a file."""
-    last: str = r'[^",;\t\x1b\n]*'
+    last: str = r'[^",;\t\x1a\x1b\n]*'
     """A pattern of the last column, if it is neither token nor tags."""
 
     @cached_property
     def usual(self) -> re.Pattern[str]:
         """A row of this form as it nearly always is, read in one step; groups token, tags and uuid."""
         delimiter = self.delimiter or ","
-        plain = rf'[^"\x1b\n{delimiter}]*' if self.header else r'[^",;\t\x1b\n]*'
+        plain = rf'[^"\x1a\x1b\n{delimiter}]*' if self.header else r'[^",;\t\x1a\x1b\n]*'
         cells = [plain] * self.width
         if not self.header:
             cells[0], cells[-1] = r"(?:[0-9]*|None)", self.last
@@ -90,7 +102,7 @@ class Form:
             cells[place] = ""
         cells[self.token] = rf"(?P<token>{USUAL_FORM})"
         if self.tags is not None:
-            cells[self.tags] = rf'(?P<tags>{plain}|"[^"\x1b\n]*")'
+            cells[self.tags] = rf'(?P<tags>{plain}|"[^"\x1a\x1b\n]*")'
         if self.uuid is not None:
             cells[self.uuid] = rf"(?P<uuid>{plain})"
         if self.header:
@@ -273,6 +285,18 @@ def problem_without_token(text: str, wanted: Mapping[str, str]) -> str:
             )
         return _none_called_token(shown)
     return ""
+
+
+def warning_of(form: Form) -> str:
+    """Return a warning if a header has columns that may be meant as tags, and are carried along only; else nothing."""
+    like = _LIKE_TAGS if form.tags is None else _NUMBERED_TAGS
+    meant = [name for name in form.carried if like.fullmatch(_key(name))]
+    if not meant:
+        return ""
+    return (
+        f"{', '.join(meant)}: not read as tags, only carried along; if tags are meant, call the column tags, with all tags "
+        "in one quoted field, or name it with columns={'tags': …}"
+    )
 
 
 def unknown_names(text: str, wanted: Mapping[str, str]) -> list[str]:

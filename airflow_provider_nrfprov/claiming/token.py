@@ -15,6 +15,7 @@ import base64
 import binascii
 import io
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -241,7 +242,7 @@ def _check_signature_part(part: str) -> None:
 def _load(part: str, name: str) -> object:
     if wrong := _NOT_BASE64URL.search(part):
         raise MalformedTokenError(
-            f"the {name} has a character that base64url does not use, at position {wrong.start() + 1}"
+            f"the {name} has a character that base64url does not use, {_named(wrong[0])}, at position {wrong.start() + 1}"
         )
     try:
         raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
@@ -256,6 +257,12 @@ def _load(part: str, name: str) -> object:
     if _first_item(raw[:-1]) is not _NO_ITEM:
         raise MalformedTokenError(f"the {name} goes on after its end (were two tokens run together?)")
     return value
+
+
+def _named(character: str) -> str:
+    """Name a character that may be unseen: ``U+00A0 (NO-BREAK SPACE)``."""
+    name = unicodedata.name(character, "a control character" if character < " " else "")
+    return f"U+{ord(character):04X}" + (f" ({name})" if name else "")
 
 
 def _first_item(raw: bytes) -> object:

@@ -160,6 +160,24 @@ def test_a_word_for_no_value_is_no_tag_under_a_header_and_refused_without(word):
     )
 
 
+@pytest.mark.parametrize("name", ["tag list", "tag_list", "Tag-List"])
+def test_a_list_of_tags_is_tags(name):
+    (row,) = read(f'token,{name}\n{A},"a,b"\n')
+    assert row.tags == ("a", "b")
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+@pytest.mark.parametrize("start", ["", "token,tags\n", "token,serial\n"])
+@pytest.mark.parametrize("row", [A, f"{A},lot=7", f'{A},"lot=7"'])
+def test_a_ctrl_z_at_the_end_is_no_part_of_the_last_row(start, row, at_once):
+    for end in ("\x1a", "\n\x1a", "\n\x1a\n"):
+        content = f"{start}{B},x\n{row}{end}"
+        rows = list(ClaimFile(io.BytesIO(content.encode()), "shift.csv", at_once=at_once))
+        assert [each.message for each in rows] == ["", ""]
+        wanted = "lot=7" if "," in row else ""
+        assert (rows[1].tags or rows[1].carried or ("",)) == (wanted,)
+
+
 @pytest.mark.parametrize("tag", ["[beta]", "'a", "it's", "NA", "none-such", "1E5", "2026", "line 12:30 b"])
 def test_tags_that_only_resemble_something_else_are_tags(tag):
     (row,) = read(f"token,tags\n{A},{tag}\n")

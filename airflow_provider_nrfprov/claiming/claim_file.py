@@ -49,6 +49,7 @@ from airflow_provider_nrfprov.claiming.frames import clean, frame_of, unwrapped
 from airflow_provider_nrfprov.claiming.lines import END, MAX_LINE_BYTES, Lines, LongLine
 from airflow_provider_nrfprov.claiming.row_problems import (
     CLAIM_COLUMNS,
+    LIKE_HEADER,
     cell_at,
     contradiction,
     doubtful_tags,
@@ -227,8 +228,7 @@ class ClaimFile:
 
     def _may_be_unknown_header(self, text: str) -> bool:
         """Whether the columns may be others from this line on, of names that are not known."""
-        tags = SERVICE.tags if self.form.tags is None else self.form.tags
-        return len(unknown_names(text, self._wanted)) > (tags or 0)
+        return len(unknown_names(text, self._wanted)) > (1 if self.form.tags is None else self.form.tags)
 
     def _read_start(self, lines: Lines) -> None:
         """Find the header, and what stands before it; without one, leave all lines to be read as rows."""
@@ -267,8 +267,7 @@ class ClaimFile:
             raise ClaimFileError(
                 f"{self._name} has no header with the columns that were named ({names}) in its first lines"
             )
-        problem = problem_without_token(first, self._wanted)
-        if problem := problem or problem_of_unknown_names(unknown_names(first, {}), clean(row)):
+        if problem := problem_without_token(first, {}) or problem_of_unknown_names(first, clean(row)):
             raise ClaimFileError(f"{self._name} {visible(problem)}")
 
     def _header(self, text: str, line: str, *, at_start: bool = False) -> Form | None:
@@ -365,7 +364,8 @@ class ClaimFile:
         except WrongTokenKindError as error:
             return Row(number, Verdict.WRONG_TOKEN_KIND, str(error), tags=tags.tags, text=line, form=form)
         except MalformedTokenError as error:
-            words = f"{error}{hint_at_other_column(cells, token_at)}"
+            like = LIKE_HEADER if number == self._doubted else ""
+            words = f"{like}{error}{hint_at_other_column(cells, token_at)}"
             return Row(number, Verdict.MALFORMED_TOKEN, words, tags=tags.tags, text=line, form=form)
         row = Row(number, _OK, "", token.device_id, token.text, (), line, form)
         if may_hold_two(line) and (two := second_token(cells, (token_at, tags_at), token.device_id)):

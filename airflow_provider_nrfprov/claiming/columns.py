@@ -313,12 +313,12 @@ def unknown_names(text: str, wanted: Mapping[str, str]) -> list[str]:
     return []
 
 
-def problem_of_unknown_names(names: list[str], row: str) -> str:
-    """Return what is wrong with a file whose first line has these names, by the first row behind it that may hold a token.
+def problem_of_unknown_names(first: str, row: str) -> str:
+    """Return what is wrong with a file whose first line has names that are not known, by the first row that may hold a token.
 
     :return: empty if the row is of a documented form, or has more columns than there are names.
     """
-    text = unwrapped(row)
+    names, text = unknown_names(first, {}), unwrapped(row)
     try:
         cells = trimmed(split(text, delimiter_of(text)))
     except csv.Error:

@@ -11,6 +11,7 @@ from airflow_provider_nrfprov.claiming.token import TokenError, decode, looks_li
 
 CLAIM_COLUMNS = 2
 """Of the service's own form."""
+LIKE_HEADER = "looks like another header, and none of its columns is called token; if it is none: "
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

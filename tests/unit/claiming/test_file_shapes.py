@@ -194,6 +194,7 @@ def test_below_a_line_that_may_be_another_header_nothing_is_tagged_by_the_one_be
     content = f"{start}{A},x\n{header}\n{B}{mark}SN-1\n{C}\ntoken,tags\n{D},x\n"
     rows = list(ClaimFile(io.BytesIO(content.encode()), "shift.csv", at_once=at_once))
     assert [row.is_ok for row in rows] == [True, False, False, True, True]
+    assert rows[1].message.startswith("looks like another header, and none of its columns is called token")
     if not (start and mark == ";"):
         assert rows[2].verdict is Verdict.UNNAMED_COLUMN
         assert f"line {2 + bool(start)} looks like another header" in rows[2].message

@@ -4,8 +4,8 @@ Why it is exact. The pattern of a line in a block is that of one row from the li
 part of it takes a line feed. So it finds each line once, and a token in just those that are of the usual form by
 themselves. All of these tokens have one length and one alphabet, so that decoded together they give the bytes that each
 gives alone. What a row has to hold beside its pattern is then looked at for all of them: the fixed bytes of the body,
-the UUID beside the token, the tags, the lines before. The block ends before the first row for which one of this does not
-hold; that row is read by itself, as is every line of another form.
+the UUID beside the token, the tags, tokens in other columns, the lines before. The block ends before the first row for which
+one of this does not hold; that row is read by itself, as is every line of another form.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from airflow_provider_nrfprov.claiming.columns import Form
 from airflow_provider_nrfprov.claiming.first_lines import DEVICE_BYTES, FirstLines
 from airflow_provider_nrfprov.claiming.rows import Row, Verdict
 from airflow_provider_nrfprov.claiming.tag_cells import TagCells
-from airflow_provider_nrfprov.claiming.token import usual_devices, uuid_texts
+from airflow_provider_nrfprov.claiming.token import BEGINNING, may_hold_two, usual_devices, uuid_texts
 
 MOST_AT_ONCE = 1_000
 """Rows in a block."""
@@ -118,6 +118,9 @@ def read_block(
     }
     if noted:
         size = min(size, _before((cell in noted for cell in tags), size))
+    # Without a header the pattern has no place for a second token but the tags, whose cells are looked at.
+    if form.header and form.carried and text.count(BEGINNING) != size:
+        size = min(size, _before(map(may_hold_two, lines), size))
     size = first_lines.add_block(line, devices[: DEVICE_BYTES * size])
     if not size:
         return None

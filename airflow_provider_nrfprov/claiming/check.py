@@ -12,11 +12,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 from airflow_provider_nrfprov.claiming.claim_file import Block, ClaimFile, Row
 from airflow_provider_nrfprov.claiming.columns import ROLES
 from airflow_provider_nrfprov.claiming.preflight import Inspection, inspect, refusals
+from airflow_provider_nrfprov.files.paths import require_regular, to_path
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
@@ -74,6 +75,8 @@ class _Result:
     name: str
     found: Inspection | None = None
     refused: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Of the file's headers."""
     problem: str = ""
 
     @property
@@ -84,6 +87,7 @@ class _Result:
 
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.found}"] if self.found else []
+        lines += [f"warning: {words}" for words in self.warnings]
         lines += [f"refused by the service: {words}" for words in self.refused]
         if self.problem:
             lines.append(self.problem)
@@ -103,6 +107,8 @@ class _Result:
                 "rejected": self.found.rejected,
                 "reasons": [reason.as_dict() for reason in self.found.reasons],
             }
+            if self.warnings:
+                told["warnings"] = list(self.warnings)
             if self.found.sample:
                 told |= {"asked_about": len(self.found.sample), "refused": list(self.refused)}
         return told | ({"error": self.problem} if self.problem else {})
@@ -112,13 +118,14 @@ def _check(
     name: str, columns: Mapping[str, str], service: ProvisioningService | None, sample_size: int, err: TextIO
 ) -> _Result:
     found = None
+    warnings: tuple[str, ...] = ()
     try:
-        found = _inspect(name, columns, sample_size, err)
-        return _Result(name, found, tuple(_refusals(found, service)) if service else ())
+        found, warnings = _inspect(name, columns, sample_size, err)
+        return _Result(name, found, tuple(_refusals(found, service)) if service else (), warnings)
     except OSError as error:
         return _Result(name, problem=f"{name} cannot be read: {error.strerror or error}")
     except ValueError as error:
-        return _Result(name, found, problem=str(error))
+        return _Result(name, found, warnings=warnings, problem=str(error))
 
 
 def _refusals(found: Inspection, service: ProvisioningService) -> list[str]:
@@ -130,12 +137,29 @@ def _refusals(found: Inspection, service: ProvisioningService) -> list[str]:
         raise ValueError(f"could not ask the service: {error}") from None
 
 
-def _inspect(name: str, columns: Mapping[str, str], sample_size: int, err: TextIO) -> Inspection:
-    with Path(name).open("rb") as stream:
-        parts = ClaimFile(stream, name, columns=columns).parts()
+def _inspect(
+    name: str, columns: Mapping[str, str], sample_size: int, err: TextIO
+) -> tuple[Inspection, tuple[str, ...]]:
+    path = _local_path(name)
+    require_regular(path)
+    with path.open("rb") as stream:
+        file = ClaimFile(stream, name, columns=columns)
+        parts = file.parts()
         if err.isatty():
-            parts = _with_progress(parts, stream, Path(name).stat().st_size, err)
-        return inspect(parts, sample_size, seed=name)
+            parts = _with_progress(parts, stream, path.stat().st_size, err)
+        return inspect(parts, sample_size, seed=name), tuple(file.warnings)
+
+
+def _local_path(name: str) -> Path:
+    scheme, separator, _ = name.partition("://")
+    if not name.strip():
+        raise ValueError("the path of a claim file is empty")
+    if separator and scheme.lower() != "file":
+        raise ValueError(
+            f"{name} cannot be read: check reads local files; download it first, or let NrfProvCheckClaimFileOperator read "
+            "it in Airflow"
+        )
+    return cast("Path", to_path(name))
 
 
 def _with_progress(

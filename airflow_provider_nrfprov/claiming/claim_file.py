@@ -32,11 +32,16 @@ from airflow_provider_nrfprov.claiming.columns import (
     check_columns,
     delimiter_of,
     in_words,
+    is_attestation,
+    is_quoted,
     may_be_header,
+    problem_of_unknown_names,
     problem_without_token,
     read_header,
     split,
     trimmed,
+    unknown_names,
+    warning_of,
 )
 from airflow_provider_nrfprov.claiming.file_kinds import problem_of_file
 from airflow_provider_nrfprov.claiming.first_lines import FirstLines
@@ -44,19 +49,23 @@ from airflow_provider_nrfprov.claiming.frames import clean, frame_of, unwrapped
 from airflow_provider_nrfprov.claiming.lines import END, MAX_LINE_BYTES, Lines, LongLine
 from airflow_provider_nrfprov.claiming.row_problems import (
     CLAIM_COLUMNS,
+    LIKE_HEADER,
     cell_at,
     contradiction,
+    doubtful_tags,
     hint_at_other_column,
+    second_token,
     too_many_columns,
     unnamed_column,
 )
 from airflow_provider_nrfprov.claiming.rows import Row, Verdict
-from airflow_provider_nrfprov.claiming.tag_cells import NONE, TagCells, Tags
+from airflow_provider_nrfprov.claiming.tag_cells import IN_ORDER, NONE, TagCells, Tags
 from airflow_provider_nrfprov.claiming.token import (
     MalformedTokenError,
     WrongTokenKindError,
     decode,
     looks_like_token,
+    may_hold_two,
     read_usual,
     uuid_text,
 )
@@ -123,6 +132,9 @@ class ClaimFile:
         self._delimiter = ","
         self.form: Form = SERVICE
         """What the columns are of the rows that come next."""
+        self._doubted, self._open_quote = 0, -1
+        self.warnings: list[str] = []
+        """What is strange of the file's headers."""
         self.skipped: Counter[str] = Counter()
         """How many lines are no rows, by what they are: header, blank, title, comment, …"""
 
@@ -142,7 +154,7 @@ class ClaimFile:
         found, at_once = False, 1
         while True:
             # Twice as many as there were usual ones before: a file of others is not read in vain again and again.
-            block = self._read_block(lines, at_once) if at_once > 1 else None
+            block = self._read_block(lines, at_once) if at_once > 1 and not self._doubted else None
             if block is not None:
                 at_once = min(2 * len(block), self._at_once)
                 found = True
@@ -175,7 +187,7 @@ class ClaimFile:
         """Read a row of the usual form; ``None`` if it is of another."""
         form = self.form
         usual = form.usual.fullmatch(line)
-        if usual is None or not line.isascii():
+        if usual is None or self._doubted or not line.isascii() or may_hold_two(line):
             return None
         token, tags_cell, uuid = usual.group(*form.groups)
         body = read_usual(token)
@@ -208,7 +220,15 @@ class ClaimFile:
             return None
         if lines is not None and text.count('"') % 2:
             line, text = self._joined(number, line, text, lines)
+        if text.count('"') % 2:
+            self._open_quote = number
+        elif number != self._open_quote + 1 and self._may_be_unknown_header(text):
+            self._doubted = number
         return self._read_row(number, line, unwrapped(text))
+
+    def _may_be_unknown_header(self, text: str) -> bool:
+        """Whether the columns may be others from this line on, of names that are not known."""
+        return len(unknown_names(text, self._wanted)) > (1 if self.form.tags is None else self.form.tags)
 
     def _read_start(self, lines: Lines) -> None:
         """Find the header, and what stands before it; without one, leave all lines to be read as rows."""
@@ -229,25 +249,25 @@ class ClaimFile:
                 skipped["header"] += 1
                 skipped["line of the header"] += len(taken) - before - 1
                 self.skipped.update(+skipped)
-                _log.info("%s: line %d is the header; %s", self._name, number, visible(in_words(header)))
+                self._log_header(number, header, "the header")
                 return
             frame = "blank" if not text.strip(_BLANKS) else frame_of(text)
             skipped[frame or "title"] += len(taken) - before
             first = first or ("" if frame else text)
             if not frame and _ROW_LIKE.search(text):
                 break
-        self._without_header(first)
+        self._without_header(first, taken[-1][1] if taken else "")
         lines.put_back(taken)
-        if any(map(_is_attestation, lines.first)):
+        if any(map(is_attestation, lines.first)):
             self.form = ATTESTATION
 
-    def _without_header(self, first: str) -> None:
+    def _without_header(self, first: str, row: str) -> None:
         if self._wanted:
             names = ", ".join(repr(name) for name in self._wanted.values())
             raise ClaimFileError(
                 f"{self._name} has no header with the columns that were named ({names}) in its first lines"
             )
-        if problem := problem_without_token(first, self._wanted):
+        if problem := problem_without_token(first, {}) or problem_of_unknown_names(first, clean(row)):
             raise ClaimFileError(f"{self._name} {visible(problem)}")
 
     def _header(self, text: str, line: str, *, at_start: bool = False) -> Form | None:
@@ -260,12 +280,19 @@ class ClaimFile:
 
     def _take_header(self, number: int, header: Form) -> None:
         """Take a header in the midst of a file, as there is one where files were put together."""
+        self._doubted = 0
         if header.header == self.form.header:
             self.skipped["repeated header"] += 1
             return
         self.skipped["header"] += 1
         self.form = header
-        _log.info("%s: line %d is another header; %s", self._name, number, visible(in_words(header)))
+        self._log_header(number, header, "another header")
+
+    def _log_header(self, number: int, header: Form, what: str) -> None:
+        _log.info("%s: line %d is %s; %s", self._name, number, what, visible(in_words(header)))
+        if warning := warning_of(header):
+            self.warnings.append(f"line {number}: {visible(warning)}")
+            _log.warning("%s: %s", self._name, self.warnings[-1])
 
     def _log_skipped(self) -> None:
         named = {what: count for what, count in self.skipped.items() if what not in {"blank", "header"}}
@@ -293,7 +320,7 @@ class ClaimFile:
             if following is END or len(whole) > MAX_LINE_BYTES or whole.count("2dn3") > 1:
                 end = False
                 break
-        if end and _is_quoted(clean(whole), self.form.delimiter):
+        if end and is_quoted(clean(whole), self.form.delimiter):
             taken.extend(more)
             return whole, clean(whole)
         lines.put_back([item for item in more if item[1] is not END])
@@ -337,10 +364,13 @@ class ClaimFile:
         except WrongTokenKindError as error:
             return Row(number, Verdict.WRONG_TOKEN_KIND, str(error), tags=tags.tags, text=line, form=form)
         except MalformedTokenError as error:
-            words = f"{error}{hint_at_other_column(cells, token_at)}"
+            like = LIKE_HEADER if number == self._doubted else ""
+            words = f"{like}{error}{hint_at_other_column(cells, token_at)}"
             return Row(number, Verdict.MALFORMED_TOKEN, words, tags=tags.tags, text=line, form=form)
         row = Row(number, _OK, "", token.device_id, token.text, (), line, form)
-        if problem := unnamed_column(cells, form, token_at):
+        if may_hold_two(line) and (two := second_token(cells, (token_at, tags_at), token.device_id)):
+            return row._replace(verdict=Verdict.SECOND_TOKEN, message=two)
+        if problem := unnamed_column(cells, form, token_at) or doubtful_tags(tags_cell, self._doubted):
             return row._replace(verdict=Verdict.UNNAMED_COLUMN, message=problem)
         contradicts = contradiction(cell_at(cells, uuid_at), token.device_id)
         if contradicts and self._device_counts:
@@ -354,6 +384,9 @@ class ClaimFile:
         """Judge a row whose token is good by its tags, and by the rows before it."""
         device = bytes.fromhex(str(row.device_id).replace("-", ""))
         found, verdict, message = tags
+        if verdict is _OK and message and any(tag.strip("{}").lower() == row.device_id for tag in found):
+            words = f"the column of the tags holds the device's own UUID; {IN_ORDER}"
+            verdict, message = Verdict.INVALID_TAG, words
         if verdict is Verdict.OK:
             first_line: int | None = self._first_lines.setdefault(device, row.line)
         else:
@@ -364,24 +397,3 @@ class ClaimFile:
             verdict, message = Verdict.DUPLICATE_DEVICE, f"the same device as in line {first_line}"
         message = "; ".join(filter(None, (message, warning)))
         return row._replace(verdict=verdict, message=message, tags=found)
-
-
-def _is_attestation(line: str) -> bool:
-    """Whether a line is of the form ``imei,uuid,token,time``."""
-    if ATTESTATION.usual.fullmatch(line):
-        return True
-    if "2dn3" not in line or SERVICE.usual.fullmatch(line):
-        return False
-    text = unwrapped(clean(line))
-    try:
-        cells = trimmed(split(text, delimiter_of(text)))
-    except csv.Error:
-        return False
-    return len(cells) > ATTESTATION.token and looks_like_token(cells[ATTESTATION.token])
-
-
-def _is_quoted(text: str, delimiter: str | None) -> bool:
-    try:
-        return bool(split(text, delimiter or delimiter_of(text)))
-    except csv.Error:
-        return False

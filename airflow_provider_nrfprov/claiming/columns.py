@@ -31,7 +31,15 @@ _NAMES = {
         "identitytoken",
         "devicetoken",
     },
-    "tags": {"tag", "tags", "provisioningtag", "provisioningtags", "provisioninggroup", "provisioninggroups"},
+    "tags": {
+        "tag",
+        "tags",
+        "provisioningtag",
+        "provisioningtags",
+        "provisioninggroup",
+        "provisioninggroups",
+        "taglist",
+    },
     "uuid": {"uuid", "deviceuuid", "deviceid", "device"},
 }
 """Names of columns in use, lower case, letters and digits only."""
@@ -40,8 +48,17 @@ _OTHER_NAMES = {
     "imei", "serial", "serialnumber", "serialno", "sn", "time", "timestamp", "date", "datetime", "iccid", "station",
     "line", "lot", "no", "id", "subtype", "fwtypes", "firmware", "certificate", "onboardingtoken",
 }  # fmt: skip
+_NUMBERED_TAGS = re.compile(r"tags?[0-9]+")
+_LIKE_TAGS = re.compile(
+    r"(?:device|nrf|cloud)*tags?[0-9]*|labels?|[eé]tiquettes?|etiketten|etiquetas?|groups?|gruppen?|groupes?|grupos?"
+)
 _CANNOT_CLAIM = {"certificate", "certpem", "onboardingtoken", "jwt"}
 _NO_NAME = re.compile(r"[0-9]{8}|[A-Za-z0-9_-]{40}|[%=<>{}\x00-\x1f]|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-")
+_WORDS = re.compile(r"(?!.*[0-9]{2})[^\W\d_][\w ./()#:-]*")
+"""A name of a column in any language; not SN-0001."""
+_NOT_IN_HEADER = re.compile(r"\b(?:error|fail\w*|none|null|nan|n/a|timeout|ok|no response)\b", re.IGNORECASE)
+"""What stands where a token should be."""
+_UUID_OR_NONE = re.compile(r"\{?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?|None|")
 _LONG_WORD = re.compile(r"[A-Za-z0-9_-]{60}")
 _BESIDE_TOKEN = re.compile(r"2dn3[A-Za-z0-9_.=-]*")
 _NO_CELL = "(left out, as it may be a token)"
@@ -70,14 +87,14 @@ class Form:
     """How many columns a row has at least, if none is left out: to the last one that has a name."""
     to_be_empty: tuple[int, ...] = ()
     """Columns in which a row must hold nothing: those without a name, of a header in the midst of a file."""
-    last: str = r'[^",;\t\x1b\n]*'
+    last: str = r'[^",;\t\x1a\x1b\n]*'
     """A pattern of the last column, if it is neither token nor tags."""
 
     @cached_property
     def usual(self) -> re.Pattern[str]:
         """A row of this form as it nearly always is, read in one step; groups token, tags and uuid."""
         delimiter = self.delimiter or ","
-        plain = rf'[^"\x1b\n{delimiter}]*' if self.header else r'[^",;\t\x1b\n]*'
+        plain = rf'[^"\x1a\x1b\n{delimiter}]*' if self.header else r'[^",;\t\x1a\x1b\n]*'
         cells = [plain] * self.width
         if not self.header:
             cells[0], cells[-1] = r"(?:[0-9]*|None)", self.last
@@ -85,7 +102,7 @@ class Form:
             cells[place] = ""
         cells[self.token] = rf"(?P<token>{USUAL_FORM})"
         if self.tags is not None:
-            cells[self.tags] = rf'(?P<tags>{plain}|"[^"\x1b\n]*")'
+            cells[self.tags] = rf'(?P<tags>{plain}|"[^"\x1a\x1b\n]*")'
         if self.uuid is not None:
             cells[self.uuid] = rf"(?P<uuid>{plain})"
         if self.header:
@@ -179,6 +196,28 @@ def trimmed(cells: list[str]) -> list[str]:
     return cells[:count]
 
 
+def is_attestation(line: str) -> bool:
+    """Whether a line is of the form ``imei,uuid,token,time``."""
+    if ATTESTATION.usual.fullmatch(line):
+        return True
+    if "2dn3" not in line or SERVICE.usual.fullmatch(line):
+        return False
+    text = unwrapped(clean(line))
+    try:
+        cells = trimmed(split(text, delimiter_of(text)))
+    except csv.Error:
+        return False
+    return len(cells) > ATTESTATION.token and looks_like_token(cells[ATTESTATION.token])
+
+
+def is_quoted(text: str, delimiter: str | None) -> bool:
+    """Whether the quotes of a line fit."""
+    try:
+        return bool(split(text, delimiter or delimiter_of(text)))
+    except csv.Error:
+        return False
+
+
 def check_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
     """Return the names of columns that a user gives, in the form in which they are compared.
 
@@ -244,11 +283,59 @@ def problem_without_token(text: str, wanted: Mapping[str, str]) -> str:
                 f"has the columns {shown}: onboarding tokens (nRF93M1) and certificates cannot be claimed with; "
                 "claiming takes attestation tokens (AT%ATTESTTOKEN)"
             )
-        return (
-            f"has the columns {shown}, and none of them is called token; rename the column that holds the tokens, "
-            "or name it with columns={'token': …}"
-        )
+        return _none_called_token(shown)
     return ""
+
+
+def warning_of(form: Form) -> str:
+    """Return a warning if a header has columns that may be meant as tags, and are carried along only; else nothing."""
+    like = _LIKE_TAGS if form.tags is None else _NUMBERED_TAGS
+    meant = [name for name in form.carried if like.fullmatch(_key(name))]
+    if not meant:
+        return ""
+    return (
+        f"{', '.join(meant)}: not read as tags, only carried along; if tags are meant, call the column tags, with all tags "
+        "in one quoted field, or name it with columns={'tags': …}"
+    )
+
+
+def unknown_names(text: str, wanted: Mapping[str, str]) -> list[str]:
+    """Return the names in a line that looks like a header whose names are not known; none if it does not.
+
+    :param text: the clean line, which names no token column.
+    """
+    if "2dn3" in text or _NOT_IN_HEADER.search(text):
+        return []
+    for _, names in _header_cells(text, wanted):
+        filled = list(filter(None, names))
+        if 1 < len(filled) == len(set(filled)) and all(map(_WORDS.fullmatch, filled)):
+            return names
+    return []
+
+
+def problem_of_unknown_names(first: str, row: str) -> str:
+    """Return what is wrong with a file whose first line has names that are not known, by the first row that may hold a token.
+
+    :return: empty if the row is of a documented form, or has more columns than there are names.
+    """
+    names, text = unknown_names(first, {}), unwrapped(row)
+    try:
+        cells = trimmed(split(text, delimiter_of(text)))
+    except csv.Error:
+        return ""
+    token_at = next((place for place, cell in enumerate(cells) if looks_like_token(cell)), 0)
+    if not token_at or len(cells) > len(names):
+        return ""
+    if token_at == ATTESTATION.token and _UUID_OR_NONE.fullmatch(cells[1]):
+        return ""
+    return _none_called_token(", ".join(filter(None, names)))
+
+
+def _none_called_token(shown: str) -> str:
+    return (
+        f"has the columns {shown}, and none of them is called token; rename the column that holds the tokens, "
+        "or name it with columns={'token': …}"
+    )
 
 
 def in_words(form: Form) -> str:

@@ -21,10 +21,13 @@ _FRAME_IN_LOG = re.compile(r"[-=*]{2,5} ?(?:BEGIN|END)\b[\w ]{0,60}[-=*]{2,20}$"
 
 
 def clean(line: str) -> str:
-    """Return a line without what a terminal or an editor left in it: colours, byte order marks, blanks around it."""
+    """Return a line without what a terminal or an editor left in it: colours, byte order marks, blanks around it.
+
+    Ctrl-Z (0x1A) goes, too: old programs of Windows end a file with it.
+    """
     if "\x1b" in line:
         line = _COLOURS.sub("", line)
-    return (line if line.isascii() else line.translate(_UNSEEN)).strip(" ")
+    return (line if line.isascii() else line.translate(_UNSEEN)).strip(" \x1a")
 
 
 def frame_of(text: str) -> str:

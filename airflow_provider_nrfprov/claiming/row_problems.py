@@ -7,10 +7,11 @@ import re
 from airflow_provider_nrfprov.api.redaction import redact
 from airflow_provider_nrfprov.claiming.columns import ATTESTATION, Form
 from airflow_provider_nrfprov.claiming.tag_cells import looks_of
-from airflow_provider_nrfprov.claiming.token import looks_like_token
+from airflow_provider_nrfprov.claiming.token import TokenError, decode, looks_like_token, token_in
 
 CLAIM_COLUMNS = 2
 """Of the service's own form."""
+LIKE_HEADER = "looks like another header, and none of its columns is called token; if it is none: "
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -57,12 +58,38 @@ def unnamed_column(cells: list[str], form: Form, token_at: int) -> str:
     )
 
 
+def doubtful_tags(tags_cell: str, doubted: int) -> str:
+    """Return what is wrong with a row that has tags below a line that may be another header, which is not understood."""
+    if not tags_cell or not doubted:
+        return ""
+    return (
+        f"line {doubted} looks like another header, so it is unclear whether this row has its tags where the rows before it "
+        "had them; call the columns token and tags there, or remove that line if it is no header"
+    )
+
+
 def contradiction(cell: str, device_id: str) -> str:
     """Return what is wrong if the file gives a UUID that is not the token's; empty if it does not."""
     uuid = cell.strip("{}").lower()
     if uuid == device_id or not _UUID.fullmatch(uuid):
         return ""
     return f"the file says device {uuid}, but the token is that of {device_id}"
+
+
+def second_token(cells: list[str], known: tuple[int | None, ...], device_id: str) -> str:
+    """Return what is wrong if a cell beside the known ones holds a token of another device, which would not be claimed."""
+    for place, cell in enumerate(cells):
+        token = "" if place in known else token_in(cell)
+        if token and _device_of(token) != device_id:
+            return f"column {place + 1} holds a claim token, too; put each device on a row of its own"
+    return ""
+
+
+def _device_of(token: str) -> str:
+    try:
+        return decode(token).device_id
+    except TokenError:
+        return ""
 
 
 def hint_at_other_column(cells: list[str], token_at: int) -> str:

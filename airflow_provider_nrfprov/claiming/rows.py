@@ -23,6 +23,8 @@ class Verdict(str, Enum):
     """Fewer than the header names, so that another cell may stand where the tags should."""
     UNNAMED_COLUMN = "unnamed_column"
     """A column that may hold tags, and no header says so."""
+    SECOND_TOKEN = "second_token"  # noqa: S105 - a verdict
+    """It holds tokens of two devices, of which one would be lost."""
     UNREADABLE_ROW = "unreadable_row"
     CONTRADICTS_TOKEN = "contradicts_token"  # noqa: S105 - a verdict
     """Its device is not that of its token, and both are sent (the API of projects)."""

@@ -15,6 +15,7 @@ import base64
 import binascii
 import io
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,8 +53,11 @@ _USUAL = re.compile(USUAL_FORM)
 _PRINTED_BEFORE = re.compile(r"(?:%ATTESTTOKEN|attestation token)\s{0,4}:", re.IGNORECASE)
 """What a modem, and Nordic's nrfcredstore, print before a token."""
 _NOT_BASE64URL = re.compile(r"[^A-Za-z0-9_-]")
-_SELF_DESCRIBED_CBOR = "2dn3"
+BEGINNING = "2dn3"
 """How base64url writes the first bytes (d9 d9 f7) of every attestation token."""
+
+_IN_A_CELL = re.compile(rf"{BEGINNING}[A-Za-z0-9_.=-]{{20,}}")
+"""A token, or so much of one that it is nothing else."""
 
 _NO_ITEM = object()
 
@@ -137,7 +141,18 @@ def decode(text: str) -> ClaimToken:
 
 def looks_like_token(text: str) -> bool:
     """Whether a text starts as every attestation token does, however damaged the rest may be."""
-    return text.lstrip(" \t\"'").startswith(_SELF_DESCRIBED_CBOR)
+    return text.lstrip(" \t\"'").startswith(BEGINNING)
+
+
+def may_hold_two(text: str) -> bool:
+    """Whether a line that holds a token may hold another: soon told, and hardly ever so of a line that holds one."""
+    return text.count(BEGINNING) > 1
+
+
+def token_in(text: str) -> str:
+    """Return what is a token, or a good part of one, in a cell; empty if there is none."""
+    found = _IN_A_CELL.search(text)
+    return found[0] if found else ""
 
 
 def read_usual(text: str) -> bytes | None:
@@ -227,7 +242,7 @@ def _check_signature_part(part: str) -> None:
 def _load(part: str, name: str) -> object:
     if wrong := _NOT_BASE64URL.search(part):
         raise MalformedTokenError(
-            f"the {name} has a character that base64url does not use, at position {wrong.start() + 1}"
+            f"the {name} has a character that base64url does not use, {_named(wrong[0])}, at position {wrong.start() + 1}"
         )
     try:
         raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
@@ -242,6 +257,12 @@ def _load(part: str, name: str) -> object:
     if _first_item(raw[:-1]) is not _NO_ITEM:
         raise MalformedTokenError(f"the {name} goes on after its end (were two tokens run together?)")
     return value
+
+
+def _named(character: str) -> str:
+    """Name a character that may be unseen: ``U+00A0 (NO-BREAK SPACE)``."""
+    name = unicodedata.name(character, "a control character" if character < " " else "")
+    return f"U+{ord(character):04X}" + (f" ({name})" if name else "")
 
 
 def _first_item(raw: bytes) -> object:

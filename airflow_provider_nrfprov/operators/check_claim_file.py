@@ -68,7 +68,7 @@ class NrfProvCheckClaimFileOperator(ConnectedOperator):
         from airflow_provider_nrfprov.claiming.file_copy import unavailable
         from airflow_provider_nrfprov.claiming.preflight import inspect, refusals
         from airflow_provider_nrfprov.exceptions import RowsRejectedError
-        from airflow_provider_nrfprov.files.paths import to_path
+        from airflow_provider_nrfprov.files.paths import require_regular, to_path
         from airflow_provider_nrfprov.operators.tolerance import RejectedTolerance
 
         value = self._values()
@@ -76,8 +76,10 @@ class NrfProvCheckClaimFileOperator(ConnectedOperator):
         if sample_size:
             self.hook.require(DRY_RUN)
         tolerance = RejectedTolerance(value["max_rejected_rows"], value["max_rejected_ratio"])
+        source = to_path(claim_file)
         try:
-            with to_path(claim_file).open("rb") as stream:
+            require_regular(source)
+            with source.open("rb") as stream:
                 found = inspect(ClaimFile(cast("BinaryIO", stream), claim_file).parts(), sample_size)
         except OSError as error:
             raise unavailable(claim_file, error) from error

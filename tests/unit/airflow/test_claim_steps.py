@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import nullcontext
 
 import pytest
@@ -46,6 +47,12 @@ def test_a_look_at_a_file_needs_no_connection_and_names_rows_that_cannot_be_sent
 def test_a_file_that_cannot_be_read_is_named_as_a_claim_names_it(claim_file, where, words):
     with pytest.raises(ClaimFileUnavailableError, match=words):
         check(claim_file.parent / where)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(ClaimFileUnavailableError, match=r"pipe\.csv cannot be read: it is no regular file"):
+        check(tmp_path / "pipe.csv")
 
 
 @pytest.mark.parametrize(

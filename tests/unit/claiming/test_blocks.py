@@ -44,7 +44,21 @@ HEADERS = {
     "serial;token;uuid;tags": "{serial};{token};{uuid};{tags}",
     "tags\ttoken\tserial": "{tags}\t{token}\t{serial}",
 }
-SERIALS = ["", "A-1", "=1+1", "ä", "x" * 60, " b", "A2dn3", '"q"', "c d ", "\x07", "\ufeffA", "\udcff"]
+SERIALS = [
+    TOKENS[1],
+    "",
+    "A-1",
+    "=1+1",
+    "ä",
+    "x" * 60,
+    " b",
+    "A2dn3",
+    '"q"',
+    "c d ",
+    "\x07",
+    "\ufeffA",
+    "\udcff",
+]
 TAGS = [
     "",
     "",
@@ -60,7 +74,7 @@ TAGS = [
     "\udcff",
 ]
 BETWEEN = [
-    "", " ", ",,", "# a comment", "OK", "token", "imei,token", "imei,uuid,token,time", '"', f'"{A}\n"', "\ufeff", "\x1b[31m", "AT",
+    "", " ", ",,", "Jeton,Serie", "# a comment", "OK", "token", "imei,token", "imei,uuid,token,time", '"', f'"{A}\n"', "\ufeff", "\x1b[31m", "AT",
     A[:-1], f" {A}", f'"{A}"', f"{A},x,y", f'%ATTESTTOKEN: "{A}"', mint_keygen(ID_A), mint_token(ID_A, device_type=200), "\udcff",
     mint_token(ID_A, message_type=2), f"{A}" + "z" * 70_000, f"{A},{ID_A}",
 ]  # fmt: skip
@@ -116,7 +130,7 @@ def test_a_clean_file_is_read_in_blocks(header):
     check_blocks(content.encode())
 
 
-ODD = [*SERIALS[1:], *filter(None, TAGS), *filter(None, BETWEEN)]
+ODD = [*filter(None, SERIALS), *filter(None, TAGS), *filter(None, BETWEEN)]
 
 
 # By number: some tokens are other ones in each process.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -69,7 +70,8 @@ def test_json_has_all_of_it(file, capsys):
 def test_columns_can_be_named(file, capsys):
     path = file(f"Nr;Token ID\n1;{A}\n")
     assert main(["check", path, "--columns", "token=Token ID"]) == 0
-    assert main(["check", path]) == 1
+    assert main(["check", path]) == 2
+    assert "has the columns Nr, Token ID, and none of them is called token" in capsys.readouterr().out
     assert main(["check", path, "--columns", "Token ID"]) == 2
     assert "write ROLE=NAME" in capsys.readouterr().err
 
@@ -95,6 +97,62 @@ def test_against_asks_the_service_about_a_sample(file, capsys, monkeypatch):
         monkeypatch.setenv("NRFPROV_API_KEY", "emulator-key")
         assert main(["check", "--against", "--sample", "2", path]) == 0
         assert "the service would accept 2 of 2 rows that it was asked about" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["pipe", "/dev/zero"])
+def test_what_would_never_end_is_no_claim_file(tmp_path, capsys, name):
+    path = tmp_path / name
+    if name == "pipe":
+        os.mkfifo(path)
+    assert main(["check", str(path)]) == 2
+    assert f"{path} cannot be read: it is no regular file" in capsys.readouterr().out
+
+
+def test_a_file_url_is_local(file, capsys):
+    assert main(["check", f"file://{file(A)}"]) == 0
+    assert "shift.csv: 1 row: 1 can be sent" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("", "the path of a claim file is empty"),
+        (
+            "s3://conn@bucket/shift.csv",
+            "check reads local files; download it first, or let NrfProvCheckClaimFileOperator",
+        ),
+        ("http://host/shift.csv", "check reads local files"),
+        ("file://host/shift.csv", "names the host 'host'"),
+    ],
+)
+def test_what_is_not_local_is_not_read(name, words, capsys):
+    assert main(["check", name]) == 2
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("token,tag1,tag2", "tag1, tag2"),
+        ("token,labels,lot", "labels"),
+        ("token,group,", "group"),
+        ("token,tags,tag2", "tag2"),
+    ],
+)
+def test_columns_that_may_be_meant_as_tags_have_a_warning(file, capsys, caplog, header, names):
+    path = file(f"{header}\n{A},x,y\n")
+    assert main(["check", path]) == 0
+    words = f"line 1: {names}: not read as tags, only carried along"
+    assert f"\nwarning: {words}" in capsys.readouterr().out
+    assert words in caplog.text
+    assert main(["check", "--json", path]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"][0].startswith(words)
+
+
+@pytest.mark.parametrize("header", ["token,tag list,group", "token,tag_list,Montag", "token,stage,target"])
+def test_other_columns_have_no_warning(file, capsys, header):
+    assert main(["check", file(f"{header}\n{A},x,y\n")]) == 0
+    assert "warning" not in capsys.readouterr().out
 
 
 def test_neither_airflow_nor_a_network_library_is_imported(file):

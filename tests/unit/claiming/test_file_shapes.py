@@ -16,10 +16,10 @@ from airflow_provider_nrfprov.claiming.claim_file import (
     chunks,
     read_rows,
 )
-from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_keygen
+from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_keygen, mint_token
 
 DEVICES = list(mint_devices(4, seed="shapes"))
-A, B, C = (device.token for device in DEVICES[:3])
+A, B, C, D = (device.token for device in DEVICES)
 ID_A, ID_B, ID_C = (device.device_id for device in DEVICES[:3])
 IMEI = "352656106118683"
 TIME = "2026-11-02T06:00:01.123456+00:00"
@@ -56,7 +56,6 @@ def read(content: str | bytes, **columns: str) -> list[Row]:
         (f"sep=;\nimei;token;tags\n{IMEI};{A};x\n", ("x",), {"imei": IMEI}),
         (f"Shift report of 2 November\n\nimei,token,tags\n{IMEI},{A},x\n", ("x",), {"imei": IMEI}),
         (f"#TYPE System.Management.Automation.PSCustomObject\n\"imei\",\"token\"\n\"{IMEI}\",\"{A}\"\n", (), {"imei": IMEI}),
-        (f"token,tags\n{A},{IMEI}\n", (IMEI,), {}),
         (f"\ufeff\ufefftoken,tags\n{A},x\n", ("x",), {}),
     ],
 )  # fmt: skip
@@ -68,11 +67,186 @@ def test_with_a_header_columns_go_by_their_names(content, tags, carried):
 
 
 def test_a_user_may_name_the_columns():
-    content = f"Nr;Token ID;Gruppe;token\n1;{A};x;{B}\n"
+    other = mint_token(ID_A, device_type=2)
+    content = f"Nr;Token ID;Gruppe;token\n1;{A};x;{other}\n"
     (row,) = read(content, token="Token ID", tags="gruppe")
     assert (row.token, row.tags, row.form.carried) == (A, ("x",), ("Nr", "token"))
     # What may be a token is in no cell that a report shows.
     assert row.carried == ("1", "(left out, as it may be a token)")
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+@pytest.mark.parametrize(
+    ("header", "row", "place"),
+    [
+        ("token,token2", "{A},{B}", 2),
+        ("token2;serial;token", "{B};SN-1;{A}", 1),
+        ("token,tags,token2", '{A},"a,b","{B}"', 3),
+        ("token,token2", '{A},%ATTESTTOKEN: "{B}"', 2),
+        ("token,token2", "{A},{B:.100}", 2),
+        ("token,uuid", "{A},{B}", 2),
+        ("imei,uuid,token,time", "352656106118683,{B},{A},2026-11-02T06:00:01", 2),
+    ],
+)
+def test_a_row_with_the_tokens_of_two_devices_is_refused_as_one_would_be_lost(header, row, place, at_once):
+    content = f"{header}\n{row.format(A=A, B=B)}\n"
+    rows = list(ClaimFile(io.BytesIO(content.encode() * 3), "shift.csv", at_once=at_once))
+    assert [each.verdict for each in rows] == [Verdict.SECOND_TOKEN] * 3
+    assert rows[0].message == f"column {place} holds a claim token, too; put each device on a row of its own"
+    assert not any(B[:30] in cell for each in rows for cell in each.carried)
+
+
+def test_a_second_token_among_good_rows_is_refused_in_a_block_too():
+    devices = list(mint_devices(50, seed="second tokens"))
+    lines = [f"{device.token},SN-{place}" for place, device in enumerate(devices)]
+    lines[33] = f"{devices[33].token},{A}"
+    rows = read("\n".join(["token,serial", *lines]))
+    assert [row.line for row in rows if not row.is_ok] == [35]
+
+
+@pytest.mark.parametrize("header", ["", "token,tags\n"])
+@pytest.mark.parametrize("cell", [A, B, f'"x,{B}"', B[:60]])
+def test_a_token_where_tags_belong_is_called_one(header, cell):
+    row = read(f"{header}{A},{cell}\n{C}\n")[0]
+    assert (row.verdict, row.tags) == (Verdict.INVALID_TAG, ())
+    assert "holds a claim token; put each device on a row of its own" in row.message
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+@pytest.mark.parametrize(
+    ("cell", "is_ok", "words"),
+    [
+        (IMEI, False, "holds an IMEI; see whether the columns"),
+        (f'"x,{IMEI}"', False, "an IMEI"),
+        ("352656106118680", True, "a tag looks like an IMEI; see"),
+        ("3.52656E+14", True, "a number that a spreadsheet has shortened"),
+        ('"3,52656E+14"', True, "a number that a spreadsheet has shortened"),
+        ("3E+14", True, "a number that a spreadsheet has shortened"),
+        (ID_A, False, "the device's own UUID; see whether the columns"),
+        (f"{{{ID_A.upper()}}}", False, "the device's own UUID"),
+        (ID_B, True, "a tag looks like a UUID"),
+        (TIME, True, "a tag looks like a time"),
+        ('"x,None"', False, "what a program writes for no value"),
+        ('"[""a"",""b""]"', False, "separate tags by commas"),
+        ("\"['a', 'b']\"", False, "a list as a program writes it"),
+        ("[]", False, "separate tags by commas"),
+        ('"{""lot"": 7}"', False, "separate tags by commas"),
+        ("'a'", False, "separate tags by commas"),
+        ("\"'a,b'\"", False, "separate tags by commas"),
+        ("\"'a', 'b'\"", False, "separate tags by commas"),
+    ],
+)
+def test_what_is_no_tag_by_its_looks_is_noted_under_a_header_too(cell, is_ok, words, at_once):
+    content = f"token,tags\n{B},x\n{A},{cell}\n{C},lot=7\n"
+    rows = list(ClaimFile(io.BytesIO(content.encode()), "shift.csv", at_once=at_once))
+    assert [row.is_ok for row in rows] == [True, is_ok, True]
+    assert [bool(row.message) for row in rows] == [False, True, False]
+    assert words in rows[1].message
+
+
+def test_columns_that_change_places_in_the_midst_of_a_file_are_seen():
+    content = f"token,tags,imei\n{A},x,{IMEI}\n{B},{IMEI},y\n"
+    assert [row.is_ok for row in read(content)] == [True, False]
+
+
+@pytest.mark.parametrize("word", ["NULL", "N/A", "None", "nan", "\\N", "#N/A", "<NA>"])
+def test_a_word_for_no_value_is_no_tag_under_a_header_and_refused_without(word):
+    (row,) = read(f"token,tags\n{A},{word}\n")
+    assert (row.is_ok, row.tags, row.message) == (True, (), "")
+    (row,) = read(f"{A},{word}\n")
+    assert (row.verdict, row.message[:51]) == (
+        Verdict.INVALID_TAG,
+        "column 2 holds what a program writes for no value w",
+    )
+
+
+@pytest.mark.parametrize("name", ["tag list", "tag_list", "Tag-List"])
+def test_a_list_of_tags_is_tags(name):
+    (row,) = read(f'token,{name}\n{A},"a,b"\n')
+    assert row.tags == ("a", "b")
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+@pytest.mark.parametrize("start", ["", "token,tags\n", "token,serial\n"])
+@pytest.mark.parametrize("row", [A, f"{A},lot=7", f'{A},"lot=7"'])
+def test_a_ctrl_z_at_the_end_is_no_part_of_the_last_row(start, row, at_once):
+    for end in ("\x1a", "\n\x1a", "\n\x1a\n"):
+        content = f"{start}{B},x\n{row}{end}"
+        rows = list(ClaimFile(io.BytesIO(content.encode()), "shift.csv", at_once=at_once))
+        assert [each.message for each in rows] == ["", ""]
+        wanted = "lot=7" if "," in row else ""
+        assert (rows[1].tags or rows[1].carried or ("",)) == (wanted,)
+
+
+@pytest.mark.parametrize("tag", ["[beta]", "'a", "it's", "NA", "none-such", "1E5", "2026", "line 12:30 b"])
+def test_tags_that_only_resemble_something_else_are_tags(tag):
+    (row,) = read(f"token,tags\n{A},{tag}\n")
+    assert (row.is_ok, row.tags, row.message) == (True, (tag,), "")
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+@pytest.mark.parametrize("start", ["token,tags\n", ""])
+@pytest.mark.parametrize(
+    "header", ["Jeton,Serie", "Série,Étiquettes", "imei,serial", "token,claimToken", "Jeton;Serie"]
+)
+def test_below_a_line_that_may_be_another_header_nothing_is_tagged_by_the_one_before(start, header, at_once):
+    mark = ";" if ";" in header else ","
+    content = f"{start}{A},x\n{header}\n{B}{mark}SN-1\n{C}\ntoken,tags\n{D},x\n"
+    rows = list(ClaimFile(io.BytesIO(content.encode()), "shift.csv", at_once=at_once))
+    assert [row.is_ok for row in rows] == [True, False, False, True, True]
+    assert rows[1].message.startswith("looks like another header, and none of its columns is called token")
+    if not (start and mark == ";"):
+        assert rows[2].verdict is Verdict.UNNAMED_COLUMN
+        assert f"line {2 + bool(start)} looks like another header" in rows[2].message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ERROR,night",
+        "None,None",
+        "SN-0001,night",
+        "night",
+        f"{A[:40]},x",
+        'AT,"lot',
+        "OK,shift",
+        "a,a",
+        "=x,y",
+        "7,night",
+    ],
+)
+def test_a_bad_row_does_not_put_the_tags_of_others_in_doubt(line):
+    rows = read(f"token,tags\n{A},x\n{line}\n{B},x\n")
+    assert [row.is_ok for row in rows] == [True, False, True]
+
+
+def test_what_a_cell_with_a_stray_quote_goes_on_with_is_no_header():
+    rows = read(f'token,tags\n{A},"x\nnight,shift\n{B},x\n')
+    assert [row.is_ok for row in rows] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (f"Série;Jeton;Étiquettes\nSN-1;{A};x\n", "Série, Jeton, Étiquettes"),
+        (f"Série;Étiquettes;Jeton\nSN-1;x;{A}\n", "Série, Étiquettes, Jeton"),
+        (f"Serie,Jeton\nSN-1,{A}\n", "Serie, Jeton"),
+    ],
+)
+def test_a_header_of_another_language_is_called_a_header_without_a_token_column(content, names):
+    with pytest.raises(ClaimFileError) as error:
+        read(content)
+    assert f"has the columns {names}, and none of them is called token" in str(error.value)
+    assert "columns={'token': …}" in str(error.value)
+
+
+def test_a_title_above_rows_of_a_documented_form_voids_none_without_tags():
+    content = f"Shift report, line B\n{A}\n{B},x\n"
+    assert [row.is_ok for row in read(content)] == [False, True, False]
+    content = f'Shift report, line B\n%ATTESTTOKEN: "{A}"\n'
+    assert [row.is_ok for row in read(content)] == [False, True]
+    content = f"Shift report, line B, night\n{IMEI},{ID_A},{A},{TIME}\n"
+    assert [row.is_ok for row in read(content)] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 import uuid
 
 import cbor2
@@ -43,6 +44,19 @@ def test_decodes_the_token_that_nordic_documents_and_its_signature_verifies():
     assert token.device_id == "50363154-3931-44f0-8022-121b6401627d"
     assert token.firmware_id == "1aff3acb-f1a6-4764-a263-4c2646c1c654"
     assert verify(NORDIC_TOKEN, documented_key())
+
+
+@pytest.mark.parametrize(
+    ("character", "name"),
+    [("\xa0", "U+00A0 (NO-BREAK SPACE)"), ("\x1a", "U+001A (a control character)"), ("+", "U+002B (PLUS SIGN)"),
+     ("\x85", "U+0085"), ("\udcff", "U+DCFF")],
+)  # fmt: skip
+def test_a_character_that_no_token_holds_is_named(character, name):
+    text = mint_token(str(uuid.UUID(int=1)))
+    with pytest.raises(
+        MalformedTokenError, match=re.escape(f"base64url does not use, {name}, at position 41")
+    ):
+        decode(f"{text[:40]}{character}{text[41:]}")
 
 
 @pytest.mark.parametrize("position", [10, 40, 75, 120, 170])

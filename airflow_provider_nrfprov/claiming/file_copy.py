@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-import stat
 import tempfile
 import weakref
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from airflow_provider_nrfprov.claiming.ledger import LEDGER
+from airflow_provider_nrfprov.files.paths import require_regular
 from airflow_provider_nrfprov.files.storage import Folder, PathLike
 
 _log = logging.getLogger(__name__)
@@ -53,10 +52,10 @@ def read_once(claim_file: PathLike) -> tuple[FileCopy, str]:
     :return: the copy, and the SHA-256 of its bytes as hex.
     :raises ClaimFileUnavailableError: if the file is not there or cannot be read.
     """
-    _require_regular(claim_file)
     copy = FileCopy()
     digest = hashlib.sha256()
     try:
+        require_regular(claim_file)
         with claim_file.open("rb") as stream:
             while block := stream.read(_BLOCK):
                 digest.update(block)
@@ -64,22 +63,6 @@ def read_once(claim_file: PathLike) -> tuple[FileCopy, str]:
     except OSError as error:
         raise unavailable(claim_file, error) from error
     return copy, digest.hexdigest()
-
-
-def _require_regular(claim_file: PathLike) -> None:
-    """Refuse a pipe or a device: to open one may take forever, and it cannot be read again."""
-    # Not Path itself: before Airflow 3 an ObjectStoragePath is one, too.
-    if not isinstance(claim_file, type(Path())):
-        return
-    try:
-        mode = claim_file.stat().st_mode
-    except (OSError, ValueError):
-        # To open it will say why.
-        return
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise ClaimFileUnavailableError(
-            f"the claim file {claim_file} is a pipe or a device; give the path of a regular file"
-        )
 
 
 def unavailable(claim_file: object, error: OSError) -> ClaimFileUnavailableError:

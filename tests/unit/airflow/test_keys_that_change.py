@@ -155,7 +155,7 @@ def secure_and_plain():
 
 
 def test_a_handshake_that_fails_names_the_file_of_the_ca_or_the_scheme(secure_and_plain, tmp_path):
-    secure, plain, _ = secure_and_plain
+    secure, plain, ca_file = secure_and_plain
     rubbish, other = tmp_path / "rubbish.pem", tmp_path / "other.pem"
     rubbish.write_text("rubbish")
     other.write_text(ROOT_CERTIFICATES)

@@ -15,6 +15,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, UnauthorizedError
+from airflow_provider_nrfprov.api.redaction import redact
 from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_devices
@@ -262,6 +263,12 @@ def test_a_report_that_is_none_or_has_a_row_without_a_device_is_named(
     with pytest.raises(ValueError, match=rf"report\.csv, given as report: {words}"):
         block(report=str(report)).execute(context)
     assert not nrfcloud.service.request_counts()
+
+
+def test_a_path_that_looks_somewhat_like_a_part_of_a_token_is_a_path(nrfcloud, context, tmp_path):
+    folder = tmp_path / "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hJ5kM7nP9rS1uV3xY5"
+    assert redact(str(folder)) != str(folder)
+    assert block(device_ids=claimed(nrfcloud, 1), report_dir=str(folder)).execute(context)["blocked"] == 1
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class NrfProvCheckClaimFileOperator(ConnectedOperator):
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``, used with ``dry_run_rows`` only.
     :return: ``{"rows", "rejected", "asked", "refused"}``, numbers of rows.
     :raises ClaimFileError: if the file is empty or no text.
-    :raises ClaimFileUnavailableError: if it is not there or cannot be read.
+    :raises OSError: if it is not there or cannot be read (a ``ClaimFileUnavailableError``).
     :raises RowsRejectedError: if more rows cannot be sent than may (not retried).
     :raises NrfProvError: if the service could not be asked.
     """

@@ -72,6 +72,20 @@ def emulator() -> Iterator[Emulator]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def emulator_of_the_module() -> Iterator[Emulator]:
+    """Start an emulator for a module; see ``kept_emulator``."""
+    with running_emulator(bulk_seconds=0.0) as running:
+        yield running
+
+
+@pytest.fixture
+def kept_emulator(emulator_of_the_module: Emulator) -> Emulator:
+    """Return the module's one emulator as a new one is: for modules of many short tests."""
+    emulator_of_the_module.reset()
+    return emulator_of_the_module
+
+
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
     """Define the connection ``nrfprov_default``; nothing is asked twice unless a test says so."""

@@ -233,7 +233,12 @@ def exchange(
 def _advice(words: str, verify: str | None) -> str:
     """Return what to change about a TLS handshake that failed, where its words leave no doubt of that."""
     if _NO_CA_FILE.search(words):
-        advice = f"the file of extra 'verify', {verify}, has no CA certificate that can be read (PEM)"
+        file = (
+            f"the file of extra 'verify', {verify},"
+            if verify
+            else "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names"
+        )
+        advice = f"{file} has no CA certificate that can be read (PEM)"
     elif not _UNKNOWN_CA.search(words):
         advice = "the service has no https: begin the address with http://" if _NO_TLS.search(words) else ""
     elif verify:

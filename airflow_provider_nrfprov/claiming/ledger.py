@@ -115,7 +115,9 @@ class Ledger:
         self._names: dict[int, list[str]] = {}
         self._in_second_place = False
         self._filled: set[int] = set()
-        self._operations: set[str] | None = None
+        self._operations: set[str] = set()
+        self._unread: set[int] = set()
+        """Chunks of which an earlier try may have written operations."""
         self._reading_operations = threading.Lock()
         self._look()
 
@@ -203,19 +205,18 @@ class Ledger:
         """Write what is known of a request now: the folder first, so that it is never behind."""
         self._write_to_folder(chunk, sending)
         self._write_to_second_place(chunk, sending)
-        if self._operations is not None and sending.bulk_ops_request_id:
+        if sending.bulk_ops_request_id:
             self._operations.add(sending.bulk_ops_request_id)
         return sending
 
     def operations(self) -> Set[str]:
         """Return the ids of all operations that the folder names: what belongs to one request is not another's."""
         with self._reading_operations:
-            if self._operations is None:
-                # From here on write() adds what other threads write meanwhile.
-                self._operations = set()
-                for chunk in list(self._names):
-                    ids = {each.bulk_ops_request_id for each in self._of_folder(chunk)}
-                    self._operations |= {id_ for id_ in ids if id_}
+            # Once; what this try is told is added as it is written.
+            for chunk in self._unread:
+                ids = {each.bulk_ops_request_id for each in self._of_folder(chunk)}
+                self._operations |= {id_ for id_ in ids if id_}
+            self._unread = set()
             return self._operations.copy()
 
     def _write_to_folder(self, chunk: int, sending: Sending) -> None:
@@ -261,7 +262,7 @@ class Ledger:
         for name in self._folder.names():
             if found := _ENTRY.fullmatch(name):
                 names.setdefault(int(found[1]), []).append(name)
-        self._names = names
+        self._names, self._unread = names, set(names)
         place = self._second_place
         self._in_second_place = place is not None and place.get(self._key("job")) is not None
 

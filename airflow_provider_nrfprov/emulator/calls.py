@@ -277,7 +277,7 @@ class DryRun(Operation):
     """A claim that is tried only."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Say whether the request is one for this route."""
+        """Return whether the request is one for this route."""
         return super().matches(scope) if is_dry_run(scope) else (Match.NONE, {})
 
 
@@ -285,7 +285,7 @@ class CsvClaim(SyncOperation):
     """A claim whose body is CSV."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Say whether the request is one for this route."""
+        """Return whether the request is one for this route."""
         served = self.is_served(scope["app"].state.service.settings)
         return super().matches(scope) if served and is_csv(scope) else (Match.NONE, {})
 

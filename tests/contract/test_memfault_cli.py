@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,13 @@ import pytest
 from airflow_provider_nrfprov.emulator.accounts import PROJECT
 from airflow_provider_nrfprov.emulator.faults import DropAfter, Refuse, StuckOperation
 from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_devices
-from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from airflow_provider_nrfprov.emulator.server import Emulator
 from harness.memfault import create_devices
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    with running_emulator(bulk_seconds=0.0) as emulator:
-        yield emulator
-
-
 @pytest.fixture
-def emulator(running) -> Emulator:
-    running.reset()
-    return running
+def emulator(kept_emulator) -> Emulator:
+    return kept_emulator
 
 
 @pytest.fixture

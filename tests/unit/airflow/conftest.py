@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from airflow_provider_nrfprov.emulator.settings import Settings
+
 
 @pytest.fixture
 def written(caplog, capfd) -> Callable[[], str]:
@@ -32,3 +34,15 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wait_policy, "SOONEST_EVENT", 0.01)
     for waiting in (NrfProvBulkOpsSensor, NrfProvBulkClaimOperator):
         monkeypatch.setattr(waiting, "_seconds_before_deferral", 0.0)
+
+
+@pytest.fixture
+def project(emulator, connect) -> Callable[..., str]:
+    """Define the connection as one of the emulator's project; returns its id."""
+
+    def define(password: str = Settings.organization_token, **extra: object) -> str:
+        named = {"api": "project", "organization": "acme-inc", "project": "smart-sink"}
+        return connect(emulator.url, password, **{**named, **extra})
+
+    define()
+    return define

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from airflow_provider_nrfprov.api.project_contract import NOT_IN_PROJECT
 from airflow_provider_nrfprov.emulator.accounts import PROJECT
 from airflow_provider_nrfprov.emulator.faults import OddStatus, Refuse, StuckOperation
 from airflow_provider_nrfprov.emulator.mint import mint_devices
-from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from airflow_provider_nrfprov.emulator.server import Emulator
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError, RowsFailedError, RowsUnknownError
 from airflow_provider_nrfprov.hooks.connection import client_from, portal_page_of
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
@@ -49,28 +49,9 @@ DEVICE = IDS[0]
 TOKEN = "oat_emulator-token"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    with running_emulator(bulk_seconds=0.0) as emulator:
-        yield emulator
-
-
 @pytest.fixture
-def emulator(running) -> Emulator:
-    running.reset()
-    return running
-
-
-@pytest.fixture
-def project(emulator, connect) -> Callable[..., str]:
-    """Define the connection as one of the emulator's project; returns its id."""
-
-    def define(password: str = TOKEN, **extra: object) -> str:
-        named = {"api": "project", "organization": "acme-inc", "project": "smart-sink"}
-        return connect(emulator.url, password, **{**named, **extra})
-
-    define()
-    return define
+def emulator(kept_emulator) -> Emulator:
+    return kept_emulator
 
 
 @pytest.fixture

@@ -36,28 +36,9 @@ IDS = [each.device_id for each in DEVICES]
 TOKEN = Settings.organization_token
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    with running_emulator(bulk_seconds=0.0) as emulator:
-        yield emulator
-
-
 @pytest.fixture
-def emulator(running) -> Emulator:
-    running.reset()
-    return running
-
-
-@pytest.fixture
-def project(emulator, connect) -> Callable[..., str]:
-    """Define the connection as one of the emulator's project; returns its id."""
-
-    def define(password: str = TOKEN, **extra: object) -> str:
-        named = {"api": "project", "organization": "acme-inc", "project": "smart-sink"}
-        return connect(emulator.url, password, **{**named, **extra})
-
-    define()
-    return define
+def emulator(kept_emulator) -> Emulator:
+    return kept_emulator
 
 
 @pytest.fixture

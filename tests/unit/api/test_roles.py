@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -22,7 +22,7 @@ from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.emulator.accounts import ADMIN_KEY, EDITOR_KEY, VIEWER_KEY
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_token
-from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from airflow_provider_nrfprov.emulator.server import Emulator
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 TOKEN = mint_token(DEVICE)
@@ -59,16 +59,9 @@ READS: dict[str, Operation] = {
 }
 
 
-@pytest.fixture(scope="module")
-def emulator_of_the_module() -> Iterator[Emulator]:
-    with running_emulator(bulk_seconds=0) as running:
-        yield running
-
-
 @pytest.fixture
-def emulator(emulator_of_the_module) -> Emulator:
-    emulator_of_the_module.reset()
-    return emulator_of_the_module
+def emulator(kept_emulator) -> Emulator:
+    return kept_emulator
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ from airflow_provider_nrfprov.emulator.faults import (
     TruncateAfter,
 )
 from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_devices
-from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from airflow_provider_nrfprov.emulator.server import Emulator
 from airflow_provider_nrfprov.files.storage import Folder
 from tests.unit.api.test_project_api import Project
 
@@ -34,16 +34,9 @@ IDS = [each.device_id for each in DEVICES]
 Claim = Callable[..., Counter[str]]
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    with running_emulator(bulk_seconds=0.0) as emulator:
-        yield emulator
-
-
 @pytest.fixture
-def emulator(running) -> Emulator:
-    running.reset()
-    return running
+def emulator(kept_emulator) -> Emulator:
+    return kept_emulator
 
 
 @pytest.fixture

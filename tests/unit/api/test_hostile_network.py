@@ -159,7 +159,7 @@ def test_a_bundle_of_the_environment_that_is_not_there_is_a_setting_to_mend(monk
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
     with (
         client_of("https://localhost:9") as client,
-        pytest.raises(ConfigurationError, match="REQUESTS_CA_BUNDLE .*/nowhere/ca"),
+        pytest.raises(ConfigurationError, match=r"REQUESTS_CA_BUNDLE .*/nowhere/ca"),
     ):
         client.send(operations.claim_device(TOKEN))
 

@@ -35,6 +35,7 @@ from airflow_provider_nrfprov.claiming.recovery import VISIBLE_AFTER, Inquiry
 from airflow_provider_nrfprov.claiming.report import SUMMARY, Outcome, RowOutcome, Summary, write_report
 from airflow_provider_nrfprov.claiming.sending import Sender, in_words, service_time
 from airflow_provider_nrfprov.claiming.settlement import Settlement, outcomes_of
+from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.files.job_folder import find_folder, jobs_in, take_folder
 from airflow_provider_nrfprov.files.storage import Folder, PathLike
 from airflow_provider_nrfprov.ordered_map import StoppedError, has_ended, ordered_map
@@ -233,7 +234,7 @@ class ClaimJob:
         }
         unsent = 0
 
-        def counted() -> Iterator[RowOutcome]:
+        def settled() -> Iterator[RowOutcome]:
             nonlocal unsent
             for each in self.settle():
                 unsent += each.ending.status == "not_sent"
@@ -242,7 +243,7 @@ class ClaimJob:
             # Just before the files take their place: a newer try may have begun, and reported.
             self._require_still_ours()
 
-        summary = write_report(self.folder, counted(), about=about)
+        summary = write_report(self.folder, settled(), about=about)
         if not unsent and not summary.counts[Outcome.UNKNOWN]:
             self.forget_copy()
         return summary
@@ -295,11 +296,11 @@ class ClaimJob:
             )
             operations += running
             _log.info(
-                "chunk %d: %s rows, %s; %s rows sent so far, %s rows/s",
+                "chunk %d: %s, %s; %s sent so far, %s rows/s",
                 chunk.number,
-                f"{len(chunk.device_ids):,}",
+                counted(len(chunk.device_ids), "row"),
                 in_words(sent),
-                f"{rows:,}",
+                counted(rows, "row"),
                 f"{rows / max(time.monotonic() - started, 1e-9):,.0f}",
             )
         return operations

@@ -21,6 +21,7 @@ from airflow_provider_nrfprov.api.contract import NO_SUCH_PATH
 from airflow_provider_nrfprov.api.errors import NotFoundError, NotInThisApiError, NrfProvError, ServiceError
 from airflow_provider_nrfprov.claiming.ledger import Sending, SupersededError
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
+from airflow_provider_nrfprov.counted import counted
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.models import BulkOpsRequest, ClaimedDevice
@@ -178,7 +179,10 @@ class Inquiry:
         sample = missing[:: max(1, len(missing) // _SAMPLE)][:_SAMPLE]
         shown = [device_id for device_id in sample if self._fetch(device_id, found)]
         if shown:
-            _log.info("the list of claimed devices lags; %d devices are fetched one by one", len(missing))
+            _log.info(
+                "the list of claimed devices lags; %s one by one",
+                counted(len(missing), "device is fetched", "devices are fetched"),
+            )
             for device_id in missing:
                 if device_id not in sample:
                     self._fetch(device_id, found)

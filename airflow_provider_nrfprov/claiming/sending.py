@@ -122,7 +122,7 @@ class _ChunkSending:
         missing = {place for place in looked_at if self._device_ids[place] not in ours}
         unsent = {place for place, state in enumerate(states) if not state.last or state.last.nothing_done}
         _log.info(
-            "chunk %d: %d of %d devices that were sent before are ours; %d rows are sent",
+            "chunk %d: of the devices that were sent before, %d of %d are ours; rows to send: %d",
             self._chunk.number, len(ours), len(looked_at), len(missing | unsent),
         )  # fmt: skip
         kept = [each for each in self._sendings if each.bulk_ops_request_id in running]
@@ -267,7 +267,7 @@ class _ChunkSending:
                 ),
             )
         missing = [place for place in sending.rows_of(len(self._device_ids)) if place not in found.ours]
-        _log.info("chunk %d: %d devices are ours, %d are not", number, len(found.ours), len(missing))
+        _log.info("chunk %d: ours: %d, not ours: %d", number, len(found.ours), len(missing))
         seen = replace(sending, status=200, looked=True, not_claimed=dict.fromkeys(missing, ""))
         return self._ledger.write(number, seen)
 

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from airflow_provider_nrfprov.api.errors import NrfProvError
+from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.files.job_folder import job_id_of, take_folder
 from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.fleet.engine import (
@@ -79,9 +80,10 @@ class DeviceJob:
         """Do it. Nothing is raised for the service's sake."""
         done = self._record.read() if self._record else {}
         if done:
-            _log.info("resuming: an earlier try did %s devices", f"{len(done):,}")
+            _log.info("resuming: an earlier try did %s", counted(len(done), "device"))
         tally = Tally()
-        progress = Progress(self._name, len(self._device_ids), len(done))
+        not_named_now = len(done) - sum(device_id in done for device_id in self._device_ids) if done else 0
+        progress = Progress(self._name, len(self._device_ids) + not_named_now, len(done))
         with self._report() as (add, write):
             for result in self._results(done):
                 tally.add(result)
@@ -110,7 +112,7 @@ class DeviceJob:
                 if done.pop(result.device_id, None) is None and self._record:
                     self._record.add(result)
                 yield result
-        # Devices whose tag chose them do not have it any more once it was removed.
+        # What an earlier try did and nothing names any more: a removed tag chose it, or the file is another by now.
         yield from done.values()
 
     @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import logging
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -31,10 +30,8 @@ class Selection(Collection[str]):
 
     known: Mapping[str, ClaimedDevice]
     """What is known of the devices already, by id; of none or of all of them."""
-    name: str
-    """Tells this selection from another, the same at the next try."""
 
-    def __init__(self, device_ids: Iterable[str], name: str | None = None) -> None:
+    def __init__(self, device_ids: Iterable[str]) -> None:
         seen: set[bytes] = set()
         packed = bytearray()
         for text in device_ids:
@@ -44,7 +41,6 @@ class Selection(Collection[str]):
                 packed += device_id
         self._packed = bytes(packed)
         self.known = {}
-        self.name = name or hashlib.sha256(self._packed).hexdigest()
 
     def __len__(self) -> int:
         return len(self._packed) // _UUID_BYTES
@@ -96,7 +92,7 @@ def select_tagged(service: ProvisioningService, tag: str) -> Selection:
                 known[device.id] = device
             yield device.id
 
-    selection = Selection(having_it(), f"tag {tag}")
+    selection = Selection(having_it())
     if len(known) <= DEVICES_LOOKED_UP_AT_ONCE:
         selection.known = known
     _log.info("%s the tag %r", counted(len(selection), "claimed device has", "claimed devices have"), tag)

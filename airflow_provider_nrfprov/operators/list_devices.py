@@ -123,7 +123,7 @@ class NrfProvListDevicesOperator(ConnectedOperator):
         with Folder(to_path(parent)).writing(name) as stream:
             for count, device in enumerate(write(stream, devices), start=1):
                 if count % _DEVICES_PER_LINE_OF_LOG == 0:
-                    self.log.info("%d devices so far, the last one %s", count, device.id)
+                    self.log.info("%s so far, the last one %s", counted(count, "device"), device.id)
         self.log.info("%s in %s", counted(count, "claimed device is", "claimed devices are"), output)
         return {"path": output, "count": count}
 

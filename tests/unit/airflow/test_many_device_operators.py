@@ -422,6 +422,24 @@ def test_a_retry_in_the_same_run_goes_on_and_another_run_begins_anew(
     assert operator.execute({**context, "run_id": "another"})["unchanged"] == 50
 
 
+def test_what_an_earlier_try_did_stays_in_the_report_if_the_device_file_is_another_by_then(
+    nrfcloud, context, tmp_path
+):
+    first, second, third = claimed(nrfcloud, 3)
+    file = tmp_path / "devices.txt"
+    file.write_text(f"{first}\n{second}\n")
+    nrfcloud.service.faults.plan("BlockClaimedDevice", Refuse(500), nth=2)
+    operator = block(device_file=str(file), report_dir=str(tmp_path / "report"), max_in_flight=1)
+    with pytest.raises(DevicesFailedError):
+        operator.execute(context)
+    file.write_text(f"{second}\n{third}\n")
+    assert operator.execute(context)["blocked"] == 3
+    with (tmp_path / "report" / "report.csv").open(newline="") as stream:
+        outcomes = {row["device_id"]: row["outcome"] for row in csv.DictReader(stream)}
+    assert outcomes == {first: "done", second: "done", third: "done"}
+    assert nrfcloud.service.request_counts()["BlockClaimedDevice"] == 2 + 2
+
+
 def test_without_a_report_dir_nothing_is_written_and_a_retry_finds_what_is_done(
     nrfcloud, context, tmp_path, monkeypatch
 ):

@@ -18,7 +18,7 @@ ARROWS: dict[str, set[str]] = {
     "claiming": {"api", "counted", "files", "ordered_map"},
     "emulator": {"claiming"},
     "exceptions": {"api"},
-    "fleet": {"api", "claiming", "files", "ordered_map"},
+    "fleet": {"api", "claiming", "counted", "files", "ordered_map"},
     "hooks": {"api"},
     "links": {"api", "hooks", "version_compat"},
     "operators": {

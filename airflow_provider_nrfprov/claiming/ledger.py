@@ -85,7 +85,7 @@ class Sending:
     nothing_done: bool = False
     """The service provably did nothing, for a reason that has nothing to do with the rows."""
     looked: bool = False
-    """The answer was lost; which rows are claimed was found out by looking at our devices."""
+    """The answer was lost; which rows are claimed was found out by looking at our devices, or its operation by what it holds."""
 
     @property
     def is_answered(self) -> bool:
@@ -205,17 +205,15 @@ class Ledger:
         """Write what is known of a request now: the folder first, so that it is never behind."""
         self._write_to_folder(chunk, sending)
         self._write_to_second_place(chunk, sending)
-        if sending.bulk_ops_request_id:
-            self._operations.add(sending.bulk_ops_request_id)
+        self._operations |= _told(sending)
         return sending
 
     def operations(self) -> Set[str]:
-        """Return the ids of all operations that the folder names: what belongs to one request is not another's."""
+        """Return the ids of all operations that an answer named: what belongs to one request is not another's."""
         with self._reading_operations:
             # Once; what this try is told is added as it is written.
             for chunk in self._unread:
-                ids = {each.bulk_ops_request_id for each in self._of_folder(chunk)}
-                self._operations |= {id_ for id_ in ids if id_}
+                self._operations.update(*map(_told, self._of_folder(chunk)))
             self._unread = set()
             return self._operations.copy()
 
@@ -308,6 +306,11 @@ def _how_far(sending: Sending) -> tuple[bool, bool, bool]:
     """Order what two places know of a request by how far it got; in doubt the more cautious one wins."""
     is_readable = bool(sending.turn)
     return is_readable, sending.status is not None, not sending.nothing_done
+
+
+def _told(sending: Sending) -> set[str]:
+    """Return the operation that its answer named, if any; not one that was found by what it holds."""
+    return {sending.bulk_ops_request_id} if sending.bulk_ops_request_id and not sending.looked else set()
 
 
 def _name(chunk: int, sending: Sending) -> str:

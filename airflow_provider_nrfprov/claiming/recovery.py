@@ -199,9 +199,16 @@ class Inquiry:
     def _find_operation(
         self, device_ids: Sequence[str], sending: Sending, known: Collection[str], asynchronous: bool
     ) -> Recovery | None:
-        """Return the operation that the request started; ``None`` if it certainly is not among those listed."""
+        """Return the operation that the request started; ``None`` if it certainly is not among those listed.
+
+        Or if several hold its rows and all have ended: a proxy may deliver a request twice, and a download hold the rows
+        of another operation. What they have claimed shows in the list of our devices.
+
+        :raises UnsettledError: if it cannot be told yet.
+        """
         expected = {device_ids[position]: position for position in sending.rows_of(len(device_ids))}
         unsettled: UnsettledError | None = None
+        holding: list[Recovery] = []
         until = min(self._service.now(), sending.sent_at + _LONGEST_REQUEST) + CLOCK_SKEW
         for operation in self._operations(sending, until, asynchronous):
             if operation.endpoint not in {None, _CLAIM} or operation.id in known:
@@ -212,8 +219,16 @@ class Inquiry:
                 unsettled = error
                 continue
             if positions is not None:
-                return Recovery(operation, positions)
-        if unsettled is not None:
+                holding.append(Recovery(operation, positions))
+        if len(holding) == 1:
+            return holding[0]
+        for each in holding:
+            if each.operation and not each.operation.is_finished:
+                raise UnsettledError(
+                    f"{len(holding)} bulk operations hold the rows whose answer was lost, and {each.operation.id} is "
+                    f"{each.operation.status}; nothing is sent again before all of them have ended"
+                )
+        if unsettled is not None and not holding:
             raise unsettled
         return None
 

@@ -120,6 +120,7 @@ class _ChunkSending:
         ids = [self._device_ids[place] for place in looked_at]
         ours = self._sender.inquiry.find_ours(ids, self._sendings[0].sent_at, newest) if ids else {}
         missing = {place for place in looked_at if self._device_ids[place] not in ours}
+        missing -= self._found_once_more(missing, running)
         unsent = {place for place, state in enumerate(states) if not state.last or state.last.nothing_done}
         _log.info(
             "chunk %d: of the devices that were sent before, %d of %d are ours; rows to send: %d",
@@ -127,6 +128,21 @@ class _ChunkSending:
         )  # fmt: skip
         kept = [each for each in self._sendings if each.bulk_ops_request_id in running]
         return kept + self.send(sorted(missing | unsent))
+
+    def _found_once_more(self, missing: set[int], running: set[str | None]) -> set[int]:
+        """Return the rows of another operation, where one that was found by what it holds has not claimed all of them.
+
+        A download may hold the rows of another operation than it says, and then that one may be under way. It is added to ``running``.
+        """
+        found: set[int] = set()
+        for place, sending in enumerate(self._sendings):
+            is_found = sending.looked and sending.bulk_ops_request_id not in {None, *running}
+            if is_found and missing.intersection(sending.rows_of(len(self._device_ids))):
+                self._sendings[place] = other = self._recover(sending, newest=sending.sent_at)
+                if other.bulk_ops_request_id:
+                    running.add(other.bulk_ops_request_id)
+                    found.update(other.rows_of(len(self._device_ids)))
+        return found
 
     def _running(self) -> tuple[set[str | None], pendulum.DateTime]:
         """Return the operations that have not ended, and when the newest request or end of an operation was."""
@@ -263,12 +279,22 @@ class _ChunkSending:
             return self._ledger.write(
                 number,
                 replace(
-                    sending, status=202, positions=found.positions, bulk_ops_request_id=found.operation.id
+                    sending,
+                    status=202,
+                    positions=found.positions,
+                    bulk_ops_request_id=found.operation.id,
+                    looked=True,
                 ),
             )
         missing = [place for place in sending.rows_of(len(self._device_ids)) if place not in found.ours]
         _log.info("chunk %d: ours: %d, not ours: %d", number, len(found.ours), len(missing))
-        seen = replace(sending, status=200, looked=True, not_claimed=dict.fromkeys(missing, ""))
+        seen = replace(
+            sending,
+            status=200,
+            bulk_ops_request_id=None,
+            looked=True,
+            not_claimed=dict.fromkeys(missing, ""),
+        )
         return self._ledger.write(number, seen)
 
 

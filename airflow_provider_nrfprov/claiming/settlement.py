@@ -155,7 +155,8 @@ class Settlement:
             doubt = _Doubt(f"{together}{sending.refused}", named=True)
             return dict.fromkeys(sent, _Finding(str(sending.status), doubt=doubt))
         if sending.bulk_ops_request_id:
-            return self._of_operation(sending.bulk_ops_request_id, sent, device_ids)
+            findings = self._of_operation(sending.bulk_ops_request_id, sent, device_ids)
+            return _seen_only(findings) if sending.looked else findings
         if sending.status is None:
             return dict.fromkeys(sent, _Finding(doubt=_Doubt("its response was lost", final=False)))
         findings = dict.fromkeys(sent, _Finding(str(sending.status)))
@@ -345,6 +346,13 @@ def outcomes_of(chunk: Chunk, endings: Sequence[Ending]) -> Iterator[RowOutcome]
             yield RowOutcome(part, here[0])
         else:
             yield from map(RowOutcome, part, here)
+
+
+def _seen_only(findings: Mapping[int, _Finding]) -> dict[int, _Finding]:
+    """Return findings of an operation that was found by what it holds: it claimed what shows as ours, whatever it says."""
+    words = "the operation that was found to hold this row has SUCCEEDED, and the device is not among ours"
+    doubt = _Doubt(words, final=False)
+    return {place: replace(each, doubt=each.doubt or doubt) for place, each in findings.items()}
 
 
 def _named(summary: ErrorSummary, device_ids: Sequence[str], sent: Sequence[int]) -> dict[int, str]:

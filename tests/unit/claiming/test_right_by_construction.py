@@ -291,6 +291,94 @@ def test_the_operation_of_another_chunk_is_not_taken_for_ours_whatever_its_downl
     assert max(service.sent.values()) == 1
 
 
+class TwoAnswersLost:
+    """Two rows, a request each; a try lost both answers, and the first download that the next one asks for holds other rows.
+
+    :param arrived: whether the request of the first row did.
+    """
+
+    def __init__(self, bench: Bench, *, arrived: bool = True) -> None:
+        self.first, self.second = (device.device_id for device in DEVICES[:2])
+        self.service, self._bench = ServiceInMemory("async"), bench
+        bench.write(2)
+        usual = self.service.list_bulk_ops_requests
+        both_under_way = threading.Barrier(2)
+
+        def lose_both(ids: list[str], csv: str) -> None:
+            both_under_way.wait(5)
+            if ids != [self.first] or arrived:
+                self.service._carry_out(csv, ids)
+            else:
+                self.service.sent.subtract(ids)
+            raise LOST
+
+        self.service.refuse, self.service.list_bulk_ops_requests = lose_both, _is_away
+        with pytest.raises(NrfProvError):
+            self.plan().send(max_in_flight=2)
+        self.service.refuse = lambda ids, csv: None
+        # That of the second row comes first.
+        self.service.list_bulk_ops_requests = lambda **filters: sorted(
+            usual(**filters), key=lambda each: each.id != self.of(self.second).id
+        )
+        self._download, self._asked = self.service.fetch_uploaded_data, 0
+        self.service.fetch_uploaded_data = self._lie_once
+        self.service.requests.clear()
+
+    def plan(self) -> ClaimJob:
+        return self._bench.plan(self.service, rows_per_request=1)
+
+    def of(self, device_id: str) -> BulkOpsRequest:
+        token = next(device.token for device in DEVICES if device.device_id == device_id)
+        id_ = next(id_ for id_, kept in self.service.operations.items() if token in kept["csv"])
+        return self.service._operation(id_)
+
+    def _lie_once(self, operation: BulkOpsRequest) -> str:
+        self._asked += 1
+        if self._asked == 1:
+            return f"{DEVICES[0].token}\n"
+        return self._download(operation)
+
+
+def test_an_operation_that_is_found_by_the_wrong_rows_in_a_download_claims_nothing_by_its_word(bench):
+    # The second operation seems to hold the first row, which is another team's, as the first one does.
+    case = TwoAnswersLost(bench)
+    case.service.ours.pop(case.first)
+    case.service.theirs.add(case.first)
+    job = case.plan()
+    job.send()
+    assert counts(job.report()) == {"claimed": 1, "failed": 1}
+    assert case.service.sent[case.second] == 1
+
+
+def test_a_row_whose_request_never_arrived_is_unknown_then_claimed_though_a_download_seemed_to_hold_it(bench):
+    case = TwoAnswersLost(bench, arrived=False)
+    job = case.plan()
+    job.send()
+    assert counts(job.report()) == {"claimed": 1, "unknown": 1}
+    assert counts(bench.run(case.service, rows_per_request=1)) == {"claimed": 2}
+    assert set(case.service.sent.values()) == {1}
+
+
+def test_an_operation_under_way_is_found_though_a_download_seemed_to_hold_its_rows(bench, monkeypatch):
+    case = TwoAnswersLost(bench)
+    own, late = case.of(case.first), case.service.ours.pop(case.first)
+    usual = case.service._operation
+    case.service._operation = lambda id_: (
+        dataclasses.replace(usual(id_), status="IN_PROGRESS") if id_ == own.id else usual(id_)
+    )
+    lying = case.service.fetch_uploaded_data
+    case.service.fetch_uploaded_data = lambda operation: "" if operation.id == own.id else lying(operation)
+    job = case.plan()
+    job.send()
+    assert counts(job.report()) == {"claimed": 1, "unknown": 1}
+    with pytest.raises(UnsettledError, match="nothing is sent again until that is known"):
+        case.plan().send()
+    case.service.fetch_uploaded_data, case.service._operation = case._download, usual
+    case.service.ours[case.first] = late
+    assert counts(bench.run(case.service, rows_per_request=1)) == {"claimed": 2}
+    assert set(case.service.sent.values()) == {1}
+
+
 def replace_id(operation: BulkOpsRequest, id_: str) -> BulkOpsRequest:
     return dataclasses.replace(operation, id=id_)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import shutil
 import time
@@ -13,6 +14,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
 from airflow_provider_nrfprov.api.access import Access
 from airflow_provider_nrfprov.api.client import ProvisioningClient
@@ -47,6 +50,7 @@ _OUR_KEYS = (OUR_KEY, *KEY_OF.values())
 _JOB_SECONDS = 0.15
 """For so long a job of a project is looked for after its answer was lost: longer than any takes here."""
 _BLIND_TRIES = 4
+DAMAGE = ("empty", "zeros", "half")
 _RETRY = Retry(attempts=3, first_wait=0.001, longest_wait=0.002, deadline=5.0)
 
 
@@ -145,20 +149,29 @@ def world(folder: Path) -> Iterator[World]:
 
 
 def _attach_object_store() -> None:
-    from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
-
     # Airflow 2 has it elsewhere, and nothing at all where it is now.
     where = "airflow.sdk.io.store" if find_spec("airflow.sdk") else "airflow.io.store"
-    import_module(where).attach(protocol="memory", fs=MemoryFileSystem())
+    import_module(where).attach(protocol="memory", fs=_ObjectStore())
+
+
+class _ObjectStore(MemoryFileSystem):  # type: ignore[misc]
+    """As real ones are: an object is whole or absent, and who reads it has a stream of his own. fsspec's has neither."""
+
+    def _open(self, path: str, mode: str = "rb", **more: Any) -> Any:
+        stream = super()._open(path, mode, **more)
+        return io.BytesIO(stream.getvalue()) if mode == "rb" else stream
+
+    def put_file(self, lpath: str, rpath: str, **more: Any) -> None:
+        self.pipe_file(rpath, Path(lpath).read_bytes())
 
 
 def run(scenario: Scenario, world: World) -> Verdict:
     """Claim the file until a try gets through; judge every report on the way, and the end."""
-    return _Run(scenario, world).to_its_end()
+    return Run(scenario, world).to_its_end()
 
 
-class _Run:
-    """One scenario on its way."""
+class Run:
+    """One scenario on its way. Seeds choose what happens to it in :meth:`to_its_end`; the tests' state machine does so call by call."""
 
     def __init__(self, scenario: Scenario, world: World) -> None:
         self._scenario = scenario
@@ -172,45 +185,56 @@ class _Run:
         self._verdict = Verdict(scenario.seed, rows=len(scenario.lines))
         self._fate = Fate(scenario.seed, scenario.kill_rate)
         self._chance = random.Random(scenario.seed)
-        self._own: Any = None
-        """The folder of the newest report."""
+        self._others: list[tuple[Any, str]] = []
+        self._folders: dict[str, Any] = {}
+        """That of the report of each DAG run."""
 
     def to_its_end(self) -> Verdict:
         """Try until nothing is left to do, then clear the task and run it once more."""
         scenario, verdict = self._scenario, self._verdict
-        self._claim_elsewhere()
-        others = [self._claim_another_file(0)] if scenario.shared_folder else []
+        if scenario.second_service:
+            self.claim_elsewhere()
+        if scenario.shared_folder:
+            self.claim_another_file()
         done = False
         while not done and verdict.tries < MOST_TRIES:
             verdict.tries += 1
             self._lose_or_damage()
             with _trouble(self._world, scenario, self._chance):
-                done = self._try(self._fate)
+                done = self.attempt(self._fate)
         faults = self._world.service.faults
         verdict.deaths, verdict.injected = self._fate.deaths, len(faults.injected)
         if not done:
             verdict.wrong.append(f"not done after {MOST_TRIES} tries")
             return verdict
-        report = read_report(self._own)
+        report = self.report()
         verdict.unknown = sum(row["outcome"] == "unknown" for row in report)
         verdict.wrong += faults_of_end(scenario, report, self._world.service)
         faults.clear()
         if scenario.shared_folder:
-            others.append(self._claim_another_file(1))
-        self._run_once_more()
-        for folder, text in others:
-            if _text(folder) != text:
-                verdict.wrong.append("lost: the report of another file in the same folder")
+            self.claim_another_file()
+        self.run_once_more()
         return verdict
 
+    @property
+    def wrong(self) -> list[str]:
+        """What was wrong so far."""
+        return self._verdict.wrong
+
     def _job(
-        self, service: ProvisioningService, folder: Folder, file: str, task: str, **more: Any
+        self,
+        service: ProvisioningService,
+        folder: Folder,
+        file: str,
+        task: str,
+        run_id: str = "run",
+        **more: Any,
     ) -> ClaimJob:
         return ClaimJob.plan(
             to_path(str(self._folder / file)),
             folder,
             service,
-            owner=Owner("reliability", "run", task),
+            owner=Owner("reliability", run_id, task),
             rows_per_request=self._scenario.rows_per_request,
             visible_after=self._visible_after(),
             **more,
@@ -222,8 +246,11 @@ class _Run:
         # A job that nobody can list is known by what it has done.
         return {"team": 0.0, "project": _JOB_SECONDS}[self._scenario.api]
 
-    def _try(self, fate: Fate) -> bool:
-        """Do what the operator does in one try; return whether nothing is left to do."""
+    def attempt(self, fate: Fate, run_id: str = "run") -> bool:
+        """Do what the operator does in one try; return whether nothing is left to do.
+
+        :param run_id: another run of the DAG is another job of the same file, in the same folder.
+        """
         fate.revive()
         scenario, kept = self._scenario, self._world.kept
         with self._world.client() as client:
@@ -234,18 +261,19 @@ class _Run:
                     MortalFolder(self._reports, fate),
                     "shift.csv",
                     "claim",
+                    run_id,
                     second_place=MortalSecondPlace(kept, fate) if scenario.second_place else None,
                 )
-                self._own = job.folder.path
+                self._folders[run_id] = job.folder.path
                 try:
                     operation_ids = job.send(max_in_flight=scenario.max_in_flight)
                     _wait(operation_ids, service)
                 except NrfProvError:
                     job.report()
-                    self._judge()
+                    self._judge(run_id)
                     return False
                 summary = job.report()
-                report = self._judge()
+                report = self._judge(run_id)
                 # Where nobody can see what was created, it may stay unknown.
                 unknown = any(row["outcome"] == "unknown" for row in report)
                 is_known = not unknown or self._may_stay_unknown(report)
@@ -260,30 +288,49 @@ class _Run:
         is_over = self._verdict.tries >= _BLIND_TRIES
         return scenario.may_stay_unknown and is_over and (scenario.is_blind or not others)
 
-    def _judge(self) -> list[dict[str, str]]:
-        report = read_report(self._own)
+    def report(self, run_id: str = "run") -> list[dict[str, str]]:
+        """Return the newest report."""
+        return read_report(self._folders[run_id])
+
+    def _judge(self, run_id: str) -> list[dict[str, str]]:
+        report = self.report(run_id)
         self._verdict.wrong += faults_of_report(self._scenario, report, self._world.service)
         return report
 
     def _lose_or_damage(self) -> None:
         """Let the folder be gone, or entries of the ledger be damaged, before a try."""
-        file = self._folder / "shift.csv"
-        if not (self._is_unfinished() and self._chance.random() < 0.5):
-            file.write_text(self._scenario.text)
+        if not (self.is_unfinished() and self._chance.random() < 0.5):
+            self.restore_file()
         if self._chance.random() < self._scenario.folder_loss_rate:
-            file.write_text(self._scenario.text)
-            _remove(self._reports)
-        if isinstance(self._reports, Path):
-            for entry in sorted(self._reports.rglob("ledger/0*.json")):
-                if self._chance.random() < self._scenario.damage_rate:
-                    text = entry.read_bytes()
-                    entry.write_bytes(self._chance.choice([b"", bytes(len(text)), text[: len(text) // 2]]))
+            self.lose_folder()
+        for entry in self.entries():
+            if self._chance.random() < self._scenario.damage_rate:
+                self.damage(entry, self._chance.choice(DAMAGE))
 
-    def _is_unfinished(self) -> bool:
+    def lose_folder(self) -> None:
+        """Let the folder be gone; then the file is there, or nothing could be done."""
+        self.restore_file()
+        _remove(self._reports)
+
+    def restore_file(self) -> None:
+        """Let the claim file be as it was."""
+        (self._folder / "shift.csv").write_text(self._scenario.text)
+
+    def entries(self) -> list[Path]:
+        """Return the entries of the ledger, where the folder is on a disk."""
+        return sorted(self._reports.rglob("ledger/0*.json")) if isinstance(self._reports, Path) else []
+
+    @staticmethod
+    def damage(entry: Path, kind: str) -> None:
+        """Damage an entry of the ledger, in one of the ways of :data:`DAMAGE`."""
+        text = entry.read_bytes()
+        entry.write_bytes({"empty": b"", "zeros": bytes(len(text)), "half": text[: len(text) // 2]}[kind])
+
+    def is_unfinished(self, run_id: str = "run") -> bool:
         """Return whether a try would find what an earlier one read, and does not need the file itself."""
-        if self._own is None:
+        if run_id not in self._folders:
             return False
-        names = Folder(self._own).folder("ledger").names()
+        names = Folder(self._folders[run_id]).folder("ledger").names()
         return "claim_file.csv" in names and any(name[0].isdigit() for name in names)
 
     def _file_changes(self) -> Callable[[], None]:
@@ -300,18 +347,17 @@ class _Run:
 
         return happen
 
-    def _claim_elsewhere(self) -> None:
+    def claim_elsewhere(self) -> None:
         """Claim the same file into the same folder, by the same task, at the service that the connection led to before."""
-        if not self._scenario.second_service:
-            return
         with self._world.client(url=self._world.other.url) as client:
             service = MortalService(client, Fate(0, 0.0))
             job = self._job(service, Folder(self._reports), "shift.csv", "claim")
             _wait(job.send(), service)
             job.report()
 
-    def _claim_another_file(self, number: int) -> tuple[Any, str]:
-        """Claim another file, by another task, into the same folder; return its report."""
+    def claim_another_file(self) -> None:
+        """Claim another file, by another task, into the same folder."""
+        number = len(self._others)
         name = f"other-{number}.csv"
         devices = mint_devices(3, seed=f"another file {number} of {self._scenario.seed}")
         (self._folder / name).write_text("".join(f"{device.token}\n" for device in devices))
@@ -322,13 +368,15 @@ class _Run:
             summary = job.report()
         if summary.counts[Outcome.CLAIMED] != 3:
             self._verdict.wrong.append(f"another file in the same folder: {summary}")
-        return job.folder.path, _text(job.folder.path)
+        self._others.append((job.folder.path, _text(job.folder.path)))
 
-    def _run_once_more(self) -> None:
+    def run_once_more(self) -> None:
         """Clear the finished task and run it again: only what was refused may be sent, and nothing else be said."""
-        (self._folder / "shift.csv").write_text(self._scenario.text)
+        self.restore_file()
         before, submissions = self._outcomes(), len(self._world.service.bulk_submissions())
-        self._try(Fate(0, 0.0))
+        self.attempt(Fate(0, 0.0))
+        if any(_text(folder) != text for folder, text in self._others):
+            self._verdict.wrong.append("lost: the report of another file in the same folder")
         if self._scenario.is_blind:
             return
         if self._is_other_than(before):
@@ -347,7 +395,7 @@ class _Run:
         return any(old != new and not {old[1], new[1]} <= may_be_said[int(old[0]) - 1] for old, new in pairs)
 
     def _outcomes(self) -> list[tuple[str, str]]:
-        return [(row["line"], row["outcome"]) for row in read_report(self._own)]
+        return [(row["line"], row["outcome"]) for row in self.report()]
 
 
 def _wait(operation_ids: list[str], service: MortalService) -> None:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from airflow_provider_nrfprov.claiming import job, ledger, narrowing, recovery, report, settlement
-from airflow_provider_nrfprov.claiming.chunks import Chunk
-from airflow_provider_nrfprov.claiming.report import Ending, Outcome, RowOutcome
 from airflow_provider_nrfprov.emulator.faults import DropAfter
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from reliability import ours
@@ -20,6 +16,18 @@ from reliability.judge import expected_outcomes
 from reliability.main import run_seeds
 from reliability.ours import World, run, world
 from reliability.scenario import Device, Scenario, project_scenario, scenario
+from tests.planted_bugs import (
+    blind_repetition,
+    everything_claimed,
+    last_row_never_sent,
+    ledger_left_behind,
+    nothing_ever_found,
+    operation_not_looked_for,
+    ours_said_to_be_new,
+    report_without_its_last_row,
+    search_that_forgets_what_waits,
+    second_place_never_read,
+)
 
 SEEDS = range(40)
 SENT_TWICE = r"^sent [0-9]+ times"
@@ -35,78 +43,6 @@ def here(tmp_path: Path) -> Iterator[World]:
 
 def small(seeds: Iterable[int]) -> list[int]:
     return [seed for seed in seeds if len(scenario(seed).lines) <= LARGEST]
-
-
-# A job that sends all of a chunk again when its answer was lost.
-def blind_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery.Inquiry, "recover", lambda *_, **__: recovery.Recovery())
-
-
-# A job that never looks for the operation whose answer was lost, but for its devices only.
-def operation_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery.Inquiry, "_find_operation", lambda *_: None)
-
-
-# A job that looks for both and never finds anything.
-def nothing_ever_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery.Inquiry, "_find_operation", lambda *_: None)
-    monkeypatch.setattr(recovery.Inquiry, "_listed", lambda *_: {})
-    monkeypatch.setattr(recovery.Inquiry, "_fetch", lambda *_: False)
-
-
-# A ledger that the next try does not see.
-def ledger_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    begin = ledger.Ledger.begin
-
-    def begin_anew(self: ledger.Ledger) -> bool:
-        for name in self._folder.names():
-            Path(self._folder.path_of(name)).unlink()
-        return begin(self)
-
-    monkeypatch.setattr(ledger.Ledger, "begin", begin_anew)
-
-
-# A ledger that never looks into its second place.
-def second_place_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ours.MortalSecondPlace, "get", lambda *_: None)
-
-
-# A settlement that says claimed whatever happened.
-def everything_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        settlement.Settlement,
-        "settle",
-        lambda _, device_ids, __: [Ending(Outcome.CLAIMED)] * len(device_ids),
-    )
-
-
-# A settlement that says of what is ours already that this job did it.
-def ours_said_to_be_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settlement, "_whose_claim", lambda *_: Outcome.CLAIMED)
-
-
-# A search for the row at fault that never sends what it put off.
-def search_that_forgets_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(narrowing.Search, "__bool__", lambda search: bool(search._waiting))
-
-
-# A report that leaves its last row out.
-def report_without_its_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    def write(folder: Any, outcomes: Iterable[RowOutcome], **about: Any) -> report.Summary:
-        return report.write_report(folder, list(outcomes)[:-1], **about)
-
-    monkeypatch.setattr(job, "write_report", write)
-
-
-# A job that never sends the last row of a chunk.
-def last_row_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    to_csv = Chunk.to_csv
-
-    def without_last(chunk: Chunk, positions: Sequence[int] | None, tags: Iterable[str]) -> str:
-        kept = range(len(chunk.device_ids)) if positions is None else positions
-        return to_csv(chunk, kept[:-1] or kept, tags)
-
-    monkeypatch.setattr(Chunk, "to_csv", without_last)
 
 
 def signatures_are_random() -> bool:

@@ -45,8 +45,9 @@ endef
 help:
 	@echo "make demo    a file of devices through a real Airflow, against the emulator of nRF Cloud"
 	@echo "             [ROWS=$(ROWS)] [CONTRACT=both|async|sync] [PORT=$(PORT)] [KEEP=1: leave it running]"
-	@echo "make test    all tests, on Airflow 3.3.2 or AIRFLOW=2.11.2, 3.0.6, 3.1.8, 3.2.2 [ARGS=\"-k token\"]"
-	@echo "             [JOBS=$(JOBS): at a time] [DEVMODE=1: in Python's development mode, a fifth slower]"
+	@echo "make test    tests, on Airflow 3.3.2 or AIRFLOW=2.11.2, 3.0.6, 3.1.8, 3.2.2 [ARGS=\"-k token\"]"
+	@echo "             [SLOW=1: all tests, with those that run a whole Airflow] [JOBS=$(JOBS): at a time]"
+	@echo "             [DEVMODE=1: in Python's development mode, a fifth slower]"
 	@echo "make test-lowest   unit and contract tests with the lowest version of everything that pyproject.toml names"
 	@echo "make test-canary   the same with the newest of everything and the next Airflow, $(CANARY_AIRFLOW)"
 	@echo "make test-compose  the services of docker-compose.yaml without containers; wants PostgreSQL and Redis"
@@ -71,12 +72,13 @@ test:
 	$(call environment,$(AIRFLOW),$(VENV))
 	$(nordic)
 	@exec env $(if $(filter-out 0 no false,$(DEVMODE)),PYTHONDEVMODE=1) \
-	  $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	  $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup \
+	  $(if $(filter-out 0 no false,$(SLOW)),,-m "not compose and not scale and not slow") $(ARGS)
 
 test-lowest test-canary:
 	$(call environment,$(UNIT_AIRFLOW),.venv-$(UNIT_AIRFLOW))
 	$(nordic)
-	@exec .venv-$(UNIT_AIRFLOW)/bin/python -m pytest -n $(JOBS) --dist loadgroup tests/unit tests/contract $(ARGS)
+	@exec .venv-$(UNIT_AIRFLOW)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(or $(TESTS),tests/unit tests/contract) $(ARGS)
 
 # In the order in which they are written: the last one stops the services.
 test-compose:

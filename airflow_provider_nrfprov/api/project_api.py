@@ -20,6 +20,7 @@ from airflow_provider_nrfprov.api.claim_form import ClaimForm
 from airflow_provider_nrfprov.api.contract import (
     CLAIMED_DEVICES_FILTERS,
     DEVICE_FILTERS,
+    MAX_ROWS_PER_REQUEST,
     SUCCEEDED,
     Host,
     base_url,
@@ -282,16 +283,41 @@ def _errors(summary: Any) -> ErrorSummary:
     others: list[str] = []
     for each in listed if isinstance(listed, list) else [listed]:
         entry = each if isinstance(each, dict) else {}
-        device_id, row = entry.get(contract.DEVICE_ID), entry.get(contract.ROW)
-        words = redact(str(entry.get(contract.ERROR) or "refused without a reason"))
-        if isinstance(device_id, str):
-            devices[device_id.lower()] = words
-        elif isinstance(row, int) and not isinstance(row, bool) and row >= 0:
-            rows[row] = words
+        device_id, row = _device_of(entry), _row_of(entry)
+        if device_id is not None:
+            devices[device_id] = _words_of(entry)
+        elif row is not None:
+            rows[row] = _words_of(entry)
         else:
-            others.append(redact(each if isinstance(each, str) else json.dumps(each, ensure_ascii=False)))
+            others.append(_as_text(each))
     named = bool(devices or rows) and not others
     return ErrorSummary(rows, tuple(others), devices, unnamed_are_done=named)
+
+
+def _device_of(entry: Mapping[str, Any]) -> str | None:
+    """Return the device that an error names; ``None`` for what can be none that was sent, whose row counts then."""
+    try:
+        return checked_device_id(entry.get(contract.DEVICE_ID, ""))
+    except ValueError:
+        return None
+
+
+def _row_of(entry: Mapping[str, Any]) -> int | None:
+    """Return the row that an error names; ``None`` for one that no request has: nobody knows which is meant."""
+    row = entry.get(contract.ROW)
+    is_row = isinstance(row, int) and not isinstance(row, bool) and 0 <= row < MAX_ROWS_PER_REQUEST
+    return row if is_row else None
+
+
+def _words_of(entry: Mapping[str, Any]) -> str:
+    """Return why a row was refused, and what else is said of it where that is not in its place."""
+    placed = {contract.ERROR, contract.DEVICE_ID, contract.ROW}
+    others = {name: value for name, value in entry.items() if name not in placed}
+    return _as_text(entry.get(contract.ERROR) or others or "refused without a reason")
+
+
+def _as_text(value: Any) -> str:
+    return redact(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _read_devices(answer: Response) -> Page[ClaimedDevice]:

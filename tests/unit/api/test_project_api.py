@@ -230,6 +230,41 @@ def test_errors_are_read_by_device_and_by_row_and_the_rest_is_kept():
     assert operation.is_finished
 
 
+@pytest.mark.parametrize(
+    "unplaced", [{"deviceId": ""}, {"deviceId": "nrf-1"}, {"row": 1000}, {"row": "2"}, {}]
+)
+def test_an_error_that_can_be_of_no_row_that_was_sent_proves_nothing_of_the_others(unplaced):
+    errors = [{"error": "a", "deviceId": DEVICE}, {"error": "b", **unplaced}]
+    with serving(answering(200, {"status": "FAILED", "errorSummary": {"errors": errors}})) as url:
+        summary = job(url).errors
+    assert (summary.devices, summary.rows) == ({DEVICE: "a"}, {})
+    assert summary.others == (json.dumps(errors[1]),)
+    assert summary.unnamed_are_done is False
+
+
+@pytest.mark.parametrize("unreadable", ["", "nrf-1", None, 7])
+def test_the_row_counts_where_what_an_error_names_can_be_no_device_of_ours(unreadable):
+    errors = [{"error": "b", "deviceId": unreadable, "row": 2}]
+    with serving(answering(200, {"status": "FAILED", "errorSummary": {"errors": errors}})) as url:
+        summary = job(url).errors
+    assert (summary.devices, summary.rows, summary.unnamed_are_done) == ({}, {2: "b"}, True)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"error": {"code": 7}}, '{"code": 7}'),
+        ({"error": ["a"]}, '["a"]'),
+        ({"error": 7}, "7"),
+        ({"error": None, "message": "b"}, '{"message": "b"}'),
+    ],
+)
+def test_words_of_another_kind_or_in_another_place_are_told_as_they_came(said, told):
+    errors = [{**said, "row": 0}]
+    with serving(answering(200, {"status": "FAILED", "errorSummary": {"errors": errors}})) as url:
+        assert job(url).errors.rows == {0: told}
+
+
 @pytest.mark.parametrize("summary", ["words", 7, ["[0]: x"], {"errors": "x"}, {"errors": None}, {}])
 def test_a_summary_that_names_nothing_proves_nothing_of_other_rows(summary):
     with serving(answering(200, {"status": "FAILED", "errorSummary": summary})) as url:

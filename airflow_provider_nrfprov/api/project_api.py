@@ -68,6 +68,10 @@ def project_urls(
         raise ConfigurationError(
             f"the connection's base URL is that of the team's API; a project is on {contract.PROJECT_URL}: leave the field empty"
         )
+    if devices_url is not None and not isinstance(devices_url, str):
+        raise ConfigurationError(
+            f"extra 'devices_url' is {devices_url!r}; it is a URL like {contract.DEVICES_URL}"
+        )
     if not devices_url:
         is_nordics = name == urlsplit(contract.PROJECT_URL).hostname
         devices_url = contract.DEVICES_URL if is_nordics else re.sub(r"/v\d+$", "", creating)

@@ -271,6 +271,17 @@ def test_a_summary_that_names_nothing_proves_nothing_of_other_rows(summary):
         assert job(url).errors.unnamed_are_done is False
 
 
+@pytest.mark.parametrize(("readding", "refused"), [("error", {2: "device already exists"}), ("accepted", {})])
+def test_the_emulator_takes_the_second_row_of_a_device_as_one_of_a_device_that_exists(
+    emulator, project, readding, refused
+):
+    emulator.reset(bulk_seconds=0.0, project_readding=readding, project_errors_by="row")
+    job_id = project.bulk_claim(csv_of([*DEVICES[:2], DEVICES[0]])).bulk_ops_request_id
+    errors = project.fetch_bulk_ops_request(job_id).errors
+    assert (errors.rows if errors else {}) == refused
+    assert set(emulator.service.claim_counts().values()) == {1}
+
+
 def test_names_of_statuses_are_those_of_the_connection_and_others_are_no_end(caplog):
     words = JobWords(frozenset({"DONE"}), frozenset({"PARTIAL"}), frozenset({"RUNNING"}))
     found = {}

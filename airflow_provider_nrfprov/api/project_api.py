@@ -215,10 +215,15 @@ class ProjectApi:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         if _NO_URL.search(location) or len(path) > _LONGEST_PATH:
             raise _unknown_job(answer, "names a status URL that is none")
+        if contract.HOLDS_A_KEY.search(location):
+            # The id of a job is shown everywhere.
+            raise _unknown_job(answer, "names a status URL that holds a key")
         if origin not in map(_origin, self._urls.values()):
-            host = redact(parts.hostname or "another address")[:100]
+            names = {urlsplit(url).hostname for url in self._urls.values()}
+            # By its name alone, unless only scheme or port is another one.
+            elsewhere = origin if parts.hostname in names else parts.hostname or "another address"
             raise ForeignStatusUrlError(
-                f"the service accepted a bulk creation, but names {host} to ask about it, which is no host of this connection: it "
+                f"the service accepted a bulk creation, but names {redact(elsewhere)[:100]} to ask about it, which is no host of this connection: it "
                 "is not asked, for it would get the key; what became of the rows is looked up among the devices",
                 status=answer.status,
                 text="",

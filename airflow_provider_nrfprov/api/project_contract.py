@@ -38,7 +38,8 @@ APP_URL = "https://app.memfault.com"
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 """The form of an organization and a project in a path. Confirmed by the examples of the app's settings page."""
 ORGANIZATION_TOKEN = re.compile(r"oat_[\x21-\x7e]+", re.ASCII)
-"""The form of a key of this API. Confirmed by Memfault's documentation."""
+HOLDS_A_KEY = re.compile(r"(?<![A-Za-z0-9])oat_", re.ASCII)
+"""The form of a key of this API, and how one is found in a text. Confirmed by Memfault's documentation."""
 WHERE_A_PROJECTS_KEY_IS = (
     "new nRF Cloud app: Admin > Organization Auth Tokens > Create "
     "(https://app.memfault.com/organizations/-/settings/auth-tokens), by an Organization Admin, shown once"

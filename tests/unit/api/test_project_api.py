@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -21,7 +22,7 @@ from airflow_provider_nrfprov.api import (
 )
 from airflow_provider_nrfprov.api.access import Access
 from airflow_provider_nrfprov.api.contract import CLAIM_TAGS, DEVICE_FILTERS, DRY_RUN, ENDPOINTS, Host
-from airflow_provider_nrfprov.api.errors import ForeignStatusUrlError
+from airflow_provider_nrfprov.api.errors import ForeignStatusUrlError, UnknownJobError
 from airflow_provider_nrfprov.api.project_api import ProjectApi, project_page, project_urls
 from airflow_provider_nrfprov.api.project_contract import (
     FACTS,
@@ -180,6 +181,27 @@ def test_an_answer_that_names_another_host_is_an_error_and_that_host_gets_no_key
     with serving(handler) as url, pytest.raises(ForeignStatusUrlError, match="is not asked") as caught:
         Project(url).bulk_claim(csv_of(DEVICES))
     assert len(handler.asked) == 1
+    assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("location", "named"),
+    [
+        ("https://127.0.0.1:9/jobs/1", "names https://127.0.0.1:9 to"),
+        ("http://127.0.0.1/jobs/1", "names http://127.0.0.1 to"),
+        ("https://elsewhere.invalid/jobs/1", "names elsewhere.invalid to"),
+    ],
+)
+def test_scheme_and_port_are_named_where_they_are_all_that_differs(location, named):
+    handler = answering(202, {}, Location=location)
+    with serving(handler) as url, pytest.raises(ForeignStatusUrlError, match=re.escape(named)):
+        Project(url).bulk_claim(csv_of(DEVICES))
+
+
+def test_a_status_url_that_holds_a_key_is_not_asked_and_not_shown():
+    handler = answering(202, {}, Location=f"{IN_PROJECT}/long-range/devices/bulk/1?token={TOKEN}")
+    with serving(handler) as url, pytest.raises(UnknownJobError, match="holds a key") as caught:
+        Project(url).bulk_claim(csv_of(DEVICES))
     assert TOKEN not in str(caught.value)
 
 

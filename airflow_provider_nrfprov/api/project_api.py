@@ -11,6 +11,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -178,11 +179,14 @@ class ProjectApi:
         return Operation("ListDevices", _read_devices, query=query)
 
     def fetch_claimed_device(self, device_id: str) -> Operation[ClaimedDevice]:
-        """Fetch one device of the project."""
+        """Fetch one device of the project.
+
+        :raises ValueError: if it can be no serial of one.
+        """
         return Operation(
             "FetchDevice",
             read_object(lambda body: _device(body[contract.PAGE_DATA])),
-            path_parts={"device_id": checked_device_id(device_id)},
+            path_parts={"device_id": _checked_serial(device_id)},
         )
 
     def _read_accepted(self, answer: Response) -> BulkClaim:
@@ -305,10 +309,8 @@ def _errors(summary: Any) -> ErrorSummary:
 
 def _device_of(entry: Mapping[str, Any]) -> str | None:
     """Return the device that an error names; ``None`` for what can be none that was sent, whose row counts then."""
-    try:
-        return checked_device_id(entry.get(contract.DEVICE_ID, ""))
-    except ValueError:
-        return None
+    device_id = entry.get(contract.DEVICE_ID)
+    return device_id.lower() if isinstance(device_id, str) and _is_device_id(device_id) else None
 
 
 def _row_of(entry: Mapping[str, Any]) -> int | None:
@@ -341,6 +343,27 @@ def _read_devices(answer: Response) -> Page[ClaimedDevice]:
 
 def _device(body: Any) -> ClaimedDevice:
     others = {name: value for name, value in body.items() if name not in {contract.SERIAL, contract.CREATED}}
-    return ClaimedDevice.from_json(
-        {**others, "id": body[contract.SERIAL], "claimedAt": body.get(contract.CREATED)}
-    )
+    serial = body[contract.SERIAL]
+    device = ClaimedDevice.from_json({**others, "id": serial, "claimedAt": body.get(contract.CREATED)})
+    # UUIDs are the same in either case; other devices of the project have serials in which it counts.
+    return device if _is_device_id(device.id) else replace(device, id=serial)
+
+
+def _is_device_id(text: str) -> bool:
+    """Return whether a text is a UUID, as all devices have that are created from a token."""
+    try:
+        return bool(checked_device_id(text))
+    except ValueError:
+        return False
+
+
+def _checked_serial(serial: str) -> str:
+    if _is_device_id(serial):
+        return checked_device_id(serial)
+    # What looks like a part of a token is not sent where a device's name belongs.
+    if not isinstance(serial, str) or not contract.SERIAL_FORM.fullmatch(serial) or redact(serial) != serial:
+        raise ValueError(
+            f"{redact(repr(serial))[:100]} is no device of a project: a UUID, or a serial of letters, digits, hyphens and "
+            "underscores; nothing was sent"
+        )
+    return serial

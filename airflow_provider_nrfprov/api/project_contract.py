@@ -57,7 +57,8 @@ PAGE_DATA, PAGING, PAGE_NUMBER, PAGE_COUNT = "data", "paging", "page", "page_cou
 """Paging of Memfault's lists. Confirmed by its documentation; that 1,000 devices fit in a page is inferred from 5,000 that
 Nordic's own tests ask for."""
 SERIAL, CREATED = "device_serial", "created_date"
-"""Fields of a device. Confirmed by Memfault's documentation; that a device which was created here shows there under its
+SERIAL_FORM = re.compile(r"[-A-Za-z0-9_]{1,200}", re.ASCII)
+"""Fields of a device, and the form of its serial, which is a UUID if it was created from a token and need be none otherwise. Confirmed by Memfault's documentation; that a device which was created here shows there under its
 deviceId is confirmed for Nordic's own tests alone, and that it does at once is inferred."""
 
 PROJECT_ENDPOINTS: Mapping[str, tuple[Endpoint, ...]] = MappingProxyType(

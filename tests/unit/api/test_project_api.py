@@ -133,6 +133,37 @@ def test_a_page_that_does_not_say_how_many_there_are_is_no_list():
         list(Project(url).list_claimed_devices())
 
 
+def listing(*serials: str) -> dict[str, object]:
+    return {"data": [{"device_serial": each} for each in serials], "paging": {"page": 1, "page_count": 1}}
+
+
+def test_a_device_that_was_not_created_from_a_token_is_listed_by_its_serial_as_it_is():
+    with serving(answering(200, listing("TEST_1", "nrf-350457790000000", DEVICE.upper()))) as url:
+        assert [each.id for each in Project(url).list_claimed_devices()] == [
+            "TEST_1",
+            "nrf-350457790000000",
+            DEVICE,
+        ]
+
+
+def test_a_device_of_any_serial_is_fetched():
+    handler = answering(200, {"data": {"device_serial": "TEST_1"}})
+    with serving(handler) as url:
+        assert Project(url).fetch_claimed_device("TEST_1").id == "TEST_1"
+    assert handler.asked[0][0].endswith("/projects/smart-sink/devices/TEST_1")
+
+
+@pytest.mark.parametrize(
+    "serial", ["", "../x", "a/b", "a?b", "x y", "\u00e4", None, 7, DEVICES[0].token[:30]]
+)
+def test_what_can_be_no_serial_is_not_sent(serial):
+    handler = answering(200, {})
+    with serving(handler) as url, pytest.raises(ValueError, match="nothing was sent") as caught:
+        Project(url).fetch_claimed_device(serial)
+    assert handler.asked == []
+    assert DEVICES[0].token[:30] not in str(caught.value)
+
+
 # --- where a job is asked about ------------------------------------------------------------------------------
 
 

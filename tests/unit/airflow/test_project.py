@@ -330,6 +330,13 @@ def test_the_test_of_a_connection_says_what_is_wrong(emulator, project, extra, w
     assert re.search(words, said), said
 
 
+def test_the_test_of_a_connection_takes_it_for_no_error_that_jobs_are_elsewhere(emulator, project):
+    project(endpoints={"FetchBulkCreation": "GET /jobs/{job_id}"})
+    works, said = NrfProvHook().test_connection()
+    assert works, said
+    assert emulator.service.request_counts() == {"ListDevices": 1, "unknown path": 1}
+
+
 def test_the_test_of_a_connection_finds_out_that_creating_is_refused(emulator, project):
     emulator.service.faults.plan("FetchBulkCreation", Refuse(403))
     works, said = NrfProvHook().test_connection()

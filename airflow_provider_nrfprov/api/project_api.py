@@ -45,6 +45,7 @@ _log = logging.getLogger(__name__)
 _SHORT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
 _LONG_ID = re.compile(r"at((?:~2F|~68)(?:[A-Za-z0-9._-]|~[0-9A-F]{2})*)", re.ASCII)
 _LONGEST_PATH = 1000
+_LONGEST_STATUS = 100
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _NO_URL = re.compile(r"[^\x21-\x5b\x5d-\x7e]")
 
@@ -249,17 +250,19 @@ class ProjectApi:
         status, words = body["status"], self._words
         if not isinstance(status, str) or not status:
             raise ValueError("is no status")
-        if status not in words.succeeded | words.failed | words.running and status not in self._told:
+        ends = words.succeeded | words.failed
+        shown = redact(status)[:_LONGEST_STATUS]
+        if status not in ends | words.running and status not in self._told:
             self._told.add(status)
             _log.warning(
                 "bulk creation %s is %r, which is no status that is known: it is waited for; name the word in the connection's "
                 "extra 'job_statuses' if it is an end",
-                id_, redact(status)[:100],
+                id_, shown,
             )  # fmt: skip
         return BulkOpsRequest(
             id_,
-            SUCCEEDED if status in words.succeeded else status,
-            is_end=status in words.succeeded | words.failed,
+            SUCCEEDED if status in words.succeeded else shown,
+            is_end=status in ends,
             errors=_errors(body.get(contract.ERROR_SUMMARY)),
         )
 

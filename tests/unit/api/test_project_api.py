@@ -352,6 +352,15 @@ def test_names_of_statuses_are_those_of_the_connection_and_others_are_no_end(cap
     assert [each.args[1] for each in caplog.records] == ["PAUSED", "SUCCEEDED"]
 
 
+def test_a_status_is_shown_without_tokens_and_not_at_any_length(caplog):
+    with serving(answering(200, {"status": f"{DEVICE} {DEVICES[0].token}" + " x" * 1000})) as url:
+        operation = job(url)
+    assert operation.status.startswith(f"{DEVICE} <claim token> x x")
+    assert len(operation.status) == 100
+    assert not operation.is_finished
+    assert DEVICES[0].token not in caplog.text
+
+
 @pytest.mark.parametrize("body", [{}, {"status": None}, {"status": ""}, [], "x"])
 def test_a_job_without_a_status_is_an_unreadable_answer(body):
     with serving(answering(200, body)) as url, pytest.raises(UnreadableAnswerError):

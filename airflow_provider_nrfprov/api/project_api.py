@@ -11,6 +11,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -20,6 +21,7 @@ from airflow_provider_nrfprov.api.claim_form import ClaimForm
 from airflow_provider_nrfprov.api.contract import (
     CLAIMED_DEVICES_FILTERS,
     DEVICE_FILTERS,
+    MAX_ROWS_PER_REQUEST,
     SUCCEEDED,
     Host,
     base_url,
@@ -43,6 +45,7 @@ _log = logging.getLogger(__name__)
 _SHORT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
 _LONG_ID = re.compile(r"at((?:~2F|~68)(?:[A-Za-z0-9._-]|~[0-9A-F]{2})*)", re.ASCII)
 _LONGEST_PATH = 1000
+_LONGEST_STATUS = 100
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _NO_URL = re.compile(r"[^\x21-\x5b\x5d-\x7e]")
 
@@ -66,6 +69,10 @@ def project_urls(
     if name.startswith("api.provisioning."):
         raise ConfigurationError(
             f"the connection's base URL is that of the team's API; a project is on {contract.PROJECT_URL}: leave the field empty"
+        )
+    if devices_url is not None and not isinstance(devices_url, str):
+        raise ConfigurationError(
+            f"extra 'devices_url' is {devices_url!r}; it is a URL like {contract.DEVICES_URL}"
         )
     if not devices_url:
         is_nordics = name == urlsplit(contract.PROJECT_URL).hostname
@@ -173,11 +180,14 @@ class ProjectApi:
         return Operation("ListDevices", _read_devices, query=query)
 
     def fetch_claimed_device(self, device_id: str) -> Operation[ClaimedDevice]:
-        """Fetch one device of the project."""
+        """Fetch one device of the project.
+
+        :raises ValueError: if it can be no serial of one.
+        """
         return Operation(
             "FetchDevice",
             read_object(lambda body: _device(body[contract.PAGE_DATA])),
-            path_parts={"device_id": checked_device_id(device_id)},
+            path_parts={"device_id": _checked_serial(device_id)},
         )
 
     def _read_accepted(self, answer: Response) -> BulkClaim:
@@ -210,10 +220,15 @@ class ProjectApi:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         if _NO_URL.search(location) or len(path) > _LONGEST_PATH:
             raise _unknown_job(answer, "names a status URL that is none")
+        if contract.HOLDS_A_KEY.search(location):
+            # The id of a job is shown everywhere.
+            raise _unknown_job(answer, "names a status URL that holds a key")
         if origin not in map(_origin, self._urls.values()):
-            host = redact(parts.hostname or "another address")[:100]
+            names = {urlsplit(url).hostname for url in self._urls.values()}
+            # By its name alone, unless only scheme or port is another one.
+            elsewhere = origin if parts.hostname in names else parts.hostname or "another address"
             raise ForeignStatusUrlError(
-                f"the service accepted a bulk creation, but names {host} to ask about it, which is no host of this connection: it "
+                f"the service accepted a bulk creation, but names {redact(elsewhere)[:100]} to ask about it, which is no host of this connection: it "
                 "is not asked, for it would get the key; what became of the rows is looked up among the devices",
                 status=answer.status,
                 text="",
@@ -235,17 +250,19 @@ class ProjectApi:
         status, words = body["status"], self._words
         if not isinstance(status, str) or not status:
             raise ValueError("is no status")
-        if status not in words.succeeded | words.failed | words.running and status not in self._told:
+        ends = words.succeeded | words.failed
+        shown = redact(status)[:_LONGEST_STATUS]
+        if status not in ends | words.running and status not in self._told:
             self._told.add(status)
             _log.warning(
                 "bulk creation %s is %r, which is no status that is known: it is waited for; name the word in the connection's "
                 "extra 'job_statuses' if it is an end",
-                id_, redact(status)[:100],
+                id_, shown,
             )  # fmt: skip
         return BulkOpsRequest(
             id_,
-            SUCCEEDED if status in words.succeeded else status,
-            is_end=status in words.succeeded | words.failed,
+            SUCCEEDED if status in words.succeeded else shown,
+            is_end=status in ends,
             errors=_errors(body.get(contract.ERROR_SUMMARY)),
         )
 
@@ -282,16 +299,39 @@ def _errors(summary: Any) -> ErrorSummary:
     others: list[str] = []
     for each in listed if isinstance(listed, list) else [listed]:
         entry = each if isinstance(each, dict) else {}
-        device_id, row = entry.get(contract.DEVICE_ID), entry.get(contract.ROW)
-        words = redact(str(entry.get(contract.ERROR) or "refused without a reason"))
-        if isinstance(device_id, str):
-            devices[device_id.lower()] = words
-        elif isinstance(row, int) and not isinstance(row, bool) and row >= 0:
-            rows[row] = words
+        device_id, row = _device_of(entry), _row_of(entry)
+        if device_id is not None:
+            devices[device_id] = _words_of(entry)
+        elif row is not None:
+            rows[row] = _words_of(entry)
         else:
-            others.append(redact(each if isinstance(each, str) else json.dumps(each, ensure_ascii=False)))
+            others.append(_as_text(each))
     named = bool(devices or rows) and not others
     return ErrorSummary(rows, tuple(others), devices, unnamed_are_done=named)
+
+
+def _device_of(entry: Mapping[str, Any]) -> str | None:
+    """Return the device that an error names; ``None`` for what can be none that was sent, whose row counts then."""
+    device_id = entry.get(contract.DEVICE_ID)
+    return device_id.lower() if isinstance(device_id, str) and _is_device_id(device_id) else None
+
+
+def _row_of(entry: Mapping[str, Any]) -> int | None:
+    """Return the row that an error names; ``None`` for one that no request has: nobody knows which is meant."""
+    row = entry.get(contract.ROW)
+    is_row = isinstance(row, int) and not isinstance(row, bool) and 0 <= row < MAX_ROWS_PER_REQUEST
+    return row if is_row else None
+
+
+def _words_of(entry: Mapping[str, Any]) -> str:
+    """Return why a row was refused, and what else is said of it where that is not in its place."""
+    placed = {contract.ERROR, contract.DEVICE_ID, contract.ROW}
+    others = {name: value for name, value in entry.items() if name not in placed}
+    return _as_text(entry.get(contract.ERROR) or others or "refused without a reason")
+
+
+def _as_text(value: Any) -> str:
+    return redact(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _read_devices(answer: Response) -> Page[ClaimedDevice]:
@@ -306,6 +346,27 @@ def _read_devices(answer: Response) -> Page[ClaimedDevice]:
 
 def _device(body: Any) -> ClaimedDevice:
     others = {name: value for name, value in body.items() if name not in {contract.SERIAL, contract.CREATED}}
-    return ClaimedDevice.from_json(
-        {**others, "id": body[contract.SERIAL], "claimedAt": body.get(contract.CREATED)}
-    )
+    serial = body[contract.SERIAL]
+    device = ClaimedDevice.from_json({**others, "id": serial, "claimedAt": body.get(contract.CREATED)})
+    # UUIDs are the same in either case; other devices of the project have serials in which it counts.
+    return device if _is_device_id(device.id) else replace(device, id=serial)
+
+
+def _is_device_id(text: str) -> bool:
+    """Return whether a text is a UUID, as all devices have that are created from a token."""
+    try:
+        return bool(checked_device_id(text))
+    except ValueError:
+        return False
+
+
+def _checked_serial(serial: str) -> str:
+    if _is_device_id(serial):
+        return checked_device_id(serial)
+    # What looks like a part of a token is not sent where a device's name belongs.
+    if not isinstance(serial, str) or not contract.SERIAL_FORM.fullmatch(serial) or redact(serial) != serial:
+        raise ValueError(
+            f"{redact(repr(serial))[:100]} is no device of a project: a UUID, or a serial of letters, digits, hyphens and "
+            "underscores; nothing was sent"
+        )
+    return serial

@@ -38,7 +38,8 @@ APP_URL = "https://app.memfault.com"
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 """The form of an organization and a project in a path. Confirmed by the examples of the app's settings page."""
 ORGANIZATION_TOKEN = re.compile(r"oat_[\x21-\x7e]+", re.ASCII)
-"""The form of a key of this API. Confirmed by Memfault's documentation."""
+HOLDS_A_KEY = re.compile(r"(?<![A-Za-z0-9])oat_", re.ASCII)
+"""The form of a key of this API, and how one is found in a text. Confirmed by Memfault's documentation."""
 WHERE_A_PROJECTS_KEY_IS = (
     "new nRF Cloud app: Admin > Organization Auth Tokens > Create "
     "(https://app.memfault.com/organizations/-/settings/auth-tokens), by an Organization Admin, shown once"
@@ -56,7 +57,8 @@ PAGE_DATA, PAGING, PAGE_NUMBER, PAGE_COUNT = "data", "paging", "page", "page_cou
 """Paging of Memfault's lists. Confirmed by its documentation; that 1,000 devices fit in a page is inferred from 5,000 that
 Nordic's own tests ask for."""
 SERIAL, CREATED = "device_serial", "created_date"
-"""Fields of a device. Confirmed by Memfault's documentation; that a device which was created here shows there under its
+SERIAL_FORM = re.compile(r"[-A-Za-z0-9_]{1,200}", re.ASCII)
+"""Fields of a device, and the form of its serial, which is a UUID if it was created from a token and need be none otherwise. Confirmed by Memfault's documentation; that a device which was created here shows there under its
 deviceId is confirmed for Nordic's own tests alone, and that it does at once is inferred."""
 
 PROJECT_ENDPOINTS: Mapping[str, tuple[Endpoint, ...]] = MappingProxyType(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -77,30 +78,37 @@ def create_rows(
 ) -> Outcome:
     """Create row by row. A refused row stops nothing, unless the settings say that it drops the others."""
     outcome = Outcome()
-    wanted: list[Row] = []
+    wanted: dict[str, Row] = {}
     for number, row in enumerate(rows):
         try:
-            wanted += _checked(devices, team, row, settings)
+            device_id = _checked(devices, row, settings)
+            if _is_new(devices, team, device_id, settings, wanted):
+                wanted[device_id] = row
         except ServiceError as error:
             outcome.failures.append(Failure(number, row.token, error.message if words is None else words))
     if outcome.failures and settings.project_unnamed == "dropped":
         return outcome
-    for row in wanted:
-        if devices.owner(decode(row.token).device_id) is None:
-            outcome.claimed_ids.append(devices.claim(team, row.token, (), at).id)
+    outcome.claimed_ids += [devices.claim(team, row.token, (), at).id for row in wanted.values()]
     return outcome
 
 
-def _checked(devices: Devices, team: str, row: Row, settings: Settings) -> list[Row]:
-    """Return a row to be created, nothing if it is there already; raise what refuses it."""
+def _checked(devices: Devices, row: Row, settings: Settings) -> str:
+    """Return the device of a row; raise what refuses its token or its ``deviceId``."""
     token = devices.read_token(row.token)
     if settings.project_mismatch != "accepted" and token.device_id != row.device_id:
         raise Conflict("deviceId is not the device of the token")
-    owner = devices.owner(token.device_id)
+    return token.device_id
+
+
+def _is_new(
+    devices: Devices, team: str, device_id: str, settings: Settings, wanted: Mapping[str, Row]
+) -> bool:
+    """Return whether a device is to be created; raise ``Conflict`` if it exists, or is in an earlier row, and may not."""
+    owner = team if device_id in wanted else devices.owner(device_id)
     if owner is None:
-        return [row]
+        return True
     if owner == team and settings.project_readding == "accepted":
-        return []
+        return False
     raise Conflict("device already exists" if owner == team else "device belongs to another project")
 
 

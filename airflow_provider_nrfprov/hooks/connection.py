@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,17 +113,23 @@ def _api(extra: Mapping[str, Any]) -> str:
 
 def _job_words(extra: Mapping[str, Any]) -> JobWords:
     given = _object(extra, "job_statuses")
-    kinds = {each.name for each in fields(JobWords)}
+    kinds = [each.name for each in fields(JobWords)]
     for kind, words in given.items():
         if (
             kind not in kinds
             or not isinstance(words, list)
-            or not all(isinstance(each, str) for each in words)
+            or not all(isinstance(each, str) and each.strip() for each in words)
         ):
             raise ConfigurationError(
                 f"extra 'job_statuses' gives {kind!r} as {words!r}; it is lists of words by {', '.join(sorted(kinds))}"
             )
-    return replace(JobWords(), **{kind: frozenset(words) for kind, words in given.items()})
+    job_words = replace(JobWords(), **{kind: frozenset(words) for kind, words in given.items()})
+    for one, other in combinations(kinds, 2):
+        if both := getattr(job_words, one) & getattr(job_words, other):
+            raise ConfigurationError(
+                f"extra 'job_statuses' has {min(both)!r} as {one} and as {other}; a list that is not given has its usual words"
+            )
+    return job_words
 
 
 @contextmanager

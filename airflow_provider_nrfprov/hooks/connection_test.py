@@ -76,7 +76,9 @@ def _try_out_project(client: ProvisioningClient, urls: Mapping[Host, str]) -> tu
     try:
         client.send(client.api.fetch_bulk_ops_request(_NO_JOB))
     except (UnauthorizedError, ForbiddenError, UnreachableError) as error:
-        return False, f"{listed}, but devices cannot be created. {in_words(error, urls[Host.CLOUD])}"
+        # Where a job is asked about is inferred: that nothing is there says nothing of where devices are created.
+        if not _is_no_such_path(error):
+            return False, f"{listed}, but devices cannot be created. {in_words(error, urls[Host.CLOUD])}"
     except NrfProvError:
         pass
     return (

@@ -280,8 +280,15 @@ def test_a_connection_of_a_project_leads_to_nordics_hosts():
         ({"extra": {"cloud_url": "https://x"}}, "belong to the team's API"),
         ({"extra": {"job_statuses": {"good": ["X"]}}}, "failed, running, succeeded"),
         ({"extra": {"job_statuses": {"failed": "X"}}}, "lists of words"),
+        ({"extra": {"job_statuses": {"failed": [" "]}}}, "lists of words"),
+        (
+            {"extra": {"job_statuses": {"succeeded": ["X"], "failed": ["X"]}}},
+            "'X' as succeeded and as failed",
+        ),
+        ({"extra": {"job_statuses": {"running": ["SUCCEEDED"]}}}, "'SUCCEEDED' as succeeded and as running"),
         ({"extra": {"endpoints": {"CreateTag": "POST /x"}}}, "CreateDevicesInBulk"),
         ({"extra": {"devices_url": "ftp://x"}}, "api.memfault.com"),
+        ({"extra": {"devices_url": 5}}, "extra 'devices_url' is 5; it is a URL"),
         ({"extra": {"api": "team"}}, "set extra 'api' to 'project'"),
         ({"password": "0" * 40}, "does not begin with oat_"),
         ({"password": None}, "no API key"),
@@ -321,6 +328,13 @@ def test_the_test_of_a_connection_says_what_is_wrong(emulator, project, extra, w
     works, said = NrfProvHook().test_connection()
     assert not works
     assert re.search(words, said), said
+
+
+def test_the_test_of_a_connection_takes_it_for_no_error_that_jobs_are_elsewhere(emulator, project):
+    project(endpoints={"FetchBulkCreation": "GET /jobs/{job_id}"})
+    works, said = NrfProvHook().test_connection()
+    assert works, said
+    assert emulator.service.request_counts() == {"ListDevices": 1, "unknown path": 1}
 
 
 def test_the_test_of_a_connection_finds_out_that_creating_is_refused(emulator, project):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -141,7 +142,8 @@ def test_a_job_on_another_host_is_not_asked_for_and_its_rows_are_looked_up(
     emulator, project, claim_file, other_host, deferrable
 ):
     with pytest.raises(
-        ForeignStatusUrlError, match=r"names 127\.0\.0\.1 to ask about it, which is no host of"
+        ForeignStatusUrlError,
+        match=rf"names {re.escape(other_host.url)} to ask about it, which is no host of",
     ) as caught:
         run(bulk_claim(claim_file, deferrable=deferrable))
     assert TOKEN not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -21,7 +22,7 @@ from airflow_provider_nrfprov.api import (
 )
 from airflow_provider_nrfprov.api.access import Access
 from airflow_provider_nrfprov.api.contract import CLAIM_TAGS, DEVICE_FILTERS, DRY_RUN, ENDPOINTS, Host
-from airflow_provider_nrfprov.api.errors import ForeignStatusUrlError
+from airflow_provider_nrfprov.api.errors import ForeignStatusUrlError, UnknownJobError
 from airflow_provider_nrfprov.api.project_api import ProjectApi, project_page, project_urls
 from airflow_provider_nrfprov.api.project_contract import (
     FACTS,
@@ -132,6 +133,37 @@ def test_a_page_that_does_not_say_how_many_there_are_is_no_list():
         list(Project(url).list_claimed_devices())
 
 
+def listing(*serials: str) -> dict[str, object]:
+    return {"data": [{"device_serial": each} for each in serials], "paging": {"page": 1, "page_count": 1}}
+
+
+def test_a_device_that_was_not_created_from_a_token_is_listed_by_its_serial_as_it_is():
+    with serving(answering(200, listing("TEST_1", "nrf-350457790000000", DEVICE.upper()))) as url:
+        assert [each.id for each in Project(url).list_claimed_devices()] == [
+            "TEST_1",
+            "nrf-350457790000000",
+            DEVICE,
+        ]
+
+
+def test_a_device_of_any_serial_is_fetched():
+    handler = answering(200, {"data": {"device_serial": "TEST_1"}})
+    with serving(handler) as url:
+        assert Project(url).fetch_claimed_device("TEST_1").id == "TEST_1"
+    assert handler.asked[0][0].endswith("/projects/smart-sink/devices/TEST_1")
+
+
+@pytest.mark.parametrize(
+    "serial", ["", "../x", "a/b", "a?b", "x y", "\u00e4", None, 7, DEVICES[0].token[:30]]
+)
+def test_what_can_be_no_serial_is_not_sent(serial):
+    handler = answering(200, {})
+    with serving(handler) as url, pytest.raises(ValueError, match="nothing was sent") as caught:
+        Project(url).fetch_claimed_device(serial)
+    assert handler.asked == []
+    assert DEVICES[0].token[:30] not in str(caught.value)
+
+
 # --- where a job is asked about ------------------------------------------------------------------------------
 
 
@@ -183,6 +215,27 @@ def test_an_answer_that_names_another_host_is_an_error_and_that_host_gets_no_key
     assert TOKEN not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("location", "named"),
+    [
+        ("https://127.0.0.1:9/jobs/1", "names https://127.0.0.1:9 to"),
+        ("http://127.0.0.1/jobs/1", "names http://127.0.0.1 to"),
+        ("https://elsewhere.invalid/jobs/1", "names elsewhere.invalid to"),
+    ],
+)
+def test_scheme_and_port_are_named_where_they_are_all_that_differs(location, named):
+    handler = answering(202, {}, Location=location)
+    with serving(handler) as url, pytest.raises(ForeignStatusUrlError, match=re.escape(named)):
+        Project(url).bulk_claim(csv_of(DEVICES))
+
+
+def test_a_status_url_that_holds_a_key_is_not_asked_and_not_shown():
+    handler = answering(202, {}, Location=f"{IN_PROJECT}/long-range/devices/bulk/1?token={TOKEN}")
+    with serving(handler) as url, pytest.raises(UnknownJobError, match="holds a key") as caught:
+        Project(url).bulk_claim(csv_of(DEVICES))
+    assert TOKEN not in str(caught.value)
+
+
 def test_a_job_elsewhere_and_a_made_up_id_are_not_asked_about(emulator, project):
     for made_up in ("at~68ttp~3A~2F~2Felsewhere.invalid~2Fx", "a/b", "../x", "", "at~2Fx y"):
         with pytest.raises((ValueError, UnreadableAnswerError, NotFoundError)):
@@ -230,10 +283,56 @@ def test_errors_are_read_by_device_and_by_row_and_the_rest_is_kept():
     assert operation.is_finished
 
 
+@pytest.mark.parametrize(
+    "unplaced", [{"deviceId": ""}, {"deviceId": "nrf-1"}, {"row": 1000}, {"row": "2"}, {}]
+)
+def test_an_error_that_can_be_of_no_row_that_was_sent_proves_nothing_of_the_others(unplaced):
+    errors = [{"error": "a", "deviceId": DEVICE}, {"error": "b", **unplaced}]
+    with serving(answering(200, {"status": "FAILED", "errorSummary": {"errors": errors}})) as url:
+        summary = job(url).errors
+    assert (summary.devices, summary.rows) == ({DEVICE: "a"}, {})
+    assert summary.others == (json.dumps(errors[1]),)
+    assert summary.unnamed_are_done is False
+
+
+@pytest.mark.parametrize("unreadable", ["", "nrf-1", None, 7])
+def test_the_row_counts_where_what_an_error_names_can_be_no_device_of_ours(unreadable):
+    errors = [{"error": "b", "deviceId": unreadable, "row": 2}]
+    with serving(answering(200, {"status": "FAILED", "errorSummary": {"errors": errors}})) as url:
+        summary = job(url).errors
+    assert (summary.devices, summary.rows, summary.unnamed_are_done) == ({}, {2: "b"}, True)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"error": {"code": 7}}, '{"code": 7}'),
+        ({"error": ["a"]}, '["a"]'),
+        ({"error": 7}, "7"),
+        ({"error": None, "message": "b"}, '{"message": "b"}'),
+    ],
+)
+def test_words_of_another_kind_or_in_another_place_are_told_as_they_came(said, told):
+    errors = [{**said, "row": 0}]
+    with serving(answering(200, {"status": "FAILED", "errorSummary": {"errors": errors}})) as url:
+        assert job(url).errors.rows == {0: told}
+
+
 @pytest.mark.parametrize("summary", ["words", 7, ["[0]: x"], {"errors": "x"}, {"errors": None}, {}])
 def test_a_summary_that_names_nothing_proves_nothing_of_other_rows(summary):
     with serving(answering(200, {"status": "FAILED", "errorSummary": summary})) as url:
         assert job(url).errors.unnamed_are_done is False
+
+
+@pytest.mark.parametrize(("readding", "refused"), [("error", {2: "device already exists"}), ("accepted", {})])
+def test_the_emulator_takes_the_second_row_of_a_device_as_one_of_a_device_that_exists(
+    emulator, project, readding, refused
+):
+    emulator.reset(bulk_seconds=0.0, project_readding=readding, project_errors_by="row")
+    job_id = project.bulk_claim(csv_of([*DEVICES[:2], DEVICES[0]])).bulk_ops_request_id
+    errors = project.fetch_bulk_ops_request(job_id).errors
+    assert (errors.rows if errors else {}) == refused
+    assert set(emulator.service.claim_counts().values()) == {1}
 
 
 def test_names_of_statuses_are_those_of_the_connection_and_others_are_no_end(caplog):
@@ -251,6 +350,15 @@ def test_names_of_statuses_are_those_of_the_connection_and_others_are_no_end(cap
         "SUCCEEDED": ("SUCCEEDED", False),
     }
     assert [each.args[1] for each in caplog.records] == ["PAUSED", "SUCCEEDED"]
+
+
+def test_a_status_is_shown_without_tokens_and_not_at_any_length(caplog):
+    with serving(answering(200, {"status": f"{DEVICE} {DEVICES[0].token}" + " x" * 1000})) as url:
+        operation = job(url)
+    assert operation.status.startswith(f"{DEVICE} <claim token> x x")
+    assert len(operation.status) == 100
+    assert not operation.is_finished
+    assert DEVICES[0].token not in caplog.text
 
 
 @pytest.mark.parametrize("body", [{}, {"status": None}, {"status": ""}, [], "x"])

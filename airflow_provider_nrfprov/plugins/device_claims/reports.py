@@ -57,7 +57,7 @@ def find(path: Any, owner: Mapping[str, Any]) -> Report:
     with _opened(f"{folder}/{SUMMARY}", _MOST_BYTES_OF_SUMMARY) as (stream, _, _):
         try:
             said = json.loads(stream.read(_MOST_BYTES_OF_SUMMARY))
-        except ValueError:
+        except (ValueError, RecursionError):
             said = None
     if not isinstance(said, dict) or any(said.get(key) != value for key, value in owner.items()):
         raise NoReportError(

@@ -194,18 +194,18 @@ class _Page:
         owner = {name: claim[name] for name in ("dag_id", "run_id", "task_id", "map_index")}
         path = claim["summary"].get("report")
 
-        def look() -> list[dict[str, str]]:
+        def look() -> tuple[list[dict[str, str]], bool]:
             return search.find_device(reports.find(path, owner), words)
 
         found: list[dict[str, str]] = []
-        problem = None
+        more, problem = False, None
         try:
-            found = await self._storage.run(str(path), look)
+            found, more = await self._storage.run(str(path), look)
         except (NoReportError, TookTooLongError) as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 - one report must not keep the others from being found
             problem = f"{path} cannot be read ({type(error).__name__})."
-        return {"claim": claim, "rows": found, "problem": problem}
+        return {"claim": claim, "rows": found, "more": more, "problem": problem}
 
     async def _find(self, airflow: Airflow, owner: dict[str, Any]) -> Report:
         try:

@@ -121,7 +121,7 @@ export function rowsTable(task, summary, signal, words) {
     clearTimeout(timer);
     timer = setTimeout(() => set({ words: search.value }), 300);
   };
-  const search = h("input", { type: "search", value: words, placeholder: "line, IMEI, serial, device id or words", oninput: typed });
+  const search = h("input", { type: "search", value: words, maxlength: 200, placeholder: "line, IMEI, serial, device id or words", oninput: typed });
   const details = h("input", { type: "checkbox", onchange: () => load() });
   const element = h(
     "section",

@@ -1,0 +1,80 @@
+"""Device claims in a browser, given answers that an Airflow seldom has."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.page_alone import (
+    PAGE,
+    REPORT,
+    ROWS,
+    SEARCH,
+    claim,
+    rows,
+    serve,
+)
+
+OF_CLAIM = f"{PAGE}#/run?dag=factory&run=night&task=claim&map=-1"
+
+
+@pytest.fixture(scope="module")
+def window(chromium):
+    """Return what opens a page of a browser of its own at an address, given the answers that it gets."""
+    contexts = []
+
+    def opened(address, answers, *, width=1400, zone="UTC", storage=None):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, timezone_id=zone, reduced_motion="reduce"
+        )
+        contexts.append(context)
+        for name, value in (storage or {}).items():
+            context.add_init_script(f"localStorage.setItem({name!r}, {value!r})")
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.asked = serve(page, answers)
+        page.goto(address)
+        page.locator("main > div > *").first.wait_for()
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def test_a_search_that_shows_some_of_many_rows_says_so_and_leads_to_all_of_them(window):
+    row = {"line": "2", "device_id": "", "outcome": "rejected", "message": "", "serial": "N91-1"}
+    found = [
+        {"claim": claim(), "rows": [row] * 20, "more": True, "problem": None},
+        {"claim": claim(run_id="early"), "rows": [row], "more": False, "problem": None},
+    ]
+    answer = {"found": found, "searched": 2, "of": 2, "more": False}
+    page = window(f"{PAGE}#/find?words=N91-", {SEARCH: answer})
+    page.locator("main").get_by_text("More than 21 rows found; looked into 2 claims of 2.").wait_for()
+    link = page.get_by_role("link", name="all rows of shift.csv with “N91-”")
+    assert link.count() == 1
+    assert "run=night" in link.get_attribute("href")
+    assert "words=N91-" in link.get_attribute("href")
+
+
+@pytest.mark.parametrize("words", ["a    ", "   ", "abc"])
+def test_a_device_is_not_looked_for_by_less_than_four_characters(window, words):
+    page = window(f"{PAGE}#/find", {})
+    field = page.get_by_label("IMEI, serial number or device id")
+    field.fill(words)
+    field.press("Enter")
+    assert field.evaluate("field => field.validity.valid") is False
+    assert SEARCH not in [path for path, _ in page.asked]
+    field.fill("abcd ")
+    field.press("Enter")
+    page.wait_for_url("**words=abcd")
+
+
+def test_no_more_can_be_typed_than_is_taken(window):
+    answers = {REPORT: {"summary": claim()["summary"], "path": "/out/report.csv"}, ROWS: rows()}
+    page = window(OF_CLAIM, answers)
+    page.get_by_label("Search").fill("x" * 300)
+    assert len(page.get_by_label("Search").input_value()) == 200
+    page.goto(f"{PAGE}#/find")
+    field = page.get_by_label("IMEI, serial number or device id")
+    field.fill("x" * 300)
+    assert len(field.input_value()) == 100

@@ -43,7 +43,7 @@ def rows(*cells: list[Any], total: int | None = None, columns: list[str] = COLUM
 def serve(page: Any, answers: Mapping[str, Answer]) -> list[tuple[str, dict[str, str]]]:
     """Let a page be answered; return what it asks for, as it does.
 
-    :param answers: by path: JSON, a status, or what makes one of the query; 404 for all others.
+    :param answers: by path: JSON, a status, both, or what makes one of the query; 404 for all others.
     """
     asked: list[tuple[str, dict[str, str]]] = []
 
@@ -58,7 +58,9 @@ def serve(page: Any, answers: Mapping[str, Answer]) -> list[tuple[str, dict[str,
         asked.append((path, query))
         found = answers.get(path, 404)
         found = found(query) if callable(found) else found
-        status, body = (found, {}) if isinstance(found, int) else (200, found)
+        if isinstance(found, int):
+            found = (found, {})
+        status, body = found if isinstance(found, tuple) else (200, found)
         route.fulfill(status=status, body=json.dumps(body), content_type="application/json")
 
     page.route(f"{HOST}/**", answer)

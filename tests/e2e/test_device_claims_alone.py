@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.page_alone import (
-    PAGE,
-    REPORT,
-    ROWS,
-    SEARCH,
-    claim,
-    rows,
-    serve,
-)
+from tests.e2e.page_alone import CLAIMS, PAGE, REPORT, ROWS, SEARCH, claim, rows, serve, text_of
 
 OF_CLAIM = f"{PAGE}#/run?dag=factory&run=night&task=claim&map=-1"
 
@@ -33,7 +25,7 @@ def window(chromium):
         page.set_default_timeout(10_000)
         page.asked = serve(page, answers)
         page.goto(address)
-        page.locator("main > div > *").first.wait_for()
+        page.locator("main > div > *:not(:text-is('Loading…'))").first.wait_for()
         return page
 
     yield opened
@@ -78,3 +70,58 @@ def test_no_more_can_be_typed_than_is_taken(window):
     field = page.get_by_label("IMEI, serial number or device id")
     field.fill("x" * 300)
     assert len(field.input_value()) == 100
+
+
+INSTANCE = "/api/v2/dags/factory/dagRuns/night/taskInstances/claim"
+RUN = "/api/v2/dags/factory/dagRuns/night"
+STATES = {
+    "failed": "It ended without a report: its log says why.",
+    "upstream_failed": "It did not start, since a task before it failed: the run shows which.",
+    "skipped": "It was skipped, so nothing was claimed.",
+    "running": "No report yet.",
+    "success": "This task has named no report",
+}
+
+
+@pytest.mark.parametrize(("state", "words"), STATES.items())
+def test_a_claim_without_a_report_leads_to_its_log_its_run_and_the_others(window, state, words):
+    answers = {
+        INSTANCE: {"state": state, "start_date": "2026-11-26T22:30:00Z", "duration": 0.0},
+        RUN: {"state": "failed", "triggering_user_name": "Uwe"},
+        CLAIMS: {"claims": [claim(state=state, duration=0.0) | {"summary": None}], "more": False},
+        REPORT: (404, {"detail": "This task has named no report, in its last try at least."}),
+    }
+    page = window(OF_CLAIM, answers)
+    assert words in text_of(page)
+    assert "took" not in text_of(page)
+    assert page.get_by_role("heading", name="claim", exact=True).count() == 1
+    for name, address in (
+        ("Log", "/dags/factory/runs/night/tasks/claim"),
+        ("Run", "/dags/factory/runs/night"),
+    ):
+        link = page.get_by_role("link", name=name, exact=True)
+        assert link.get_attribute("href").endswith(address)
+    page.get_by_role("link", name="All claims").click()
+    page.locator(".card").wait_for()
+    if state != "success":
+        assert words in page.locator(".card").inner_text()
+    assert "took" not in page.locator(".card").inner_text()
+
+
+def test_a_claim_whose_report_was_removed_has_its_counts(window):
+    answers = {
+        INSTANCE: {"state": "success", "start_date": "2026-11-26T22:30:00Z", "duration": 60.0},
+        CLAIMS: {"claims": [claim(task_id="another"), claim()], "more": False},
+        REPORT: (404, {"detail": "/claims/out/report.csv is not there."}),
+    }
+    page = window(OF_CLAIM, answers)
+    page.get_by_role("heading", name="shift.csv").wait_for()
+    shown = text_of(page)
+    assert "3 rows Claimed 2 66.6 % Refused 1 33.3 %" in shown
+    assert "/claims/out/report.csv is not there." in shown
+    assert "took 1 min 0 s" in shown
+
+
+def test_of_a_claim_that_may_not_be_seen_nothing_is_said(window):
+    page = window(OF_CLAIM, {REPORT: 403, INSTANCE: 403, RUN: 403})
+    assert text_of(page) == "You may not see this in Airflow."

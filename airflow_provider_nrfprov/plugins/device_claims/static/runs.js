@@ -3,7 +3,7 @@
 import { airflow, claims, dagPage, runPage } from "./api.js";
 import { h, say, show } from "./dom.js";
 import { bar, choice, field, outLink, pages, stateMark } from "./parts.js";
-import { counted, duration, fileName, outcomeName, serviceName, starter, stateOf, when } from "./words.js";
+import { counted, duration, fileName, outcomeName, serviceName, starter, stateOf, when, withoutReport } from "./words.js";
 
 const SIZE = 20;
 const DAY = 86400;
@@ -52,7 +52,6 @@ async function runOf(claim) {
 }
 
 function card(claim) {
-  const [, kind] = stateOf(claim.state);
   const { summary } = claim;
   const who = h("span", {});
   const started = runOf(claim);
@@ -73,14 +72,14 @@ function card(claim) {
       "p",
       { class: "facts" },
       h("span", {}, when(claim.start_date)),
-      claim.duration !== null && h("span", {}, `took ${duration(claim.duration)}`),
+      claim.duration > 0 && h("span", {}, `took ${duration(claim.duration)}`),
       who,
       h("span", {}, outLink(dagPage(claim), {}, claim.dag_id), mapped && ` · ${claim.task_id}${mapped}`),
       h("span", {}, outLink(runPage(claim), {}, claim.run_id)),
       service && h("span", {}, `sent to ${service}`),
       summary?.connection && h("span", {}, `connection ${summary.connection}`),
     ),
-    summary ? bar(summary) : h("p", { class: "quiet" }, kind === "bad" ? "It ended without a report: its log says why." : "No report yet."),
+    summary ? bar(summary) : h("p", { class: "quiet" }, withoutReport(claim.state)),
   );
 }
 

@@ -28,6 +28,14 @@ const STATES = {
 /** Return a task's state in words, and what kind of state it is. */
 export const stateOf = (state) => STATES[state] ?? ["Waiting", "busy"];
 
+const WITHOUT_A_REPORT = {
+  failed: "It ended without a report: its log says why.",
+  upstream_failed: "It did not start, since a task before it failed: the run shows which.",
+  skipped: "It was skipped, so nothing was claimed.",
+};
+/** Return why a task has no report, as far as its state says so. */
+export const withoutReport = (state) => WITHOUT_A_REPORT[state] ?? (stateOf(state)[1] === "busy" ? "No report yet." : "");
+
 /** Return how a claim stands, in words, and what kind of state that is: what became of its rows says more than its task's state. */
 export function standing(claim) {
   const [state, kind] = stateOf(claim.state);

@@ -125,3 +125,69 @@ def test_a_claim_whose_report_was_removed_has_its_counts(window):
 def test_of_a_claim_that_may_not_be_seen_nothing_is_said(window):
     page = window(OF_CLAIM, {REPORT: 403, INSTANCE: 403, RUN: 403})
     assert text_of(page) == "You may not see this in Airflow."
+
+
+def many(count):
+    return [
+        claim(run_id=f"run {number}", summary={"claim_file": f"/x/shift-{number}.csv"})
+        for number in range(count)
+    ]
+
+
+def cards(page):
+    return page.locator(".card h2").all_inner_texts()
+
+
+def test_filters_of_the_list_outlast_a_look_at_a_claim_and_a_reload(window):
+    listed = [*many(50), claim(dag_id="other", summary={"claim_file": "/x/one.csv"})]
+    answers = {CLAIMS: {"claims": listed, "more": False}, REPORT: 403, INSTANCE: 403, RUN: 403}
+    page = window(PAGE, answers)
+    page.get_by_label("DAG").select_option("factory")
+    page.get_by_label("Result").select_option("has “Refused”")
+    page.get_by_label("Text").fill("SHIFT csv ")
+    page.get_by_label("Period").select_option("the last 30 days")
+    page.get_by_role("button", name="Last page").click()
+    page.get_by_text("41 to 50 of 50").wait_for()
+    seen = cards(page)
+
+    def require_the_same():
+        page.get_by_text("41 to 50 of 50").wait_for()
+        assert cards(page) == seen
+        shown = [page.get_by_label(name).input_value() for name in ("Period", "DAG", "Result", "Text")]
+        assert shown == [str(30 * 86400), "factory", "failed", "SHIFT csv"]
+
+    page.locator(".card h2 a").first.click()
+    page.get_by_text("You may not see this in Airflow.").wait_for()
+    page.go_back()
+    require_the_same()
+    page.reload()
+    require_the_same()
+    answers[REPORT] = {"summary": claim()["summary"], "path": "/x/report.csv"}
+    answers[ROWS] = rows()
+    page.locator(".card h2 a").first.click()
+    page.get_by_role("link", name="All claims").click()
+    require_the_same()
+    page.get_by_role("link", name="Claims", exact=True).click()
+    page.get_by_text("1 to 20 of 51").wait_for()
+
+
+def test_a_list_that_cannot_be_loaded_anew_says_why(window):
+    answers = {CLAIMS: {"claims": many(1), "more": False}}
+    page = window(PAGE, answers)
+    page.locator(".card").wait_for()
+    answers[CLAIMS] = 401
+    page.get_by_role("button", name="Refresh").click()
+    page.get_by_text("Your session has ended").wait_for()
+    assert "Loading" not in text_of(page)
+    answers[CLAIMS] = {"claims": many(2), "more": False}
+    page.get_by_role("button", name="Refresh").click()
+    page.locator(".card").nth(1).wait_for()
+
+
+def test_the_many_claims_of_one_run_are_paged(window):
+    page = window(f"{PAGE}?dag_id=factory&run_id=night", {CLAIMS: {"claims": many(45), "more": False}})
+    page.get_by_text("1 to 20 of 45").wait_for()
+    assert len(cards(page)) == 20
+    page.get_by_role("button", name="Last page").click()
+    page.get_by_text("41 to 45 of 45").wait_for()
+    assert len(cards(page)) == 5

@@ -6,6 +6,7 @@ import { mayLead } from "./devices.js";
 import { h, show } from "./dom.js";
 import { bar, copyButton, outLink, outcomeMark, problem, reasonText, stateMark } from "./parts.js";
 import { rowsTable } from "./rows.js";
+import { listAddress } from "./runs.js";
 import { OUTCOMES, counted, duration, fileName, number, serviceName, starter, when, withoutReport } from "./words.js";
 
 const SHOWN = 8;
@@ -65,7 +66,7 @@ const meaning = (summary) =>
   "claimed" in summary &&
   h("details", {}, h("summary", {}, "What do these words mean?"), h("dl", { class: "meanings" }, Object.entries(OUTCOMES).map(([outcome, [, text]]) => [h("dt", {}, outcomeMark(outcome)), h("dd", {}, text, " In report.csv: ", h("code", {}, outcome), ".")])));
 
-const back = () => h("p", {}, h("a", { href: "#/runs" }, "‹ All claims"));
+const back = () => h("p", {}, h("a", { href: listAddress() }, "‹ All claims"));
 
 /** Show a claim whose report cannot be read: what Airflow knows of it, why, and where to look. */
 async function showWithoutReport(place, task, error, instance, run, signal) {

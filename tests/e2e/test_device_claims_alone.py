@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.page_alone import CLAIMS, PAGE, REPORT, ROWS, SEARCH, claim, rows, serve, text_of
+from tests.e2e.page_alone import CLAIMS, COLUMNS, PAGE, REPORT, ROWS, SEARCH, claim, rows, serve, text_of
 
 OF_CLAIM = f"{PAGE}#/run?dag=factory&run=night&task=claim&map=-1"
 
@@ -191,3 +191,52 @@ def test_the_many_claims_of_one_run_are_paged(window):
     page.get_by_role("button", name="Last page").click()
     page.get_by_text("41 to 45 of 45").wait_for()
     assert len(cards(page)) == 5
+
+
+def of_claim(table, **summary):
+    """Return the answers about a claim with these rows."""
+    said = claim(summary=summary)["summary"]
+    return {
+        INSTANCE: {"state": "success", "start_date": "2026-11-26T22:30:00Z", "duration": 119.7},
+        RUN: {"state": "success", "conf": {}},
+        REPORT: {"summary": said, "path": "/claims/out/report.csv"},
+        ROWS: table,
+    }
+
+
+DEVICE = "9410ed4f-ca47-4245-9e6d-126b4e2c5042"
+
+
+def test_columns_keep_their_names_and_cells_however_a_file_calls_them(window):
+    names = ["serial", "__proto__", "constructor", "serial"]
+    row = [2, DEVICE, "toString", "", "", "", "first", "second", "third", "fourth"]
+    page = window(OF_CLAIM, of_claim(rows(row, columns=COLUMNS + names, total=3)))
+    page.locator(".rows td").first.wait_for()
+    shown = page.locator(".rows th").all_inner_texts()
+    assert [name.strip(" ▲\n") for name in shown] == ["Line", "Device", *names, "Outcome"]
+    cells = page.locator(".rows tbody td").all_inner_texts()
+    assert cells[2:] == ["first", "second", "third", "fourth", "toString"]
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "The claim had 3 rows, and its report has 0: a part of it is missing. The report has no rows."),
+        (1, "The claim had 3 rows, and its report has 1: a part of it is missing."),
+        (4, "The claim had 3 rows, and its report has 4: it was changed."),
+    ],
+)
+def test_a_report_of_more_or_fewer_rows_than_the_claim_had_says_so(window, count, words):
+    table = rows(*[[number, DEVICE, "claimed", "", "", ""] for number in range(2, 2 + count)])
+    page = window(OF_CLAIM, of_claim(table))
+    page.locator(".rows:not([aria-busy]) .note").wait_for()
+    assert words in text_of(page)
+    page.get_by_role("combobox", name="Outcome").select_option("claimed")
+    page.locator(".rows:not([aria-busy]):not(:has(.note))").wait_for()
+
+
+def test_small_shares_are_not_nothing_and_seconds_not_sixty(window):
+    page = window(OF_CLAIM, of_claim(rows(), rows=2_500_000, claimed=2_499_999, failed=1))
+    shown = text_of(page)
+    assert "Claimed 2,499,999 99.9 % Refused 1 under 0.1 %" in shown
+    assert "took 2 min 0 s" in shown

@@ -2,6 +2,7 @@
 
 /** What can become of a row, in the order in which it is shown: its name, and what it means. */
 export const OUTCOMES = {
+  __proto__: null, // A report may name an outcome, or a column, as objects name what they all have.
   claimed: ["Claimed", "The device is yours now, by this claim."],
   already_claimed: ["Already yours", "The device was yours before."],
   rejected: ["Bad row", "Not sent: something is wrong with the row in the file."],
@@ -9,12 +10,13 @@ export const OUTCOMES = {
   unknown: ["Not known", "It was sent, and nobody can say yet what became of it. Run the task again."],
 };
 /** Outcomes of devices that were tagged, blocked or given up. */
-const OTHERS = { unchanged: "As it should be already", not_tried: "Not tried" };
+const OTHERS = { __proto__: null, unchanged: "As it should be already", not_tried: "Not tried" };
 
 export const outcomeName = (outcome) =>
   OUTCOMES[outcome]?.[0] ?? OTHERS[outcome] ?? String(outcome).replaceAll("_", " ");
 
 const STATES = {
+  __proto__: null,
   success: ["Finished", "good"],
   failed: ["Failed", "bad"],
   upstream_failed: ["Did not start", "bad"],
@@ -48,11 +50,11 @@ export function standing(claim) {
 
 export const number = (count) => Number(count).toLocaleString("en");
 export const counted = (count, one, many) => `${number(count)} ${count === 1 ? one : many}`;
-/** Return a share in per cent; 99.9 is not 100. */
+/** Return a share in per cent: 99.99 is not 100, and one of very many is not 0. */
 export const percent = (part, whole) => {
   if (!whole) return "none";
   const share = Math.floor((1000 * part) / whole) / 10;
-  return `${share} %`;
+  return part > 0 && share === 0 ? "under 0.1 %" : `${share} %`;
 };
 
 const DATE = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
@@ -67,10 +69,11 @@ export const when = (text) => {
 /** Return how long something took. */
 export const duration = (seconds) => {
   if (seconds === null || seconds === undefined) return "";
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  const minutes = Math.floor(seconds / 60);
-  return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  const whole = Math.round(seconds);
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 };
 
 /** Return the last part of a path or URL. */

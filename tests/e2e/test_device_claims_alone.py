@@ -240,3 +240,58 @@ def test_small_shares_are_not_nothing_and_seconds_not_sixty(window):
     shown = text_of(page)
     assert "Claimed 2,499,999 99.9 % Refused 1 under 0.1 %" in shown
     assert "took 2 min 0 s" in shown
+
+
+def test_the_question_whether_to_claim_again_is_gone_with_its_claim(window):
+    answers = of_claim(rows(), failed_rows="/claims/out/failed_rows.csv")
+    page = window(f"{PAGE}#/find", {**answers, CLAIMS: {"claims": [], "more": False}})
+    page.evaluate(f"location.hash = {OF_CLAIM.split('claims/')[1]!r}")
+    page.get_by_role("button", name="Claim these again (1 row)").click()
+    page.get_by_role("dialog").wait_for()
+    page.go_back()
+    page.get_by_label("IMEI, serial number or device id").wait_for()
+    assert page.locator("dialog").count() == 0
+
+
+@pytest.mark.parametrize(
+    "query", ["dag_id=factory&run_id=100%&task_id=claim", "dag_id=factory&run_id=a=b&task_id=claim"]
+)
+def test_an_id_with_a_sign_of_addresses_in_it_is_an_id(window, query):
+    page = window(f"{PAGE}?{query}", {})
+    assert text_of(page) == "Airflow answered 404."
+    run_id = {parameters["run_id"] for path, parameters in page.asked if path == REPORT}
+    assert run_id == {query.split("&")[1].removeprefix("run_id=")}
+
+
+def test_what_was_said_of_a_file_is_gone_once_another_is_chosen(window):
+    inbox = "/nrfprov/api/inbox"
+    reason = {"outcome": "x", "reason": "no token"}
+    checked = {
+        "rows": 6,
+        "sendable": 1,
+        "rejected": 5,
+        "reasons": [{**reason, "count": 4, "lines": [2, 3, 4, 5]}, {**reason, "count": 1, "lines": [6]}],
+    }
+    answers = {
+        inbox: {"dags": ["factory", "other"], "most_bytes": 1000},
+        "/nrfprov/api/dags/factory/inbox": checked,
+    }
+    page = window(f"{PAGE}#/send", answers)
+
+    def choose_and_check(name):
+        page.locator("input[type=file]").set_input_files(
+            {"name": name, "mimeType": "text/csv", "buffer": b"x"}
+        )
+        page.get_by_role("button", name="Check the file").click()
+        page.get_by_role("button", name="Claim 1 row").wait_for()
+
+    choose_and_check("one.csv")
+    assert "no token lines 2, 3, 4, 5" in text_of(page)
+    assert "no token line 6" in text_of(page)
+    page.locator("input[type=file]").set_input_files(
+        {"name": "two.csv", "mimeType": "text/csv", "buffer": b"y"}
+    )
+    assert page.get_by_role("button", name="Claim 1 row").count() == 0
+    choose_and_check("one.csv")
+    page.get_by_label("DAG").select_option("other")
+    assert page.get_by_role("button", name="Claim 1 row").count() == 0

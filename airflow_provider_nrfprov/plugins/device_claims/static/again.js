@@ -45,7 +45,8 @@ export function againButton(task, summary, run) {
       outcome,
       h("p", { class: "buttons" }, start, h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Close")),
     );
-    if (!dialog.isConnected) document.body.append(dialog);
+    // Gone with the view that it belongs to.
+    if (!dialog.isConnected) document.getElementById("main").append(dialog);
     dialog.showModal();
   };
   return h("button", { type: "button", class: "button main", onclick: ask }, `Claim these again (${counted(left(summary), "row", "rows")})`);

@@ -295,3 +295,32 @@ def test_what_was_said_of_a_file_is_gone_once_another_is_chosen(window):
     choose_and_check("one.csv")
     page.get_by_label("DAG").select_option("other")
     assert page.get_by_role("button", name="Claim 1 row").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("storage", "began", "days"),
+    [
+        ({"timezone": '"Europe/Berlin"'}, "23:30", ["26 Nov", "27 Nov"]),
+        ({"timezone": '"UTC"'}, "22:30", ["26 Nov"]),
+        ({}, "07:30", ["27 Nov"]),
+        ({"timezone": "rubbish"}, "07:30", ["27 Nov"]),
+        ({"timezone": '"Nowhere/None"'}, "07:30", ["27 Nov"]),
+    ],
+    ids=str,
+)
+def test_times_are_those_of_the_time_zone_that_was_chosen_in_airflow(window, storage, began, days):
+    listed = [claim(), claim(run_id="late", start_date="2026-11-26T23:30:00Z")]
+    answers = {CLAIMS: {"claims": listed, "more": False}}
+    page = window(PAGE, answers, zone="Asia/Tokyo", storage=storage)
+    assert began in page.locator(".card").first.inner_text()
+    page = window(f"{PAGE}#/time", answers, zone="Asia/Tokyo", storage=storage)
+    page.get_by_text("The same as a table").click()
+    assert page.locator("table.plain tbody th").all_inner_texts() == days
+
+
+def test_a_day_of_25_hours_is_one_day(window):
+    starts = ("2026-10-23T22:30:00Z", "2026-10-25T22:30:00Z", "2026-10-27T12:00:00Z")
+    listed = [claim(start_date=start) for start in starts]
+    page = window(f"{PAGE}#/time", {CLAIMS: {"claims": listed, "more": False}}, zone="Europe/Berlin")
+    days = page.locator("svg.plot g title").all_text_contents()
+    assert [day.split(":")[0] for day in days] == ["24 Oct", "25 Oct", "26 Oct", "27 Oct"]

@@ -59,6 +59,8 @@ async function draw() {
 }
 
 followTheme();
+// Another time zone was chosen in Airflow.
+addEventListener("storage", ({ key }) => key === "timezone" && location.reload());
 offerSending(document.querySelector('header a[href="#/send"]'));
 addEventListener("hashchange", async () => {
   await draw();

@@ -4,26 +4,26 @@ import { claims } from "./api.js";
 import { h, s, show } from "./dom.js";
 import { choice, field, outcomeMark, reasonText } from "./parts.js";
 import { PERIODS, sinceOf } from "./runs.js";
-import { OUTCOMES, number, outcomeName, percent } from "./words.js";
+import { OUTCOMES, clockHour, number, outcomeName, percent } from "./words.js";
 
 const NAMES = Object.keys(OUTCOMES);
-const HOUR = 3600;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
 const WIDTH = 1000;
 const HEIGHT = 300;
 const LEFT = 90;
 const TOP = 30;
 const BOTTOM = 40;
 
-const dayOf = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
-const hourOf = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate(), date.getHours());
-const DAY_NAME = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
-const HOUR_NAME = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const DAY_NAME = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short" });
+const HOUR_NAME = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
 function gathered(found, hourly) {
   const spans = new Map();
   for (const claim of found) {
     if (!claim.summary || !claim.start_date) continue;
-    const start = (hourly ? hourOf : dayOf)(new Date(claim.start_date));
+    const hour = clockHour(new Date(claim.start_date));
+    const start = hourly ? hour : new Date(hour - (hour % DAY));
     const span = spans.get(+start) ?? { start, total: 0, ...Object.fromEntries(NAMES.map((name) => [name, 0])) };
     for (const name of NAMES) {
       span[name] += claim.summary[name] ?? 0;
@@ -40,7 +40,7 @@ function everySpan(spans, hourly) {
   const last = spans.at(-1).start;
   for (let at = spans[0].start; at <= last && all.length < 400; ) {
     all.push(byStart.get(+at) ?? { start: at, total: 0, ...Object.fromEntries(NAMES.map((name) => [name, 0])) });
-    at = hourly ? new Date(+at + HOUR * 1000) : new Date(at.getFullYear(), at.getMonth(), at.getDate() + 1);
+    at = new Date(+at + (hourly ? HOUR : DAY));
   }
   return all;
 }
@@ -123,7 +123,7 @@ export async function timeView(place, { period = PERIODS[2][0] }, signal) {
   show(place, h("form", { class: "filters", "aria-label": "Period of the plot" }, field("Period", choice(PERIODS, period, go))), result);
   const found = (await claims({ since: sinceOf(period) })).claims;
   if (signal.aborted) return;
-  const hourly = Number(period) > 0 && Number(period) <= 48 * HOUR;
+  const hourly = Number(period) > 0 && Number(period) <= 48 * 3600;
   const spans = gathered(found, hourly);
   if (!spans.length) {
     show(result, h("p", { class: "nothing" }, "No device file was claimed in this period by a DAG that you may see."));

@@ -57,13 +57,29 @@ export const percent = (part, whole) => {
   return part > 0 && share === 0 ? "under 0.1 %" : `${share} %`;
 };
 
-const DATE = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const YEAR = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
-/** Return a moment in the time of this computer. */
+/** The time zone that was chosen in Airflow around this page; that of this computer, if none was. */
+const timeZone = (() => {
+  try {
+    const chosen = JSON.parse(localStorage.getItem("timezone"));
+    return new Intl.DateTimeFormat("en", { timeZone: chosen }).resolvedOptions().timeZone;
+  } catch {
+    return undefined;
+  }
+})();
+const CLOCK = new Intl.DateTimeFormat("en", { timeZone, hourCycle: "h23", year: "numeric", month: "numeric", day: "numeric", hour: "numeric" });
+/** Return the hour that clocks show in that time zone, as the moment at which they would in UTC: there, all days have 24 hours. */
+export function clockHour(date) {
+  const { year, month, day, hour } = Object.fromEntries(CLOCK.formatToParts(date).map(({ type, value }) => [type, Number(value)]));
+  return new Date(Date.UTC(year, month - 1, day, hour));
+}
+
+const DATE = new Intl.DateTimeFormat("en-GB", { timeZone, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const YEAR = new Intl.DateTimeFormat("en-GB", { timeZone, dateStyle: "medium", timeStyle: "short" });
+/** Return a moment in words. */
 export const when = (text) => {
   if (!text) return "not yet";
   const date = new Date(text);
-  return (date.getFullYear() === new Date().getFullYear() ? DATE : YEAR).format(date);
+  return (clockHour(date).getUTCFullYear() === clockHour(new Date()).getUTCFullYear() ? DATE : YEAR).format(date);
 };
 
 /** Return how long something took. */

@@ -324,3 +324,31 @@ def test_a_day_of_25_hours_is_one_day(window):
     page = window(f"{PAGE}#/time", {CLAIMS: {"claims": listed, "more": False}}, zone="Europe/Berlin")
     days = page.locator("svg.plot g title").all_text_contents()
     assert [day.split(":")[0] for day in days] == ["24 Oct", "25 Oct", "26 Oct", "27 Oct"]
+
+
+@pytest.mark.parametrize("width", [360, 420, 1400, 2560])
+@pytest.mark.parametrize("count", [1, 7, 31, 90])
+def test_words_of_the_plot_can_be_read_and_stand_apart(window, width, count):
+    listed = [
+        claim(
+            start_date=f"2026-{8 + day // 28:02}-{1 + day % 28:02}T12:00:00Z", summary={"claimed": 1_234_567}
+        )
+        for day in range(count)
+    ]
+    page = window(f"{PAGE}#/time?period=0", {CLAIMS: {"claims": listed, "more": False}}, width=width)
+    page.locator("svg.plot").wait_for()
+    boxes = page.locator("svg.plot text").evaluate_all(
+        "texts => texts.map((text) => text.getBoundingClientRect()).map(({ x, y, width, height }) => [x, y, width, height])"
+    )
+    assert min(height for *_, height in boxes) >= 13
+    plot = page.locator("svg.plot").bounding_box()
+    assert min(x for x, *_ in boxes) >= plot["x"]
+    assert max(x + length for x, _, length, _ in boxes) <= plot["x"] + plot["width"]
+    shares = page.locator("svg.plot text.share").count()
+    assert shares in {0, count}
+    assert ("above each, the share that is yours" in text_of(page)) is (shares > 0)
+    for number, (x, y, length, height) in enumerate(boxes):
+        for x2, y2, length2, height2 in boxes[number + 1 :]:
+            apart = x + length <= x2 or x2 + length2 <= x or y + height <= y2 or y2 + height2 <= y
+            assert apart, (boxes[number], (x2, y2, length2, height2))
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

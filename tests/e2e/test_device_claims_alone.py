@@ -14,9 +14,12 @@ def window(chromium):
     """Return what opens a page of a browser of its own at an address, given the answers that it gets."""
     contexts = []
 
-    def opened(address, answers, *, width=1400, zone="UTC", storage=None):
+    def opened(address, answers, *, width=1400, zone="UTC", storage=None, scheme="light"):
         context = chromium.new_context(
-            viewport={"width": width, "height": 900}, timezone_id=zone, reduced_motion="reduce"
+            viewport={"width": width, "height": 900},
+            timezone_id=zone,
+            reduced_motion="reduce",
+            color_scheme=scheme,
         )
         contexts.append(context)
         for name, value in (storage or {}).items():
@@ -352,3 +355,29 @@ def test_words_of_the_plot_can_be_read_and_stand_apart(window, width, count):
             apart = x + length <= x2 or x2 + length2 <= x or y + height <= y2 or y2 + height2 <= y
             assert apart, (boxes[number], (x2, y2, length2, height2))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+NO_REPORT = {INSTANCE: {"state": "failed"}, RUN: {"state": "failed"}, CLAIMS: {"claims": [], "more": False}}
+ONE_OF_MORE = {"claim": claim(), "rows": [{"line": "2", "outcome": "failed"}], "more": True, "problem": None}
+SELDOM_SEEN = {
+    "no report": (OF_CLAIM, NO_REPORT),
+    "a report cut short": (OF_CLAIM, of_claim(rows([2, DEVICE, "claimed", "", "", ""]))),
+    "more rows": (
+        f"{PAGE}#/find?words=N91-",
+        {SEARCH: {"found": [ONE_OF_MORE], "searched": 1, "of": 1, "more": False}},
+    ),
+    "too few characters": (f"{PAGE}#/find", {}),
+    "no claims": (PAGE, {CLAIMS: {"claims": [], "more": False}}),
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("address", "answers"), SELDOM_SEEN.values(), ids=SELDOM_SEEN)
+def test_what_is_seldom_seen_has_no_fault_that_axe_finds_and_fits_a_phone(window, address, answers, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = window(address, answers, width=360, scheme=scheme)
+    page.wait_for_load_state("networkidle")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -1,4 +1,4 @@
-"""Summaries as the page may show them: whoever writes a DAG may push what he likes under that name."""
+"""Summaries as the page may show them: whoever writes a DAG may push anything under that name."""
 
 from __future__ import annotations
 
@@ -10,19 +10,12 @@ REASONS = 250
 """A claim's summary groups what is beyond 200."""
 _TEXT = 8_000
 """Characters of a text that are kept: more than a path has."""
-_TEXTS = {
-    *(
-        "action",
-        "claim_file",
-        "connection",
-        "device_url",
-        "ended_early",
-        "failed_devices",
-        "failed_rows",
-        "report",
-    ),
-    *("dag_id", "job", "reported_at", "run_id", "task_id"),
-}
+_REASON = 500
+"""Of a reason, as its rows are asked for by it."""
+_PATHS = {"claim_file", "failed_devices", "failed_rows", "report"}
+_WORDS = {"action", "connection", "device_url", "ended_early", "reported_at"}
+_IDS = {"dag_id", "job", "run_id", "task_id"}
+_TEXTS = _PATHS | _WORDS | _IDS
 _LISTS = {"service", "tags"}
 _FIELDS = 100
 _ITEMS = 100
@@ -62,7 +55,7 @@ def _is_count(value: Any) -> bool:
 def _reasons(value: Any) -> list[dict[str, Any]]:
     reasons = value[:REASONS] if isinstance(value, list) else []
     return [
-        {"outcome": each["outcome"][:_TEXT], "reason": each["reason"][:_TEXT], "count": each["count"]}
+        {"outcome": each["outcome"][:_REASON], "reason": each["reason"][:_REASON], "count": each["count"]}
         for each in reasons
         if isinstance(each, dict)
         and isinstance(each.get("outcome"), str)

@@ -381,3 +381,25 @@ def test_what_is_seldom_seen_has_no_fault_that_axe_finds_and_fits_a_phone(window
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_dag_that_takes_no_file_is_known_before_the_claim_is_started(window):
+    answers = of_claim(rows(), failed_rows="/claims/out/failed_rows.csv")
+    details = "/api/v2/dags/factory/details"
+    page = window(OF_CLAIM, {**answers, details: {"params": {"line": {}}}})
+    page.get_by_role("button", name="Claim these again (1 row)").click()
+    page.get_by_text("The DAG factory has no parameter claim_file").wait_for()
+    assert page.get_by_role("button", name="Start the claim").is_disabled()
+    assert not [path for path, _ in page.asked if path.endswith("/dagRuns")]
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [("refused ", " Rows that ended as “Refused” are found by the choice Outcome."), ("refus", "")],
+)
+def test_who_searches_for_an_outcome_is_told_where_it_is_chosen(window, words, more):
+    table = rows([2, DEVICE, "failed", "", "", ""], total=3)
+    page = window(OF_CLAIM, {**of_claim(table), ROWS: lambda query: rows() if "words" in query else table})
+    page.get_by_label("Search").fill(words)
+    page.locator(".rows .nothing").wait_for()
+    assert page.locator(".rows .nothing").inner_text() == f"No row fits.{more}"

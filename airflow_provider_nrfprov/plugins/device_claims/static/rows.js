@@ -3,7 +3,7 @@
 import { rows as ask } from "./api.js";
 import { h, say, show } from "./dom.js";
 import { choice, copyButton, countsOf, deviceMark, field, outcomeMark, pages, problem } from "./parts.js";
-import { counted, number, outcomeName } from "./words.js";
+import { OUTCOMES, counted, number, outcomeName } from "./words.js";
 
 const SIZE = 50;
 const LABELS = { __proto__: null, line: "Line", device_id: "Device", outcome: "Outcome", status: "Status", message: "What happened", bulk_ops_request_id: "Bulk operation" };
@@ -56,6 +56,13 @@ export function rowsTable(task, summary, signal, words) {
 
   const isAll = () => !wanted.outcome && !wanted.reason && !wanted.words;
 
+  /** Return where to look instead, if it was an outcome that was searched for. */
+  function ofThatOutcome() {
+    const words = wanted.words.trim().toLowerCase();
+    const name = Object.keys(OUTCOMES).map(outcomeName).find((each) => each.toLowerCase() === words);
+    return name && ` Rows that ended as “${name}” are found by the choice Outcome.`;
+  }
+
   function set(values) {
     Object.assign(wanted, { offset: 0 }, values);
     return load();
@@ -92,7 +99,7 @@ export function rowsTable(task, summary, signal, words) {
       ready && isAll() && all !== total && h("p", { class: "note" }, `The claim had ${counted(total, "row", "rows")}, and its report has ${number(all)}: ${all < total ? "a part of it is missing" : "it was changed"}.`),
       answer.more && h("p", { class: "note" }, `More than ${number(all)} rows fit; these are the first of them. Type more to find fewer.`),
       answer.rows.length === 0
-        ? h("p", { class: "nothing" }, isAll() ? "The report has no rows." : "No row fits.")
+        ? h("p", { class: "nothing" }, isAll() ? "The report has no rows." : "No row fits.", ofThatOutcome())
         : h(
             "div",
             { class: "scroll", role: "region", "aria-label": "Rows of the report", tabindex: "0" },

@@ -361,6 +361,93 @@ def test_a_report_of_many_devices_and_long_cells_is_shown_and_downloaded(named_b
 
 @pytest.mark.slow
 @needs_the_page
+def test_what_one_task_pushed_by_hand_keeps_nobody_from_seeing_the_others(browser, claimed, tmp_path):
+    from airflow.providers.common.compat.sdk import BaseOperator
+
+    report = tmp_path / "report.csv"
+    report.write_text(HEADER)
+    report.with_name("summary.json").write_text("[" * 200_000)
+    summary = {"rows": 1, "claimed": "1", "report": str(report), "reasons": [None, {"reason": 7}]}
+
+    def execute(self, context):
+        for key, value in (("summary", summary), ("report", str(report))):
+            context["ti"].xcom_push(key=key, value=value)
+
+    with new_dag() as dag:
+        type(NrfProvBulkClaimOperator.__name__, (BaseOperator,), {"execute": execute})(task_id="claim")
+    assert run(dag)["claim"].state == "success"
+    viewer = browser("viewer")
+    task = {"dag_id": dag.dag_id, "run_id": only_run(dag), "task_id": "claim", "map_index": -1}
+    for name in ("report", "rows", "report.csv"):
+        assert ask(viewer, task, name).status_code == 404, name
+    (listed,) = viewer.get("/nrfprov/api/claims", params={"dag_id": dag.dag_id}).json()["claims"]
+    assert listed["summary"] == {"rows": 1, "report": str(report), "reasons": []}
+    found = viewer.get("/nrfprov/api/search", params={"words": DEVICE}).json()["found"]
+    assert claimed["dag_id"] in {each["claim"]["dag_id"] for each in found if each["rows"]}
+    (unread,) = [each["problem"] for each in found if each["claim"]["dag_id"] == dag.dag_id]
+    assert "does not say that it is this task's" in unread
+
+
+@pytest.mark.slow
+@needs_the_page
+def test_a_report_that_breaks_off_while_it_is_read_keeps_no_other_from_being_found(
+    browser, claimed, monkeypatch
+):
+    from airflow_provider_nrfprov.plugins.device_claims import search
+
+    def breaks_off(report, words):
+        raise ConnectionResetError(f"{report.path}: {words}")
+
+    monkeypatch.setattr(search, "find_device", breaks_off)
+    answer = browser("viewer").get("/nrfprov/api/search", params={"words": DEVICE})
+    assert answer.status_code == 200
+    (problem,) = [
+        each["problem"] for each in answer.json()["found"] if each["claim"]["dag_id"] == claimed["dag_id"]
+    ]
+    assert "cannot be read (ConnectionResetError)" in problem
+
+
+@pytest.mark.slow
+@needs_the_page
+def test_a_query_that_airflow_or_a_database_cannot_take_is_refused_here(browser, claimed):
+    viewer = browser("viewer")
+    for more in ({"offset": 10**30}, {"offset": -1}, {"map_index": 10**40}, {"map_index": -2}):
+        assert ask(viewer, claimed, "rows", **more).status_code == 422, more
+    for words in ("abc", "a    ", "   ", "x" * 101):
+        assert viewer.get("/nrfprov/api/search", params={"words": words}).status_code == 422, words
+    for since in ("yesterday", "2026-01-01", "2026-01-01T00:00:00"):
+        assert viewer.get("/nrfprov/api/claims", params={"since": since}).status_code == 422, since
+    for since in ("2026-01-01T00:00:00.000Z", "2026-01-01T00:00:00+09:00"):
+        answer = viewer.get("/nrfprov/api/claims", params={"since": since, "dag_id": claimed["dag_id"]})
+        assert answer.status_code == 200, since
+
+
+@pytest.mark.slow
+@needs_the_page
+def test_a_store_of_xcoms_that_cannot_be_read_costs_the_counts_and_not_the_list(
+    browser, claimed, monkeypatch
+):
+    from airflow_provider_nrfprov.plugins.device_claims import claims
+
+    def gone(value: object) -> object:
+        raise ConnectionRefusedError(f"no store for {value}")
+
+    async def reference(*_: object) -> str:
+        return "s3://xcoms/1.json"
+
+    monkeypatch.setattr(claims, "plain", gone)
+    monkeypatch.setattr(claims.Airflow, "xcom", reference)
+    answer = ask(browser("viewer"), claimed, "report")
+    assert (answer.status_code, answer.json()["detail"]) == (
+        502,
+        "Airflow's XCom backend cannot be read by this web server (ConnectionRefusedError).",
+    )
+    listed = browser("viewer").get("/nrfprov/api/claims", params={"dag_id": claimed["dag_id"]})
+    assert listed.status_code == 200
+
+
+@pytest.mark.slow
+@needs_the_page
 def test_a_storage_that_hangs_costs_the_page_an_error_and_airflow_nothing(
     browser, claimed, airflow_app, monkeypatch
 ):

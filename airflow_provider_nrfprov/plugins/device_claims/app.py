@@ -18,12 +18,14 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import AwareDatetime, StringConstraints
 
 from airflow_provider_nrfprov.plugins.device_claims import inbox, reports, rows, search
 from airflow_provider_nrfprov.plugins.device_claims.airflow_api import Airflow, as_the_caller
 from airflow_provider_nrfprov.plugins.device_claims.claims import Claims
 from airflow_provider_nrfprov.plugins.device_claims.indexes import Build, Indexes
 from airflow_provider_nrfprov.plugins.device_claims.reports import NoReportError, Report
+from airflow_provider_nrfprov.plugins.device_claims.summaries import tidy
 from airflow_provider_nrfprov.plugins.device_claims.threads import Threads, TookTooLongError
 
 STATIC = Path(__file__).with_name("static")
@@ -43,11 +45,15 @@ _FOR_AN_INDEX = 1.0
 _SOON_BUILT = 8 << 20
 """Bytes of a report of some 50,000 rows."""
 _SEARCH_SECONDS = 4.0
+_MOST_OF_A_NUMBER = (1 << 31) - 1
+"""A database takes no more."""
 
 Airflows = Annotated[Airflow, Depends(as_the_caller)]
 
 
-def _owner(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
+def _owner(
+    dag_id: str, run_id: str, task_id: str, map_index: Annotated[int, Query(ge=-1, le=_MOST_OF_A_NUMBER)] = -1
+) -> dict[str, Any]:
     """Return which task a request is about: the DAG from the path, the rest from the query."""
     return {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
 
@@ -87,9 +93,13 @@ class _Page:
         self._claims = Claims(self._storage)
 
     async def claims(
-        self, airflow: Airflows, since: str | None = None, dag_id: str = "~", run_id: str = "~"
+        self,
+        airflow: Airflows,
+        since: AwareDatetime | None = None,
+        dag_id: str = "~",
+        run_id: str = "~",
     ) -> Any:
-        return await self._claims.newest(airflow, since, dag_id, run_id)
+        return await self._claims.newest(airflow, since.isoformat() if since else None, dag_id, run_id)
 
     async def report(self, airflow: Airflows, owner: Owner) -> Any:
         report = await self._find(airflow, owner)
@@ -103,14 +113,14 @@ class _Page:
             if isinstance(pushed, dict)
             else {}
         )
-        return {"summary": {**more, **report.summary}, "path": report.path, "bytes": report.size}
+        return {"summary": tidy({**more, **report.summary}), "path": report.path, "bytes": report.size}
 
     async def rows(
         self,
         airflow: Airflows,
         owner: Owner,
         *,
-        offset: Annotated[int, Query(ge=0)] = 0,
+        offset: Annotated[int, Query(ge=0, le=_MOST_OF_A_NUMBER)] = 0,
         limit: Annotated[int, Query(ge=1, le=200)] = rows.PAGE,
         outcome: Annotated[str, Query(max_length=50)] = "",
         reason: Annotated[str, Query(max_length=500)] = "",
@@ -159,8 +169,10 @@ class _Page:
     async def search(
         self,
         airflow: Airflows,
-        words: Annotated[str, Query(min_length=search.SHORTEST, max_length=100)],
-        skip: Annotated[int, Query(ge=0)] = 0,
+        words: Annotated[
+            str, StringConstraints(strip_whitespace=True, min_length=search.SHORTEST, max_length=100)
+        ],
+        skip: Annotated[int, Query(ge=0, le=_MOST_OF_A_NUMBER)] = 0,
     ) -> Any:
         listed = await self._claims.newest(airflow)
         claims = [each for each in listed["claims"] if each["summary"]]
@@ -171,7 +183,7 @@ class _Page:
             async with gate:
                 if time.monotonic() > end:
                     return None
-                return await self._look_into(claim, words.strip())
+                return await self._look_into(claim, words)
 
         looked = await asyncio.gather(*(look(claim) for claim in claims[skip:]))
         done = next((number for number, each in enumerate(looked) if each is None), len(looked))
@@ -182,16 +194,18 @@ class _Page:
         owner = {name: claim[name] for name in ("dag_id", "run_id", "task_id", "map_index")}
         path = claim["summary"].get("report")
 
-        def look() -> list[dict[str, str]]:
+        def look() -> tuple[list[dict[str, str]], bool]:
             return search.find_device(reports.find(path, owner), words)
 
         found: list[dict[str, str]] = []
-        problem = None
+        more, problem = False, None
         try:
-            found = await self._storage.run(str(path), look)
+            found, more = await self._storage.run(str(path), look)
         except (NoReportError, TookTooLongError) as error:
             problem = str(error)
-        return {"claim": claim, "rows": found, "problem": problem}
+        except Exception as error:  # noqa: BLE001 - one report must not keep the others from being found
+            problem = f"{path} cannot be read ({type(error).__name__})."
+        return {"claim": claim, "rows": found, "more": more, "problem": problem}
 
     async def _find(self, airflow: Airflow, owner: dict[str, Any]) -> Report:
         try:

@@ -11,7 +11,8 @@ from typing import Any
 from fastapi import HTTPException
 
 from airflow_provider_nrfprov.plugins.device_claims.airflow_api import Airflow
-from airflow_provider_nrfprov.plugins.device_claims.threads import Threads
+from airflow_provider_nrfprov.plugins.device_claims.summaries import tidy
+from airflow_provider_nrfprov.plugins.device_claims.threads import Threads, TookTooLongError
 from airflow_provider_nrfprov.plugins.device_claims.xcom_values import plain
 
 MOST = 1_000
@@ -34,7 +35,7 @@ class Claims:
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
-        self._summaries: OrderedDict[Key, Any] = OrderedDict()
+        self._summaries: OrderedDict[Key, dict[str, Any] | None] = OrderedDict()
 
     async def newest(
         self, airflow: Airflow, since: str | None = None, dag_id: str = "~", run_id: str = "~"
@@ -97,23 +98,33 @@ class Claims:
         if key not in self._summaries:
             async with gate:
                 try:
-                    value = await self.pushed(airflow, claim, "summary")
+                    value = _checked(await self.pushed(airflow, claim, "summary"))
                 except HTTPException:
                     return None
             if claim["state"] in {"success", "failed"}:
                 self._summaries[key] = value
             while len(self._summaries) > _REMEMBERED:
                 self._summaries.popitem(last=False)
-            return _checked(value)
+            return value
         self._summaries.move_to_end(key)
-        return _checked(self._summaries[key])
+        return self._summaries[key]
 
     async def pushed(self, airflow: Airflow, task: Mapping[str, Any], key: str) -> Any:
-        """Return what a task pushed under a key, wherever the values of XComs are kept."""
+        """Return what a task pushed under a key, wherever the values of XComs are kept.
+
+        :raises HTTPException: as Airflow has it; 502 if the store that keeps the values cannot be read here.
+        """
         raw = await airflow.xcom(task, key)
         if not isinstance(raw, str):
             return raw
-        return await self._threads.run("Airflow's XCom backend", partial(plain, raw))
+        try:
+            return await self._threads.run("Airflow's XCom backend", partial(plain, raw))
+        except TookTooLongError:
+            raise
+        except Exception as error:  # every object store fails in its own way
+            raise HTTPException(
+                502, f"Airflow's XCom backend cannot be read by this web server ({type(error).__name__})."
+            ) from error
 
 
 def _key(claim: Mapping[str, Any]) -> Key:
@@ -132,6 +143,5 @@ def _claim(task: Mapping[str, Any]) -> dict[str, Any]:
 
 def _checked(value: Any) -> dict[str, Any] | None:
     """Return a summary if it is one: anybody may push an XCom of that name."""
-    if not isinstance(value, dict) or not isinstance(value.get("rows"), int):
-        return None
-    return value
+    summary = tidy(value) if isinstance(value, dict) else {}
+    return summary if isinstance(summary.get("rows"), int) else None

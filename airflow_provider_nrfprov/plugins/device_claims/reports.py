@@ -57,7 +57,7 @@ def find(path: Any, owner: Mapping[str, Any]) -> Report:
     with _opened(f"{folder}/{SUMMARY}", _MOST_BYTES_OF_SUMMARY) as (stream, _, _):
         try:
             said = json.loads(stream.read(_MOST_BYTES_OF_SUMMARY))
-        except ValueError:
+        except (ValueError, RecursionError):
             said = None
     if not isinstance(said, dict) or any(said.get(key) != value for key, value in owner.items()):
         raise NoReportError(
@@ -89,6 +89,11 @@ def _opened(path: str, most_bytes: int) -> Any:
             where: Any = to_path(path)
             stream, size, stamp = _local(where) if _is_local(where) else _object(where)
             stack.callback(stream.close)
+        except FileNotFoundError as error:
+            raise NoReportError(
+                f"{path} is not there, as far as this web server sees: it was moved or removed, or is on another machine. "
+                "The page can show reports on an object store, or in a folder that workers and web server share."
+            ) from error
         except Exception as error:  # every object store fails in its own way
             raise NoReportError(
                 f"The report is at {path}, which this web server cannot read ({type(error).__name__}). "

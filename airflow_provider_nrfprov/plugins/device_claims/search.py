@@ -14,12 +14,14 @@ _BLOCK = 1 << 20
 _NOT_A_DEVICE = {"line", "outcome", "status", "message", "bulk_ops_request_id"}
 
 
-def find_device(report: Report, words: str) -> list[dict[str, str]]:
+def find_device(report: Report, words: str) -> tuple[list[dict[str, str]], bool]:
     """Return the rows of which the device's id, or a column of the claim file, contains some words, as the file has them.
 
-    :return: each by the names of the columns; at most :data:`MOST_IN_A_REPORT`.
+    :return: each by the names of the columns, at most :data:`MOST_IN_A_REPORT`; and whether there are more.
     """
     found: list[dict[str, str]] = []
+    # One more says that there are more.
+    most = MOST_IN_A_REPORT + 1
     pieces = {each.encode() for each in (words, words.lower(), words.upper())}
     with opened(report.path) as (stream, _, _):
         header = next(rows_of(stream.readline))
@@ -28,12 +30,12 @@ def find_device(report: Report, words: str) -> list[dict[str, str]]:
             whole, _, rest = (rest + block).rpartition(b"\n")
             # A line without an end is none of a report.
             rest = rest[-LINE:]
-            found += _rows_with(whole, pieces, words, header, MOST_IN_A_REPORT - len(found))
-            if len(found) >= MOST_IN_A_REPORT:
+            found += _rows_with(whole, pieces, words, header, most - len(found))
+            if len(found) >= most:
                 break
         else:
-            found += _rows_with(rest, pieces, words, header, MOST_IN_A_REPORT - len(found))
-    return found
+            found += _rows_with(rest, pieces, words, header, most - len(found))
+    return found[:MOST_IN_A_REPORT], len(found) == most
 
 
 def _rows_with(

@@ -16,7 +16,7 @@ def plain(value: Any) -> Any:
         return value
     try:
         text = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         text = value
     return _from_backend(text) if isinstance(text, str) else text
 

@@ -63,7 +63,7 @@ def test_a_report_that_ends_too_early_has_no_index(kept, write, monkeypatch):
 def test_a_report_that_is_gone_is_an_error_in_words(kept, write):
     report = write(LINE)
     Path(report.path).unlink()
-    with pytest.raises(NoReportError, match="cannot read"):
+    with pytest.raises(NoReportError, match="is not there"):
         built(kept, report)
 
 

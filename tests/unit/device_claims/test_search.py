@@ -28,26 +28,33 @@ LINES = tuple(
     ],
 )
 def test_it_is_found_by_what_is_known_of_it(write, words, lines):
-    assert [row["line"] for row in find_device(write(*LINES), words)] == lines
+    rows, more = find_device(write(*LINES), words)
+    assert [row["line"] for row in rows] == lines
+    assert more is (len(lines) > search.MOST_IN_A_REPORT)
 
 
 @pytest.mark.parametrize("block", [1, 7, 64, 1000])
 def test_it_is_found_wherever_a_block_ends(write, monkeypatch, block):
     monkeypatch.setattr(search, "_BLOCK", block)
-    (row,) = find_device(write(*LINES), "350000000000042")
+    (row,), more = find_device(write(*LINES), "350000000000042")
+    assert not more
     assert row["device_id"] == "aaaaaaaa-0000-0000-0000-000000000042"
 
 
 def test_the_last_line_needs_no_end(write, tmp_path):
     report = write(*LINES)
     (tmp_path / "report.csv").write_text((tmp_path / "report.csv").read_text().rstrip("\n"))
-    assert [row["line"] for row in find_device(report, "SN0100")] == ["100"]
+    rows, _ = find_device(report, "SN0100")
+    assert [row["line"] for row in rows] == ["100"]
 
 
-def test_no_more_than_some_are_shown_of_a_report(write):
-    assert len(find_device(write(*LINES), "aaaaaaaa")) == search.MOST_IN_A_REPORT
+@pytest.mark.parametrize(("count", "more"), [(19, False), (20, False), (21, True), (100, True)])
+def test_no_more_than_some_are_shown_of_a_report_and_that_there_are_more_is_said(write, count, more):
+    rows, there_are_more = find_device(write(*LINES[:count]), "aaaaaaaa")
+    assert len(rows) == min(count, search.MOST_IN_A_REPORT)
+    assert there_are_more is more
 
 
 def test_the_header_is_no_device(write):
-    assert find_device(write(*LINES), "device_id") == []
-    assert find_device(write(*LINES), "serial") == []
+    assert find_device(write(*LINES), "device_id") == ([], False)
+    assert find_device(write(*LINES), "serial") == ([], False)

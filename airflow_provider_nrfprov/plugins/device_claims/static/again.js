@@ -24,10 +24,15 @@ export function againButton(task, summary, run) {
   const ask = () => {
     const outcome = h("div", {});
     const start = h("button", { type: "button", class: "button main" }, "Start the claim");
+    const configured = configuration(task, summary, run);
+    configured.catch((error) => {
+      start.disabled = true;
+      show(outcome, problem(error));
+    });
     start.addEventListener("click", async () => {
       start.disabled = true;
       try {
-        const conf = await configuration(task, summary, run);
+        const conf = await configured;
         const note = `Claims again the rows that run ${task.run_id} (task ${task.task_id}) did not claim.`;
         const started = await trigger(task.dag_id, { logical_date: null, conf, note });
         say("Started");
@@ -45,7 +50,8 @@ export function againButton(task, summary, run) {
       outcome,
       h("p", { class: "buttons" }, start, h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Close")),
     );
-    if (!dialog.isConnected) document.body.append(dialog);
+    // Gone with the view that it belongs to.
+    if (!dialog.isConnected) document.getElementById("main").append(dialog);
     dialog.showModal();
   };
   return h("button", { type: "button", class: "button main", onclick: ask }, `Claim these again (${counted(left(summary), "row", "rows")})`);

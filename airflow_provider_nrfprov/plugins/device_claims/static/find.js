@@ -6,10 +6,13 @@ import { claimAddress } from "./runs.js";
 import { deviceMark, field, outcomeMark, outLink, problem } from "./parts.js";
 import { counted, fileName, number, when } from "./words.js";
 
+const SHORTEST = 4;
 const OURS = new Set(["line", "device_id", "outcome", "status", "message", "bulk_ops_request_id"]);
 
+const fileOf = (claim) => claim.summary.claim_file ?? claim.run_id;
+const nameOf = (claim) => fileName(fileOf(claim));
+
 function hit(claim, row) {
-  const file = claim.summary.claim_file ?? claim.run_id;
   const others = Object.entries(row).filter(([name, value]) => !OURS.has(name) && value);
   return h(
     "li",
@@ -20,17 +23,25 @@ function hit(claim, row) {
     h(
       "p",
       { class: "facts" },
-      h("span", {}, "Line ", row.line, " of ", h("a", { href: claimAddress(claim, { words: row.device_id || row.line }), title: file }, fileName(file))),
+      h("span", {}, "Line ", row.line, " of ", h("a", { href: claimAddress(claim, { words: row.device_id || row.line }), title: fileOf(claim) }, nameOf(claim))),
       h("span", {}, when(claim.start_date)),
       h("span", {}, outLink(runPage(claim), { title: claim.run_id }, claim.dag_id)),
     ),
   );
 }
 
+/** Return a link to all rows of a claim that fit, where only the first of them are shown. */
+const rest = (claim, words) =>
+  h("li", { class: "note" }, "There are more: ", h("a", { href: claimAddress(claim, { words }) }, `all rows of ${nameOf(claim)} with “${words}”`), ".");
+
 /** Show the search, and what it finds. */
 export async function findView(place, { words = "" }, signal) {
-  const input = h("input", { type: "search", value: words, minlength: 4, required: true, placeholder: "IMEI, serial number or device id", autocomplete: "off" });
+  const input = h("input", { type: "search", value: words, maxlength: 100, required: true, placeholder: "IMEI, serial number or device id", autocomplete: "off" });
   const results = h("div", {});
+  // Without the blanks around it, which minlength counts.
+  const check = () => input.setCustomValidity(input.value.trim().length < SHORTEST ? `Type ${SHORTEST} characters or more.` : "");
+  input.addEventListener("input", check);
+  check();
   const go = (event) => {
     event.preventDefault();
     location.hash = `#/find?${new URLSearchParams({ words: input.value.trim() })}`;
@@ -40,7 +51,7 @@ export async function findView(place, { words = "" }, signal) {
     h("form", { class: "filters", role: "search", "aria-label": "Find a device", onsubmit: go }, field("IMEI, serial number or device id, or a part of one (4 characters or more)", input), h("button", { class: "button main" }, "Find")),
     results,
   );
-  if (words.length < 4) {
+  if (words.trim().length < SHORTEST) {
     input.focus();
     return;
   }
@@ -53,17 +64,20 @@ async function look(words, results, signal) {
   show(results, status, list);
   let skip = 0;
   let hits = 0;
+  let isMore = false;
   const unread = [];
   for (;;) {
     const answer = await search(words, skip, signal);
     if (signal.aborted) return;
-    for (const { claim, rows, problem: why } of answer.found) {
+    for (const { claim, rows, more, problem: why } of answer.found) {
       list.append(...rows.map((row) => hit(claim, row)));
+      if (more) list.append(rest(claim, words));
       hits += rows.length;
+      isMore ||= more;
       if (why) unread.push(why);
     }
     const where = `${counted(answer.searched, "claim", "claims")} of ${number(answer.of)}`;
-    status.textContent = `${counted(hits, "row", "rows")} found; looked into ${where}${answer.more ? " (the newest 1,000)" : ""}.`;
+    status.textContent = `${isMore ? "More than " : ""}${counted(hits, "row", "rows")} found; looked into ${where}${answer.more ? " (the newest 1,000)" : ""}.`;
     if (answer.searched >= answer.of || answer.searched === skip) break;
     skip = answer.searched;
   }

@@ -16,7 +16,15 @@ let leave = new AbortController();
 // Not URLSearchParams: Airflow 3.1 puts ids into the address as they are, with a plus that is one.
 function fromAirflow() {
   const pairs = location.search.slice(1).split("&").filter(Boolean);
-  return Object.fromEntries(pairs.map((pair) => pair.split("=").map(decodeURIComponent)));
+  return Object.fromEntries(pairs.map((pair) => [decoded(pair.split("=", 1)[0]), decoded(pair.slice(pair.indexOf("=") + 1))]));
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a per cent sign that is one
+  }
 }
 
 const given = fromAirflow();
@@ -51,6 +59,8 @@ async function draw() {
 }
 
 followTheme();
+// Another time zone was chosen in Airflow.
+addEventListener("storage", ({ key }) => key === "timezone" && location.reload());
 offerSending(document.querySelector('header a[href="#/send"]'));
 addEventListener("hashchange", async () => {
   await draw();

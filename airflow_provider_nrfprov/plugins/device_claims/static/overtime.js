@@ -4,26 +4,30 @@ import { claims } from "./api.js";
 import { h, s, show } from "./dom.js";
 import { choice, field, outcomeMark, reasonText } from "./parts.js";
 import { PERIODS, sinceOf } from "./runs.js";
-import { OUTCOMES, number, outcomeName, percent } from "./words.js";
+import { OUTCOMES, clockHour, number, outcomeName, percent } from "./words.js";
 
 const NAMES = Object.keys(OUTCOMES);
-const HOUR = 3600;
-const WIDTH = 1000;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const WIDEST = 1000;
+const NARROWEST = 300;
 const HEIGHT = 300;
-const LEFT = 90;
+/** Units of the plot that a character takes. */
+const LETTER = 8;
+/** Room for half of the last name of a day. */
+const RIGHT = 3 * LETTER;
 const TOP = 30;
 const BOTTOM = 40;
 
-const dayOf = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
-const hourOf = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate(), date.getHours());
-const DAY_NAME = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
-const HOUR_NAME = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const DAY_NAME = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short" });
+const HOUR_NAME = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
 function gathered(found, hourly) {
   const spans = new Map();
   for (const claim of found) {
     if (!claim.summary || !claim.start_date) continue;
-    const start = (hourly ? hourOf : dayOf)(new Date(claim.start_date));
+    const hour = clockHour(new Date(claim.start_date));
+    const start = hourly ? hour : new Date(hour - (hour % DAY));
     const span = spans.get(+start) ?? { start, total: 0, ...Object.fromEntries(NAMES.map((name) => [name, 0])) };
     for (const name of NAMES) {
       span[name] += claim.summary[name] ?? 0;
@@ -40,7 +44,7 @@ function everySpan(spans, hourly) {
   const last = spans.at(-1).start;
   for (let at = spans[0].start; at <= last && all.length < 400; ) {
     all.push(byStart.get(+at) ?? { start: at, total: 0, ...Object.fromEntries(NAMES.map((name) => [name, 0])) });
-    at = hourly ? new Date(+at + HOUR * 1000) : new Date(at.getFullYear(), at.getMonth(), at.getDate() + 1);
+    at = new Date(+at + (hourly ? HOUR : DAY));
   }
   return all;
 }
@@ -51,11 +55,14 @@ function roundUp(count) {
   return [1, 2, 4, 6, 8, 10].map((each) => each * unit).find((each) => each >= count);
 }
 
-function plot(spans, nameOf) {
+/** Return the plot, made for so many pixels: letters stay as large as all others of the page. */
+function plot(spans, nameOf, pixels) {
+  const WIDTH = Math.min(WIDEST, Math.max(NARROWEST, pixels));
   const floor = HEIGHT - BOTTOM;
   const most = Math.max(2, roundUp(Math.max(...spans.map((span) => span.total))));
   const height = (count) => ((floor - TOP) * count) / most;
-  const step = (WIDTH - LEFT) / spans.length;
+  const LEFT = LETTER * (number(most).length + 2);
+  const step = (WIDTH - LEFT - RIGHT) / spans.length;
   const width = Math.min(step * 0.8, 90);
   const middle = (place) => LEFT + (place + 0.5) * step;
   const bars = spans.map((span, place) => {
@@ -65,10 +72,10 @@ function plot(spans, nameOf) {
       return s("rect", { class: `fill-${name}`, x: middle(place) - width / 2, width, y: top, height: height(span[name]) });
     });
     const words = `${nameOf(span.start)}: ${NAMES.filter((name) => span[name]).map((name) => `${number(span[name])} ${outcomeName(name)}`).join(", ")}`;
-    const share = spans.length <= 16 && span.total > 0 && s("text", { x: middle(place), y: top - 6, "text-anchor": "middle" }, percent(span.claimed + span.already_claimed, span.total));
+    const share = step >= 6 * LETTER && span.total > 0 && s("text", { class: "share", x: middle(place), y: top - 6, "text-anchor": "middle" }, percent(span.claimed + span.already_claimed, span.total));
     return s("g", {}, s("title", {}, words), pieces, share);
   });
-  const every = Math.ceil(spans.length / 8);
+  const every = Math.ceil((LETTER * (nameOf(spans[0].start).length + 3)) / step);
   const labels = spans.map((span, place) => place % every === 0 && s("text", { x: middle(place), y: HEIGHT - 12, "text-anchor": "middle" }, nameOf(span.start)));
   const lines = [0, 0.5, 1].map((part) => {
     const y = floor - height(most * part);
@@ -123,7 +130,7 @@ export async function timeView(place, { period = PERIODS[2][0] }, signal) {
   show(place, h("form", { class: "filters", "aria-label": "Period of the plot" }, field("Period", choice(PERIODS, period, go))), result);
   const found = (await claims({ since: sinceOf(period) })).claims;
   if (signal.aborted) return;
-  const hourly = Number(period) > 0 && Number(period) <= 48 * HOUR;
+  const hourly = Number(period) > 0 && Number(period) <= 48 * 3600;
   const spans = gathered(found, hourly);
   if (!spans.length) {
     show(result, h("p", { class: "nothing" }, "No device file was claimed in this period by a DAG that you may see."));
@@ -131,14 +138,16 @@ export async function timeView(place, { period = PERIODS[2][0] }, signal) {
   }
   const nameOf = (date) => (hourly ? HOUR_NAME : DAY_NAME).format(date);
   const all = everySpan(spans, hourly);
+  const picture = plot(all, nameOf, place.clientWidth);
+  const shares = picture.querySelector(".share") ? "; above each, the share that is yours" : "";
   const sum = (name) => spans.reduce((total, span) => total + span[name], 0);
   const total = sum("total");
   show(
     result,
     h("p", { class: "big" }, h("b", {}, percent(sum("claimed") + sum("already_claimed"), total)), ` of ${number(total)} rows are yours: claimed now, or yours before.`),
     h("ul", { class: "legend" }, NAMES.map((name) => h("li", { title: OUTCOMES[name][1] }, outcomeMark(name), h("b", {}, number(sum(name)))))),
-    h("p", { class: "quiet" }, `${hourly ? "Rows by hour" : "Rows by day"}; above each, the share that is yours`),
-    plot(all, nameOf),
+    h("p", { class: "quiet" }, `${hourly ? "Rows by hour" : "Rows by day"}${shares}`),
+    picture,
     table(spans, nameOf),
     reasons(found),
   );

@@ -3,16 +3,20 @@
 import { rows as ask } from "./api.js";
 import { h, say, show } from "./dom.js";
 import { choice, copyButton, countsOf, deviceMark, field, outcomeMark, pages, problem } from "./parts.js";
-import { counted, number, outcomeName } from "./words.js";
+import { OUTCOMES, counted, number, outcomeName } from "./words.js";
 
 const SIZE = 50;
-const LABELS = { line: "Line", device_id: "Device", outcome: "Outcome", status: "Status", message: "What happened", bulk_ops_request_id: "Bulk operation" };
+const LABELS = { __proto__: null, line: "Line", device_id: "Device", outcome: "Outcome", status: "Status", message: "What happened", bulk_ops_request_id: "Bulk operation" };
 /** What says how, and not what: shown if it is asked for. */
 const TECHNICAL = new Set(["status", "bulk_ops_request_id"]);
 const FIRST = ["line", "device_id"];
 const LAST = ["outcome", "message", "status", "bulk_ops_request_id"];
-/** Return the columns in the order in which they are read: which device, what the file says of it, what became of it. */
-const inOrder = (columns) => [...FIRST.filter((name) => columns.includes(name)), ...columns.filter((name) => !FIRST.includes(name) && !LAST.includes(name)), ...LAST.filter((name) => columns.includes(name))];
+/** Return the places of the columns in the order in which they are read: which device, what the file says of it, what became of it. */
+function inOrder(columns) {
+  // By place: a file may call two of its columns alike.
+  const of = (names) => names.map((name) => columns.indexOf(name)).filter((place) => place >= 0);
+  return [...of(FIRST), ...[...columns.keys()].filter((place) => !FIRST.includes(columns[place]) && !LAST.includes(columns[place])), ...of(LAST)];
+}
 const labelOf = (column) => LABELS[column] ?? column;
 const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
 
@@ -50,15 +54,24 @@ export function rowsTable(task, summary, signal, words) {
     }
   }
 
+  const isAll = () => !wanted.outcome && !wanted.reason && !wanted.words;
+
+  /** Return where to look instead, if it was an outcome that was searched for. */
+  function ofThatOutcome() {
+    const words = wanted.words.trim().toLowerCase();
+    const name = Object.keys(OUTCOMES).map(outcomeName).find((each) => each.toLowerCase() === words);
+    return name && ` Rows that ended as “${name}” are found by the choice Outcome.`;
+  }
+
   function set(values) {
     Object.assign(wanted, { offset: 0 }, values);
     return load();
   }
 
-  function sorter(column, sortable) {
+  function sorter(column, isSortable) {
     const isSorted = () => wanted.sort === column || (!wanted.sort && column === "line");
     const direction = !isSorted() ? "none" : wanted.descending ? "descending" : "ascending";
-    if (!sortable.includes(column)) return h("th", { role: "columnheader", scope: "col" }, labelOf(column));
+    if (!isSortable) return h("th", { role: "columnheader", scope: "col" }, labelOf(column));
     const sort = () => set({ sort: column, descending: isSorted() && !wanted.descending });
     const arrow = { none: "", ascending: " ▲", descending: " ▼" }[direction];
     return h("th", { role: "columnheader", scope: "col", "aria-sort": direction }, h("button", { type: "button", onclick: sort }, labelOf(column), h("span", { "aria-hidden": "true" }, arrow)));
@@ -73,24 +86,28 @@ export function rowsTable(task, summary, signal, words) {
     }
     const all = answer.total ?? total;
     const mark = (row) => (id) => deviceMark(summary, id, row[answer.columns.indexOf("outcome")]);
-    const filled = (column) => answer.rows.some((row) => (row[answer.columns.indexOf(column)] ?? "") !== "");
-    const shown = inOrder(answer.columns).filter((column) => filled(column) && (details.checked || !TECHNICAL.has(column)));
+    const { columns } = answer;
+    const filled = (place) => answer.rows.some((row) => (row[place] ?? "") !== "");
+    const shown = inOrder(columns).filter((place) => filled(place) && (details.checked || !TECHNICAL.has(columns[place])));
+    const sortable = (place) => ready && answer.sortable.includes(columns[place]) && columns.indexOf(columns[place]) === place;
+    const cellOf = (row, place) => h("td", { role: "cell", "data-label": labelOf(columns[place]), class: `of-${columns[place] in LABELS ? columns[place] : "carried"}` }, cell(columns[place], row[place], mark(row)));
     say(answer.more ? `More than ${number(all)} rows` : counted(all, "row", "rows"));
     const focused = document.activeElement?.closest?.(".rows th")?.textContent;
     show(
       body,
       progress,
+      ready && isAll() && all !== total && h("p", { class: "note" }, `The claim had ${counted(total, "row", "rows")}, and its report has ${number(all)}: ${all < total ? "a part of it is missing" : "it was changed"}.`),
       answer.more && h("p", { class: "note" }, `More than ${number(all)} rows fit; these are the first of them. Type more to find fewer.`),
       answer.rows.length === 0
-        ? h("p", { class: "nothing" }, "No row fits.")
+        ? h("p", { class: "nothing" }, isAll() ? "The report has no rows." : "No row fits.", ofThatOutcome())
         : h(
             "div",
             { class: "scroll", role: "region", "aria-label": "Rows of the report", tabindex: "0" },
             h(
               "table",
               { role: "table" },
-              h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, shown.map((column) => sorter(column, ready ? answer.sortable : [])))),
-              h("tbody", { role: "rowgroup" }, answer.rows.map((row) => h("tr", { role: "row" }, shown.map((column) => h("td", { role: "cell", "data-label": labelOf(column), class: `of-${column in LABELS ? column : "carried"}` }, cell(column, row[answer.columns.indexOf(column)], mark(row))))))),
+              h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, shown.map((place) => sorter(columns[place], sortable(place))))),
+              h("tbody", { role: "rowgroup" }, answer.rows.map((row) => h("tr", { role: "row" }, shown.map((place) => cellOf(row, place))))),
             ),
           ),
       ready && all > SIZE && pages({ offset: wanted.offset, size: SIZE, total: all, go: (offset) => set({ offset }) }),
@@ -121,7 +138,7 @@ export function rowsTable(task, summary, signal, words) {
     clearTimeout(timer);
     timer = setTimeout(() => set({ words: search.value }), 300);
   };
-  const search = h("input", { type: "search", value: words, placeholder: "line, IMEI, serial, device id or words", oninput: typed });
+  const search = h("input", { type: "search", value: words, maxlength: 200, placeholder: "line, IMEI, serial, device id or words", oninput: typed });
   const details = h("input", { type: "checkbox", onchange: () => load() });
   const element = h(
     "section",

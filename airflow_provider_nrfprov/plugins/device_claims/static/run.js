@@ -1,12 +1,13 @@
 // One claim: what became of its file, why, and each row.
 
-import { airflow, logPage, report, reportFile, runPage, taskPath } from "./api.js";
+import { airflow, claims, logPage, report, reportFile, runPage, taskPath } from "./api.js";
 import { againButton } from "./again.js";
 import { mayLead } from "./devices.js";
 import { h, show } from "./dom.js";
-import { bar, copyButton, outLink, outcomeMark, reasonText, stateMark } from "./parts.js";
+import { bar, copyButton, outLink, outcomeMark, problem, reasonText, stateMark } from "./parts.js";
 import { rowsTable } from "./rows.js";
-import { OUTCOMES, counted, duration, fileName, number, serviceName, starter, when } from "./words.js";
+import { listAddress } from "./runs.js";
+import { OUTCOMES, counted, duration, fileName, number, serviceName, starter, when, withoutReport } from "./words.js";
 
 const SHOWN = 8;
 
@@ -27,12 +28,12 @@ const facts = (task, summary, path, instance, run) =>
     "dl",
     { class: "details" },
     fact("File", summary.claim_file && [h("code", {}, summary.claim_file), copyButton(summary.claim_file, "the path")]),
-    fact("Began", when(instance.start_date), Number.isFinite(instance.duration) && ` · took ${duration(instance.duration)}`),
+    fact("Began", when(instance.start_date), instance.duration > 0 && ` · took ${duration(instance.duration)}`),
     fact("Started by", starter(run)),
     fact("Run", outLink(runPage(task), {}, `${task.dag_id} · ${task.run_id}`)),
     fact("Sent to", serviceName(summary), summary.connection && ` · connection ${summary.connection}`),
     fact("Tags given", (summary.tags ?? []).join(", ")),
-    fact("Report", [h("code", {}, path), copyButton(path, "the path")]),
+    fact("Report", path && [h("code", {}, path), copyButton(path, "the path")]),
   );
 
 async function links(task, summary) {
@@ -65,18 +66,44 @@ const meaning = (summary) =>
   "claimed" in summary &&
   h("details", {}, h("summary", {}, "What do these words mean?"), h("dl", { class: "meanings" }, Object.entries(OUTCOMES).map(([outcome, [, text]]) => [h("dt", {}, outcomeMark(outcome)), h("dd", {}, text, " In report.csv: ", h("code", {}, outcome), ".")])));
 
+const back = () => h("p", {}, h("a", { href: listAddress() }, "‹ All claims"));
+
+/** Show a claim whose report cannot be read: what Airflow knows of it, why, and where to look. */
+async function showWithoutReport(place, task, error, instance, run, signal) {
+  const listed = await claims({ dag_id: task.dag_id, run_id: task.run_id }).catch(() => ({ claims: [] }));
+  if (signal.aborted) return;
+  const summary = listed.claims.find((each) => each.task_id === task.task_id && each.map_index === task.map_index)?.summary ?? null;
+  const why = summary ? "" : withoutReport(instance.state);
+  show(
+    place,
+    back(),
+    h("div", { class: "headline" }, h("h2", {}, summary?.claim_file ? fileName(summary.claim_file) : task.task_id), stateMark({ state: instance.state, summary }, run)),
+    summary && h("section", { "aria-label": "Outcomes" }, h("p", { class: "total" }, counted(summary.rows, "row", "rows")), bar(summary), meaning(summary)),
+    why ? h("p", { class: "note" }, why) : problem(error),
+    h("p", { class: "buttons" }, outLink(logPage(task), { class: "button" }, "Log"), outLink(runPage(task), { class: "button" }, "Run")),
+    facts(task, summary ?? {}, summary?.report, instance, run),
+  );
+}
+
 /** Show a claim. */
 export async function runView(place, { dag, run: runId, task: taskId, map = -1, words = "" }, signal) {
   const task = { dag_id: dag, run_id: runId, task_id: taskId, map_index: Number(map) };
   const own = ["dags", dag, "dagRuns", runId];
-  const [{ summary, path }, instance, run] = await Promise.all([report(task), airflow(taskPath(task)).catch(() => ({})), airflow(own).catch(() => ({}))]);
+  const [found, instance, run] = await Promise.all([report(task).catch((error) => ({ error })), airflow(taskPath(task)).catch(() => ({})), airflow(own).catch(() => ({}))]);
   if (signal.aborted) return;
+  if (found.error) {
+    // Airflow knows no such task, or this person may not see it.
+    if (!("state" in instance)) throw found.error;
+    await showWithoutReport(place, task, found.error, instance, run, signal);
+    return;
+  }
+  const { summary, path } = found;
   const table = rowsTable(task, summary, signal, words);
   const portal = h("span", {});
   links(task, summary).then((link) => link && show(portal, link));
   show(
     place,
-    h("p", {}, h("a", { href: "#/runs" }, "‹ All claims")),
+    back(),
     heading(task, summary, instance, run),
     h("section", { "aria-label": "Outcomes" }, h("p", { class: "total" }, counted(summary.rows ?? summary.devices ?? 0, "row", "rows")), bar(summary), meaning(summary)),
     h(

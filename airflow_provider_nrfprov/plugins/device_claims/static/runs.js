@@ -2,8 +2,8 @@
 
 import { airflow, claims, dagPage, runPage } from "./api.js";
 import { h, say, show } from "./dom.js";
-import { bar, choice, field, outLink, pages, stateMark } from "./parts.js";
-import { counted, duration, fileName, outcomeName, serviceName, starter, stateOf, when } from "./words.js";
+import { bar, choice, field, outLink, pages, problem, stateMark } from "./parts.js";
+import { counted, duration, fileName, outcomeName, serviceName, starter, stateOf, when, withoutReport } from "./words.js";
 
 const SIZE = 20;
 const DAY = 86400;
@@ -36,7 +36,7 @@ function fits(claim, { dag, result, words }) {
   const bad = BAD.filter((outcome) => summary[outcome] > 0);
   const text = `${summary.claim_file ?? ""} ${serviceName(summary)} ${summary.connection ?? ""} ${claim.dag_id} ${claim.run_id} ${claim.task_id}`.toLowerCase();
   if (dag && claim.dag_id !== dag) return false;
-  if (words && !text.includes(words.toLowerCase())) return false;
+  if (!words.toLowerCase().split(/\s+/).every((each) => text.includes(each))) return false;
   if (result === "bad") return bad.length > 0;
   if (result === "good") return claim.summary !== null && bad.length === 0;
   if (result === "busy") return stateOf(claim.state)[1] === "busy";
@@ -52,7 +52,6 @@ async function runOf(claim) {
 }
 
 function card(claim) {
-  const [, kind] = stateOf(claim.state);
   const { summary } = claim;
   const who = h("span", {});
   const started = runOf(claim);
@@ -73,61 +72,98 @@ function card(claim) {
       "p",
       { class: "facts" },
       h("span", {}, when(claim.start_date)),
-      claim.duration !== null && h("span", {}, `took ${duration(claim.duration)}`),
+      claim.duration > 0 && h("span", {}, `took ${duration(claim.duration)}`),
       who,
       h("span", {}, outLink(dagPage(claim), {}, claim.dag_id), mapped && ` · ${claim.task_id}${mapped}`),
       h("span", {}, outLink(runPage(claim), {}, claim.run_id)),
       service && h("span", {}, `sent to ${service}`),
       summary?.connection && h("span", {}, `connection ${summary.connection}`),
     ),
-    summary ? bar(summary) : h("p", { class: "quiet" }, kind === "bad" ? "It ended without a report: its log says why." : "No report yet."),
+    summary ? bar(summary) : h("p", { class: "quiet" }, withoutReport(claim.state)),
+  );
+}
+
+const FILTERS = { period: String(7 * DAY), dag: "", result: "", words: "", offset: "0" };
+let last = "#/runs";
+/** Return the address of the list of claims as it was last seen: with its filters, at its page. */
+export const listAddress = () => last;
+
+/** Keep the filters in the address, so that Back and a reload bring them back. */
+function remember(filters) {
+  const others = Object.entries(filters).filter(([name, value]) => String(value) !== FILTERS[name]);
+  last = others.length ? `#/runs?${new URLSearchParams(others)}` : "#/runs";
+  try {
+    history.replaceState(null, "", last);
+  } catch {
+    // A browser that takes no more of these so soon.
+  }
+}
+
+/** Show a page of claims. */
+function showPage(list, found, filters, go, ...before) {
+  const last = Math.max(0, Math.floor((found.length - 1) / SIZE) * SIZE);
+  const offset = Math.min(Math.max(0, Math.floor(Number(filters.offset) / SIZE) * SIZE || 0), last);
+  show(
+    list,
+    before,
+    h("ul", { class: "cards" }, found.slice(offset, offset + SIZE).map(card)),
+    found.length > SIZE && pages({ offset, size: SIZE, total: found.length, go, what: "claims" }),
   );
 }
 
 /** Show the claims with filters. */
-export async function runsView(place, parameters) {
-  const filters = { period: parameters.period ?? String(7 * DAY), dag: "", result: parameters.result ?? "", words: "", offset: 0 };
+export async function runsView(place, parameters, signal) {
+  const filters = { ...FILTERS, ...Object.fromEntries(Object.entries(parameters).filter(([name]) => name in FILTERS)) };
   const list = h("div", {});
   const dags = h("select", {});
   let found = { claims: [], more: false };
+  let latest = 0;
 
   const draw = () => {
     const fitting = found.claims.filter((claim) => fits(claim, filters));
-    const shown = fitting.slice(filters.offset, filters.offset + SIZE);
     const go = (offset) => {
       filters.offset = offset;
+      remember(filters);
       draw();
     };
+    const more = found.more && h("p", { class: "note" }, "There are more: these are the newest 1,000. Choose a shorter period or a DAG.");
     say(counted(fitting.length, "claim", "claims"));
-    show(
-      list,
-      found.more && h("p", { class: "note" }, "There are more: these are the newest 1,000. Choose a shorter period or a DAG."),
-      fitting.length ? h("ul", { class: "cards" }, shown.map(card)) : nothing(found.claims.length),
-      fitting.length > SIZE && pages({ offset: filters.offset, size: SIZE, total: fitting.length, go, what: "claims" }),
-    );
+    if (fitting.length) showPage(list, fitting, filters, go, more);
+    else show(list, more, nothing(found.claims.length));
   };
   const change = (name) => (value) => {
-    filters[name] = value;
-    filters.offset = 0;
+    Object.assign(filters, { [name]: value, offset: 0 });
+    remember(filters);
     draw();
   };
   const load = async () => {
+    const mine = ++latest;
     show(list, h("p", {}, "Loading…"));
-    found = await claims({ since: sinceOf(filters.period) });
-    known.clear();
-    const names = [...new Set(found.claims.map((claim) => claim.dag_id))].sort();
-    show(dags, h("option", { value: "" }, "all"), names.map((name) => h("option", { selected: name === filters.dag }, name)));
-    filters.offset = 0;
-    draw();
+    try {
+      const answer = await claims({ since: sinceOf(filters.period) });
+      if (mine !== latest || signal.aborted) return;
+      found = answer;
+      known.clear();
+      const names = [...new Set([...found.claims.map((claim) => claim.dag_id), ...[filters.dag].filter(Boolean)])].sort();
+      show(dags, h("option", { value: "" }, "all"), names.map((name) => h("option", { selected: name === filters.dag }, name)));
+      draw();
+    } catch (error) {
+      if (mine === latest && !signal.aborted) show(list, problem(error));
+    }
+  };
+  const choosePeriod = (period) => {
+    Object.assign(filters, { period, offset: 0 });
+    remember(filters);
+    load();
   };
   dags.addEventListener("change", () => change("dag")(dags.value));
-  const words = h("input", { type: "search", placeholder: "file, DAG, run, service or connection", oninput: () => change("words")(words.value) });
+  const words = h("input", { type: "search", value: filters.words, placeholder: "file, DAG, run, service or connection", oninput: () => change("words")(words.value.trim()) });
   show(
     place,
     h(
       "form",
       { class: "filters", role: "search", "aria-label": "Filter the claims", onsubmit: (event) => event.preventDefault() },
-      field("Period", choice(PERIODS, filters.period, (value) => ((filters.period = value), load().catch((error) => show(list, h("p", { class: "problem", role: "alert" }, error.message)))))),
+      field("Period", choice(PERIODS, filters.period, choosePeriod)),
       field("DAG", dags),
       field("Result", choice(RESULTS, filters.result, change("result"))),
       field("Text", words),
@@ -135,6 +171,7 @@ export async function runsView(place, parameters) {
     ),
     list,
   );
+  remember(filters);
   await load();
 }
 
@@ -149,8 +186,10 @@ export async function runsOfRun(place, given, signal) {
     return;
   }
   if (signal.aborted) return;
-  show(
-    place,
-    found.claims.length ? h("ul", { class: "cards" }, found.claims.map(card)) : h("p", { class: "nothing" }, "No device file was claimed in this run."),
-  );
+  if (!found.claims.length) {
+    show(place, h("p", { class: "nothing" }, "No device file was claimed in this run."));
+    return;
+  }
+  const draw = (offset) => showPage(place, found.claims, { offset }, draw);
+  draw(0);
 }

@@ -17,7 +17,7 @@ const refused = (error, dag) => (error.status === 403 ? new Error(`You may not s
 
 function verdict(found) {
   if (found.error) return problem(new Error(found.error));
-  const reasons = found.reasons.map((each) => h("li", {}, h("div", { class: "reason" }, h("b", {}, number(each.count)), reasonText(each.reason), h("small", {}, `line ${each.lines.join(", ")}${each.count > each.lines.length ? ", …" : ""}`))));
+  const reasons = found.reasons.map((each) => h("li", {}, h("div", { class: "reason" }, h("b", {}, number(each.count)), reasonText(each.reason), h("small", {}, `${each.count === 1 ? "line" : "lines"} ${each.lines.join(", ")}${each.count > each.lines.length ? ", …" : ""}`))));
   return [
     h("p", { class: "total" }, `${counted(found.rows, "row", "rows")}: ${number(found.sendable)} can be sent, ${number(found.rejected)} cannot`),
     reasons.length > 0 && h("ul", { class: "reasons" }, reasons),
@@ -41,8 +41,10 @@ export async function sendView(place, { conn = DEFAULT }, signal) {
     return;
   }
   let dag = dags[0];
-  const file = h("input", { type: "file", required: true });
   const result = h("div", { "aria-live": "polite" });
+  // What was said of one file must not stand beside the name of another.
+  const forget = () => show(result);
+  const file = h("input", { type: "file", required: true, onchange: forget });
   const busy = (button, words, work) => async (event) => {
     event.preventDefault();
     button.disabled = true;
@@ -67,7 +69,7 @@ export async function sendView(place, { conn = DEFAULT }, signal) {
   show(
     place,
     h("p", {}, "The file is checked first; nothing is stored or claimed until you say so."),
-    h("form", { class: "filters", "aria-label": "Send a claim file", onsubmit: busy(check, "Checking…", looked) }, field("DAG", choice(dags.map((each) => [each, each]), dag, (value) => (dag = value))), field("Claim file", file), check),
+    h("form", { class: "filters", "aria-label": "Send a claim file", onsubmit: busy(check, "Checking…", looked) }, field("DAG", choice(dags.map((each) => [each, each]), dag, (value) => ((dag = value), forget()))), field("Claim file", file), check),
     result,
   );
 }

@@ -2,6 +2,7 @@
 
 /** What can become of a row, in the order in which it is shown: its name, and what it means. */
 export const OUTCOMES = {
+  __proto__: null, // A report may name an outcome, or a column, as objects name what they all have.
   claimed: ["Claimed", "The device is yours now, by this claim."],
   already_claimed: ["Already yours", "The device was yours before."],
   rejected: ["Bad row", "Not sent: something is wrong with the row in the file."],
@@ -9,12 +10,13 @@ export const OUTCOMES = {
   unknown: ["Not known", "It was sent, and nobody can say yet what became of it. Run the task again."],
 };
 /** Outcomes of devices that were tagged, blocked or given up. */
-const OTHERS = { unchanged: "As it should be already", not_tried: "Not tried" };
+const OTHERS = { __proto__: null, unchanged: "As it should be already", not_tried: "Not tried" };
 
 export const outcomeName = (outcome) =>
   OUTCOMES[outcome]?.[0] ?? OTHERS[outcome] ?? String(outcome).replaceAll("_", " ");
 
 const STATES = {
+  __proto__: null,
   success: ["Finished", "good"],
   failed: ["Failed", "bad"],
   upstream_failed: ["Did not start", "bad"],
@@ -28,6 +30,14 @@ const STATES = {
 /** Return a task's state in words, and what kind of state it is. */
 export const stateOf = (state) => STATES[state] ?? ["Waiting", "busy"];
 
+const WITHOUT_A_REPORT = {
+  failed: "It ended without a report: its log says why.",
+  upstream_failed: "It did not start, since a task before it failed: the run shows which.",
+  skipped: "It was skipped, so nothing was claimed.",
+};
+/** Return why a task has no report, as far as its state says so. */
+export const withoutReport = (state) => WITHOUT_A_REPORT[state] ?? (stateOf(state)[1] === "busy" ? "No report yet." : "");
+
 /** Return how a claim stands, in words, and what kind of state that is: what became of its rows says more than its task's state. */
 export function standing(claim) {
   const [state, kind] = stateOf(claim.state);
@@ -40,29 +50,46 @@ export function standing(claim) {
 
 export const number = (count) => Number(count).toLocaleString("en");
 export const counted = (count, one, many) => `${number(count)} ${count === 1 ? one : many}`;
-/** Return a share in per cent; 99.9 is not 100. */
+/** Return a share in per cent: 99.99 is not 100, and one of very many is not 0. */
 export const percent = (part, whole) => {
   if (!whole) return "none";
   const share = Math.floor((1000 * part) / whole) / 10;
-  return `${share} %`;
+  return part > 0 && share === 0 ? "under 0.1 %" : `${share} %`;
 };
 
-const DATE = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const YEAR = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
-/** Return a moment in the time of this computer. */
+/** The time zone that was chosen in Airflow around this page; that of this computer, if none was. */
+const timeZone = (() => {
+  try {
+    const chosen = JSON.parse(localStorage.getItem("timezone"));
+    return new Intl.DateTimeFormat("en", { timeZone: chosen }).resolvedOptions().timeZone;
+  } catch {
+    return undefined;
+  }
+})();
+const CLOCK = new Intl.DateTimeFormat("en", { timeZone, hourCycle: "h23", year: "numeric", month: "numeric", day: "numeric", hour: "numeric" });
+/** Return the hour that clocks show in that time zone, as the moment at which they would in UTC: there, all days have 24 hours. */
+export function clockHour(date) {
+  const { year, month, day, hour } = Object.fromEntries(CLOCK.formatToParts(date).map(({ type, value }) => [type, Number(value)]));
+  return new Date(Date.UTC(year, month - 1, day, hour));
+}
+
+const DATE = new Intl.DateTimeFormat("en-GB", { timeZone, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const YEAR = new Intl.DateTimeFormat("en-GB", { timeZone, dateStyle: "medium", timeStyle: "short" });
+/** Return a moment in words. */
 export const when = (text) => {
   if (!text) return "not yet";
   const date = new Date(text);
-  return (date.getFullYear() === new Date().getFullYear() ? DATE : YEAR).format(date);
+  return (clockHour(date).getUTCFullYear() === clockHour(new Date()).getUTCFullYear() ? DATE : YEAR).format(date);
 };
 
 /** Return how long something took. */
 export const duration = (seconds) => {
   if (seconds === null || seconds === undefined) return "";
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  const minutes = Math.floor(seconds / 60);
-  return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  const whole = Math.round(seconds);
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 };
 
 /** Return the last part of a path or URL. */

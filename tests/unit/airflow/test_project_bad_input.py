@@ -86,9 +86,9 @@ OPERATORS: dict[str, Callable[[Path], Any]] = {
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"organization": "Acme Inc."}, r"extra 'organization' is 'Acme Inc\.'; it is a slug"),
-        ({"organization": ""}, "extra 'organization' is ''; it is a slug"),
-        ({"project": "../other"}, r"extra 'project' is '\.\./other'; it is a slug"),
+        ({"organization": "Acme Inc."}, r"extra 'organization' is 'Acme Inc\.'; it must be a slug"),
+        ({"organization": ""}, "extra 'organization' is ''; it must be a slug"),
+        ({"project": "../other"}, r"extra 'project' is '\.\./other'; it must be a slug"),
         ({"password": "f" * 40}, "does not begin with oat_: a project takes an organization token"),
         ({"password": Settings.api_key}, "A key of the legacy app belongs to the team's API"),
     ],
@@ -141,7 +141,7 @@ def test_a_job_on_another_host_is_not_asked_for_and_its_rows_are_looked_up(
     emulator, project, claim_file, other_host, deferrable
 ):
     with pytest.raises(
-        ForeignStatusUrlError, match=r"names 127\.0\.0\.1 to ask about it, which is no host of"
+        ForeignStatusUrlError, match=r"refers to 127\.0\.0\.1 for its status, which is not a host of"
     ) as caught:
         run(bulk_claim(claim_file, deferrable=deferrable))
     assert TOKEN not in str(caught.value)

@@ -139,7 +139,7 @@ export async function runsView(place, parameters) {
 }
 
 const nothing = (all) =>
-  h("p", { class: "nothing" }, all ? "No claim fits these filters." : "No device file was claimed in this period by a DAG that you may see.");
+  h("p", { class: "nothing" }, all ? "No claim matches these filters." : "No file was claimed in this period by a DAG that you may see.");
 
 /** Show the claims of one DAG run: if there is one, the claim itself. */
 export async function runsOfRun(place, given, signal) {
@@ -151,6 +151,6 @@ export async function runsOfRun(place, given, signal) {
   if (signal.aborted) return;
   show(
     place,
-    found.claims.length ? h("ul", { class: "cards" }, found.claims.map(card)) : h("p", { class: "nothing" }, "No device file was claimed in this run."),
+    found.claims.length ? h("ul", { class: "cards" }, found.claims.map(card)) : h("p", { class: "nothing" }, "No file was claimed in this run."),
   );
 }

@@ -87,7 +87,7 @@ def check_present(value: Any, otherwise: str, advice: str) -> None:
 def check_no_token(value: str) -> None:
     """Raise a ``ValueError`` that does not quote it if a text holds a claim token, or one that was cut short."""
     if _CLAIM_TOKEN.search(value):
-        raise ValueError("holds a claim token, which is not what it is for; only claim_token takes one")
+        raise ValueError("holds a claim token, which does not belong there; only claim_token takes one")
 
 
 def shown(value: Any) -> str:
@@ -254,7 +254,7 @@ def interval(value: Any) -> float:
     """Read the time between two polls, a duration above 0; return seconds. What is below 1 counts as 1 (``api.wait_policy``)."""
     seconds = duration(value)
     if seconds == 0:
-        raise ValueError("is 0; it must be more: a timedelta, or a number of seconds")
+        raise ValueError("is 0; it must be more than 0: a timedelta, or a number of seconds")
     return seconds
 
 
@@ -309,10 +309,10 @@ def certificates(value: Any) -> str:
     import ssl
 
     advice = (
-        "it must be certificates in PEM, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"
+        "it must hold certificates in PEM, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"
     )
     if not isinstance(value, str) or "PRIVATE KEY" in value:
-        raise ValueError(f"is no text of certificates alone; {advice}")
+        raise ValueError(f"is not a text that holds certificates only; {advice}")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=value.strip())
     except (ssl.SSLError, ValueError, TypeError) as error:

@@ -1,6 +1,6 @@
 """What a task of this provider fails with, beside the errors of the service (``api.errors``).
 
-The base class decides what Airflow does with it: ``AirflowFailException`` is never retried and
+The base class decides what Airflow does with the error: ``AirflowFailException`` is never retried and
 honours ``soft_fail``; a plain exception is retried.
 """
 
@@ -44,7 +44,7 @@ class DevicesFailedError(NrfProvError):
 
 
 class DevicesRefusedError(DevicesFailedError, AirflowFailException):
-    """The same, where each was refused for what it is: it would be refused again."""
+    """The same, where each was refused for a permanent reason: it would be refused again."""
 
 
 class DevicesNotTriedError(NrfProvError):

@@ -98,12 +98,12 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "organization": {
                         "label": "Organization",
-                        "description": "Of a project: the organization's slug, as in the addresses of the new app",
+                        "description": "For a project: the organization's slug, as in the addresses of the new app",
                         "schema": {"type": ["string", "null"], "pattern": "^[a-z0-9-]*$"},
                     },
                     "project": {
                         "label": "Project",
-                        "description": "Of a project: its slug",
+                        "description": "For a project: its slug",
                         "schema": {"type": ["string", "null"], "pattern": "^[a-z0-9-]*$"},
                     },
                     "bulk_contract": {
@@ -120,17 +120,17 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "cloud_url": {
                         "label": "URL of bulk operations",
-                        "description": "Base URL for the status of bulk operations, where it does not follow from the base URL above",
+                        "description": "Base URL for the status of bulk operations, if it does not follow from the base URL above",
                         "schema": {"type": ["string", "null"], "format": "url"},
                     },
                     "portal_url": {
                         "label": "Page of claimed devices",
-                        "description": "Where the link of a task leads, if not to nRF Cloud's own page",
+                        "description": "Where a task's link nRF Cloud leads, if not to Nordic's own page",
                         "schema": {"type": ["string", "null"], "format": "url"},
                     },
                     "device_url": {
                         "label": "Page of one device",
-                        "description": "Where the devices in Device claims lead, with {device_id} in it, if that is known",
+                        "description": "Address that a device in Device claims links to, with {device_id} in it",
                         "schema": {"type": ["string", "null"]},
                     },
                     "connect_timeout": {
@@ -160,12 +160,12 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "devices_url": {
                         "label": "URL of devices",
-                        "description": "Of a project: where its devices are listed, if not on Nordic's own host or that of the base URL",
+                        "description": "For a project: where its devices are listed, if not on Nordic's own host or that of the base URL",
                         "schema": {"type": ["string", "null"], "format": "url"},
                     },
                     "job_statuses": {
                         "label": "Job statuses",
-                        "description": 'Of a project: names that are not known for certain: {"failed": ["FAILED", "PARTIAL"]}',
+                        "description": 'For a project: the names of its job statuses: {"failed": ["FAILED", "PARTIAL"]}',
                         "schema": {"type": ["string", "null"], "format": "json"},
                     },
                     "endpoints": {

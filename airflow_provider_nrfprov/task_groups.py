@@ -53,19 +53,19 @@ def claim_and_tag(
 ) -> NrfProvClaimAndTagGroup:
     """Return a group of tasks: ``claim`` a file, ``tag_devices`` that are ours now, ``judge_outcome``.
 
-    Devices that are claimed get the tags with the claim; those that were ours before get them from ``tag_devices``. The
-    group fails, if it has to, at its end only: what was claimed is tagged and reported then.
+    Devices that are claimed get the tags with the claim; those that were ours before get them from ``tag_devices``. If the
+    group has to fail, it does so at its end: what was claimed is tagged and reported by then.
 
     :param claim_file: path or URL, or what gives one: a template, another task's output, a mapped argument.
     :param tags: of every device, besides the row's own; a list, or a template or output that gives one.
     :param mode: ``add`` or ``replace``, of devices that were ours before.
     :param max_failed_rows: how many rows may fail or be unknown; ``None`` for any number.
-    :param max_failed_ratio: which share of the rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_failed_ratio: the share of the rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param max_rejected_rows: how many rows may be rejected; ``None`` for any number, as long as some row is claimed.
-    :param max_rejected_ratio: which share of the rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_rejected_ratio: the share of the rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param claim_arguments: others of :class:`~airflow_provider_nrfprov.operators.bulk_claim.NrfProvBulkClaimOperator`, as ``{"deferrable": True}``. In a mapped group
-        let a ``report_dir`` be another for each file; the default is.
+        a ``report_dir`` has to be a different one for each file; the default is.
     :param group_arguments: others of Airflow's ``TaskGroup``.
     :raises ArgumentError: if ``mode`` is ``replace`` and there are no tags.
     :return: the group, with the outputs ``summary`` and ``report``.

@@ -292,8 +292,8 @@ def key_advice(api_key: str) -> str:
     """Return what kind of key was refused, as far as its form tells, and where the right one is; never the key."""
     kind = next((words for form, words in _KINDS_OF_KEYS if form.match(api_key)), "")
     advice = (
-        f"The Provisioning API takes the team's API key of the {WHERE_THE_KEY_IS}. A User API key of the new app is "
-        "answered 401. Set the key as the password of the Airflow connection."
+        f"The Provisioning API takes the team's API key of the {WHERE_THE_KEY_IS}. A User API key of the new app gets a "
+        "401. Set the key as the password of the Airflow connection."
     )
     return f"{kind} {advice}".strip()
 
@@ -332,7 +332,7 @@ def overridden(
 def _overridden(endpoints_: Mapping[str, tuple[Endpoint, ...]], name: str, override: str) -> Endpoint:
     if name not in endpoints_:
         raise ConfigurationError(
-            f"extra 'endpoints' names the operation {name!r}; known are {', '.join(sorted(endpoints_))}"
+            f"extra 'endpoints' names the operation {name!r}; the known ones are {', '.join(sorted(endpoints_))}"
         )
     match = _OVERRIDE.match(override) if isinstance(override, str) else None
     if match is None:

@@ -33,7 +33,7 @@ class DownloadSource:
             host, place = parts.hostname or "", _place(url)
             is_own = place in {_place(own) for own in own_urls}
         except ValueError:
-            raise _refused("an address that is no URL") from None
+            raise _refused("an address that is not a URL") from None
         shown = host.encode("ascii", "replace").decode()[:100]
         if (
             not host
@@ -41,7 +41,7 @@ class DownloadSource:
             or not url.isprintable()
             or "@" in parts.netloc
         ):
-            raise _refused("an address that is no URL")
+            raise _refused("an address that is not a URL")
         if parts.scheme != "https" and not is_own:
             raise _refused(f"an address on {shown} that is not https")
         return cls(url, shown)
@@ -59,7 +59,7 @@ class DownloadSource:
         try:
             return urljoin(self.url, location)
         except ValueError:
-            raise _refused("a redirect that is no URL") from None
+            raise _refused("a redirect that is not a URL") from None
 
     def without_address(self, text: str) -> str:
         """Return a text without path and query."""
@@ -76,7 +76,7 @@ def require_own(url: str, own_urls: Iterable[str]) -> None:
     :raises ValueError: if it is not, or is none.
     """
     if _place(url) not in {_place(own) for own in own_urls}:
-        raise ValueError(f"{urlsplit(url).hostname} is no host of this connection; nothing is sent to it")
+        raise ValueError(f"{urlsplit(url).hostname} is not a host of this connection; nothing is sent to it")
 
 
 def _place(url: str) -> tuple[str, str | None, int | None]:

@@ -36,7 +36,7 @@ class UnreachableError(NrfProvError):
 
 
 class UnreadableAnswerError(NrfProvError):
-    """The service said yes in a form that cannot be read; what it was asked to do may be done."""
+    """The service answered that it succeeded, in a form that cannot be read; what it was asked to do may be done."""
 
     def __init__(self, message: str, *, status: int, text: str) -> None:
         super().__init__(message)

@@ -62,7 +62,7 @@ def project_urls(
     for what, value in (("organization", organization), ("project", project)):
         if not isinstance(value, str) or not contract.SLUG.fullmatch(value):
             raise ConfigurationError(
-                f"extra {what!r} is {value!r}; it is a slug of small letters, digits and hyphens, as in the addresses of the new app"
+                f"extra {what!r} is {value!r}; it must be a slug of lower-case letters, digits and hyphens, as in the addresses of the new app"
             )
     creating = base_url(host or contract.PROJECT_URL, contract.PROJECT_URL)
     name = urlsplit(creating).hostname or ""
@@ -193,7 +193,7 @@ class ProjectApi:
     def _read_accepted(self, answer: Response) -> BulkClaim:
         if answer.status != contract.ACCEPTED:
             raise answer.unreadable(
-                f"is no {contract.ACCEPTED}, the one status by which devices are known to be created"
+                f"is not {contract.ACCEPTED}, the only status that is known to mean that devices are created"
             )
         location = answer.headers.get(contract.STATUS_HEADER) or self._url_in(answer)
         if not location:
@@ -216,10 +216,10 @@ class ProjectApi:
             parts = urlsplit(urljoin(f"{_origin(base)}/", location))
             origin = _origin(parts.geturl())
         except ValueError:
-            raise _unknown_job(answer, "names a status URL that is none") from None
+            raise _unknown_job(answer, "names a status URL that cannot be used") from None
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         if _NO_URL.search(location) or len(path) > _LONGEST_PATH:
-            raise _unknown_job(answer, "names a status URL that is none")
+            raise _unknown_job(answer, "names a status URL that cannot be used")
         if contract.HOLDS_A_KEY.search(location):
             # The id of a job is shown everywhere.
             raise _unknown_job(answer, "names a status URL that holds a key")
@@ -228,8 +228,8 @@ class ProjectApi:
             # By its name alone, unless only scheme or port is another one.
             elsewhere = origin if parts.hostname in names else parts.hostname or "another address"
             raise ForeignStatusUrlError(
-                f"the service accepted a bulk creation, but names {redact(elsewhere)[:100]} to ask about it, which is no host of this connection: it "
-                "is not asked, for it would get the key; what became of the rows is looked up among the devices",
+                f"the service accepted a bulk creation, but refers to {redact(elsewhere)[:100]} for its status, which is not a host of this "
+                "connection: nothing is sent there, since it would get the key; what became of the rows is looked up among the devices",
                 status=answer.status,
                 text="",
             )
@@ -242,7 +242,7 @@ class ProjectApi:
     def _status_url(self, id_: str) -> str:
         long = _LONG_ID.fullmatch(id_)
         if long is None:
-            raise ValueError(f"{redact(repr(id_))[:100]} is no id of a bulk creation; nothing is sent")
+            raise ValueError(f"{redact(repr(id_))[:100]} is not the id of a bulk creation; nothing is sent")
         path = re.sub("~(..)", lambda found: chr(int(found[1], 16)), long[1])
         return path if not path.startswith("/") else f"{_origin(self._urls[Host.CLOUD])}{path}"
 
@@ -255,8 +255,8 @@ class ProjectApi:
         if status not in ends | words.running and status not in self._told:
             self._told.add(status)
             _log.warning(
-                "bulk creation %s is %r, which is no status that is known: it is waited for; name the word in the connection's "
-                "extra 'job_statuses' if it is an end",
+                "bulk creation %s is %r, which is not a known status: the wait goes on; if it is a final status, name it in the "
+                "connection's extra 'job_statuses'",
                 id_, shown,
             )  # fmt: skip
         return BulkOpsRequest(

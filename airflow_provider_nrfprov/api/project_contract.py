@@ -158,10 +158,8 @@ class Missing:
 _NO_TAGS = "devices of a project have no tags"
 _COHORT = "a cohort of the project, of which a device has exactly one, and which decides its firmware updates: set it in the app"
 _IN_THE_APP = "the device's page in the app"
-_NO_COMMANDS = (
-    "nothing public gives a device commands; its credentials are written at its next check-in by themselves"
-)
-_NO_RULES = "onboarding needs no rule here, and other rules have no public way"
+_NO_COMMANDS = "there is no public way to give a device commands; its credentials are written automatically at its next check-in"
+_NO_RULES = "onboarding needs no rule here, and there is no public way to make other rules"
 _NO_BLOCK = "there is no public way to refuse a device provisioning"
 _LIKE_BLOCK = "Deactivate in the app, which keeps the claim and deletes the device's data"
 _LEGACY = "a connection of the team's API (extra api 'team'), while it lasts"
@@ -171,7 +169,7 @@ NOT_IN_PROJECT: Mapping[str, Missing] = MappingProxyType(
         "ClaimDeviceOwnership": Missing(
             "a claim that is answered at once", "a device is created by a job", "claim_once, or a bulk claim of one row"
         ),
-        DRY_RUN: Missing("a dry run of a claim", "nothing public asks without creating", "a check of the file, which asks nobody"),
+        DRY_RUN: Missing("a dry run of a claim", "there is no public way to ask without creating a device", "a check of the file, which asks nobody"),
         CLAIM_TAGS: Missing("tags of a claim", _NO_TAGS, _COHORT),
         DEVICE_FILTERS: Missing(
             "a list of devices by tag or status", "devices of a project have neither", "claimed_after, or the whole list"

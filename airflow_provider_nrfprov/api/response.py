@@ -163,7 +163,7 @@ class Response:
         try:
             host = urlsplit(location).hostname
         except ValueError:
-            return "an address that is no URL"
+            return "an address that is not a URL"
         return (
             redact(host.encode("ascii", "replace").decode(), *self.secrets)[:100] if host else "the same host"
         )

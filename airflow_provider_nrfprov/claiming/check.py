@@ -94,7 +94,7 @@ class _Result:
         elif self.found and self.found.sample:
             asked = len(self.found.sample)
             lines.append(
-                f"the service would accept {asked - len(self.refused)} of {asked} rows that it was asked about"
+                f"rows that the service would accept: {asked - len(self.refused)} of {asked} asked about"
             )
         return "\n".join(lines)
 

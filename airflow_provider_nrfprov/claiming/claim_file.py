@@ -374,7 +374,7 @@ class ClaimFile:
             return row._replace(verdict=Verdict.UNNAMED_COLUMN, message=problem)
         contradicts = contradiction(cell_at(cells, uuid_at), token.device_id)
         if contradicts and self._device_counts:
-            words = f"{contradicts}; which is meant nobody knows, so it is not sent"
+            words = f"{contradicts}; it is unclear which one is meant, so the row is not sent"
             return row._replace(verdict=Verdict.CONTRADICTS_TOKEN, message=words)
         return self._accept(
             row, tags, contradicts and f"{contradicts}, which takes precedence; check the line"
@@ -385,7 +385,7 @@ class ClaimFile:
         device = bytes.fromhex(str(row.device_id).replace("-", ""))
         found, verdict, message = tags
         if verdict is _OK and message and any(tag.strip("{}").lower() == row.device_id for tag in found):
-            words = f"the column of the tags holds the device's own UUID; {IN_ORDER}"
+            words = f"the tags column holds the device's own UUID; {IN_ORDER}"
             verdict, message = Verdict.INVALID_TAG, words
         if verdict is Verdict.OK:
             first_line: int | None = self._first_lines.setdefault(device, row.line)

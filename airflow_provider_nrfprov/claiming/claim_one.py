@@ -83,7 +83,7 @@ def _claim_by_a_job(service: ProvisioningService, token: ClaimToken) -> ClaimedD
         if time.monotonic() >= end:
             raise NotEndedError(
                 f"job {job}, which claims device {token.device_id}, is {operation.status} after {LONGEST_JOB:.0f} s; it goes on, "
-                "and whoever claims the device again finds out what it did"
+                "and claiming the device again finds out what it did"
             )
         time.sleep(next(pauses, _PAUSE))
     summary = service.fetch_error_summary(operation)

@@ -280,7 +280,7 @@ def problem_without_token(text: str, wanted: Mapping[str, str]) -> str:
         shown = ", ".join(name for name in names if name)
         if _CANNOT_CLAIM & set(known):
             return (
-                f"has the columns {shown}: onboarding tokens (nRF93M1) and certificates cannot be claimed with; "
+                f"has the columns {shown}: onboarding tokens (nRF93M1) and certificates cannot be used to claim; "
                 "claiming takes attestation tokens (AT%ATTESTTOKEN)"
             )
         return _none_called_token(shown)

@@ -94,7 +94,7 @@ def kept(folder: Folder, digest: str) -> FileCopy | None:
             copy.stream.write(block)
     if found.hexdigest() != digest:
         _log.warning(
-            "%s is not the copy that was made, and is not used", folder.folder(LEDGER).path_of(_NAME)
+            "%s is not the copy that this job made, and is not used", folder.folder(LEDGER).path_of(_NAME)
         )
         return None
     return copy

@@ -318,7 +318,7 @@ class ClaimJob:
             except NrfProvError as error:
                 if not left:
                     raise
-                _log.info("asking for the service's time: %s", error)
+                _log.info("could not ask for the service's time: %s", error)
             else:
                 return
 
@@ -362,7 +362,7 @@ def _choose(
             return plan, take_folder(folder, plan.job_id, plan.as_dict()), copy, False
         has_changed = True
         _log.warning(
-            "%s is not what it was when this run began to claim it: the rows that were read then are claimed, and no others",
+            "%s has changed since this run began to claim it: the rows that were read then are claimed, and no others",
             claim_file,
         )
     own, plan = unfinished

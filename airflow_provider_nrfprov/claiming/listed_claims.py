@@ -23,7 +23,7 @@ def not_claimed(device_ids: Sequence[str], positions: Sequence[int], answer: Bul
     sent = [device_ids[position] for position in positions]
     claimed = set(answer.claimed_ids)
     if strangers := len(claimed.difference(sent)):
-        _log.warning("the service lists %s as claimed that it was not sent", counted(strangers, "device"))
+        _log.warning("the service lists as claimed %s that nobody sent", counted(strangers, "device"))
     missing = {place for place, device_id in enumerate(sent) if device_id not in claimed}
     by_device = {device: failed.message for failed in answer.failed if (device := _device_of(failed))}
     by_row = {

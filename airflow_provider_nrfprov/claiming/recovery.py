@@ -286,7 +286,7 @@ class Inquiry:
                     return None
                 positions.append(expected[device_id])
         except (TokenError, IndexError, csv.Error):
-            return self._unsettled(operation, "what it returns as its rows cannot be read as rows")
+            return self._unsettled(operation, "the file of its rows cannot be read as rows")
         if set(positions) == set(expected.values()):
             return tuple(positions)
         return self._unsettled(operation, f"it returns {len(positions)} of {len(expected)} rows")

@@ -11,7 +11,7 @@ from airflow_provider_nrfprov.claiming.token import TokenError, decode, looks_li
 
 CLAIM_COLUMNS = 2
 """Of the service's own form."""
-LIKE_HEADER = "looks like another header, and none of its columns is called token; if it is none: "
+LIKE_HEADER = "looks like another header, and none of its columns is called token; if it is not a header: "
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -42,8 +42,8 @@ def unnamed_column(cells: list[str], form: Form, token_at: int) -> str:
     filled = next((place for place in form.to_be_empty if cell_at(cells, place)), None)
     if filled is not None:
         return (
-            f"column {filled + 1} has no name in the last header before this row; if it holds tags, name it tags there; "
-            "if not, what it is"
+            f"column {filled + 1} has no name in the last header before this row; name it there: tags if it holds tags, "
+            "else what it holds"
         )
     time = cell_at(cells, form.carried_at[-1]) if form is ATTESTATION and token_at else ""
     if (
@@ -53,8 +53,8 @@ def unnamed_column(cells: list[str], form: Form, token_at: int) -> str:
     ):
         return ""
     return (
-        "column 4 holds no time; if it holds tags, name the columns in a header: imei,uuid,token,tags; "
-        "if not, what it is"
+        "column 4 is not a time; name the columns in a header: imei,uuid,token,tags if it holds tags, "
+        "else a name that says what it holds"
     )
 
 
@@ -64,7 +64,7 @@ def doubtful_tags(tags_cell: str, doubted: int) -> str:
         return ""
     return (
         f"line {doubted} looks like another header, so it is unclear whether this row has its tags where the rows before it "
-        "had them; call the columns token and tags there, or remove that line if it is no header"
+        "had them; call the columns token and tags there, or remove that line if it is not a header"
     )
 
 

@@ -350,7 +350,7 @@ def outcomes_of(chunk: Chunk, endings: Sequence[Ending]) -> Iterator[RowOutcome]
 
 def _seen_only(findings: Mapping[int, _Finding]) -> dict[int, _Finding]:
     """Return findings of an operation that was found by what it holds: it claimed what shows as ours, whatever it says."""
-    words = "the operation that was found to hold this row has SUCCEEDED, and the device is not among ours"
+    words = "the operation that was found to hold this row has SUCCEEDED, but the device is not among ours"
     doubt = _Doubt(words, final=False)
     return {place: replace(each, doubt=each.doubt or doubt) for place, each in findings.items()}
 

@@ -12,10 +12,12 @@ from airflow_provider_nrfprov.claiming.rows import Verdict
 from airflow_provider_nrfprov.claiming.token import token_in
 
 _KEPT_CELLS = 1_000
-_NAME_IT = "if it is a tag, name the columns in a header: token,tags; else in a header that says what it is"
-IN_ORDER = "see whether the columns of this row are in the order that the header says, and correct the row or the header"
+_NAME_IT = "if it is a tag, add a header token,tags; if not, add a header that says what it is"
+IN_ORDER = (
+    "check that this row's columns are in the order that the header gives, and correct the row or the header"
+)
 _PLAIN = 'separate tags by commas, in one pair of double quotes: "a,b"'
-_NO_VALUE = "what a program writes for no value"
+_NO_VALUE = "a placeholder for an empty value"
 _LIST = re.compile(r"""[\[{(]\s*(?:["'].*)?[\])}]""", re.DOTALL)
 """As programs write lists."""
 _SINGLE_QUOTES = re.compile("'.*'", re.DOTALL)
@@ -79,7 +81,7 @@ class TagCells:
 
 def _read(cell: str, named: bool) -> Tags:
     if token_in(cell):
-        words = "the column of the tags holds a claim token; put each device on a row of its own"
+        words = "the tags column holds a claim token; put each device on a row of its own"
         return Tags((), Verdict.INVALID_TAG, words)
     whole = cell.strip()
     looks = looks_of(whole)
@@ -87,7 +89,7 @@ def _read(cell: str, named: bool) -> Tags:
         return NONE
     tags = tuple(dict.fromkeys(tag.strip() for tag in cell.split(",") if tag.strip()))
     if _LIST.fullmatch(whole):
-        return Tags(tags, Verdict.INVALID_TAG, f"the tags are a list as a program writes it; {_PLAIN}")
+        return Tags(tags, Verdict.INVALID_TAG, f"the tags are written like a list in a program; {_PLAIN}")
     if _SINGLE_QUOTES.fullmatch(whole):
         return Tags(tags, Verdict.INVALID_TAG, f"the tags are in single quotes; {_PLAIN}")
     warning = ""
@@ -126,7 +128,7 @@ def _verdict_by_looks(text: str, looks: str, named: bool) -> tuple[Verdict, str]
     if looks == _NO_VALUE:
         return Verdict.INVALID_TAG, f"a tag is {looks}; leave it out"
     if _is_imei(text):
-        return Verdict.INVALID_TAG, f"the column of the tags holds {looks}; {IN_ORDER}"
+        return Verdict.INVALID_TAG, f"the tags column holds {looks}; {IN_ORDER}"
     return Verdict.OK, f"a tag looks like {looks}; {IN_ORDER}"
 
 

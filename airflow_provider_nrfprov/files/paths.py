@@ -43,7 +43,7 @@ def require_regular(path: PathLike | Path) -> None:
     :raises OSError: if it does. What is not there, and what is not local, is left to who opens it.
     """
     if isinstance(path, PosixPath) and path.exists() and not path.is_file() and not path.is_dir():
-        raise OSError(errno.EINVAL, "it is no regular file (a pipe, a socket or a device)", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file (a pipe, a socket or a device)", str(path))
 
 
 def default_report_dir(claim_file: str, run_id: str, map_index: int = -1) -> str:

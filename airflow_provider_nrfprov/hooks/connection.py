@@ -121,7 +121,7 @@ def _job_words(extra: Mapping[str, Any]) -> JobWords:
             or not all(isinstance(each, str) and each.strip() for each in words)
         ):
             raise ConfigurationError(
-                f"extra 'job_statuses' gives {kind!r} as {words!r}; it is lists of words by {', '.join(sorted(kinds))}"
+                f"extra 'job_statuses' gives {kind!r} as {words!r}; it must hold lists of words, by {', '.join(sorted(kinds))}"
             )
     job_words = replace(JobWords(), **{kind: frozenset(words) for kind, words in given.items()})
     for one, other in combinations(kinds, 2):
@@ -279,7 +279,7 @@ def _verify(extra: Mapping[str, Any]) -> str | None:
         return None
     if not isinstance(path, str) or not path.strip() or path.strip().lower() in {"false", "no", "off", "0"}:
         raise ConfigurationError(
-            f"extra 'verify' is {path!r}; it is the path of a bundle of CA certificates (PEM), and certificates are always "
+            f"extra 'verify' is {path!r}; it must be the path of a bundle of CA certificates (PEM), and certificates are always "
             "verified: for a proxy or a test server of your own, name its CA here"
         )
     if path.lower() == "true":

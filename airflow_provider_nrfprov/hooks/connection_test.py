@@ -61,7 +61,7 @@ def try_out(client: ProvisioningClient, urls: Mapping[Host, str]) -> tuple[bool,
         )
     except NrfProvError:
         return True, f"{listed}. Whether the key's role may claim could not be determined."
-    return True, f"{listed}, and a claim is not refused to the key's role."
+    return True, f"{listed}, and the service does not refuse a claim because of the key's role."
 
 
 def _try_out_project(client: ProvisioningClient, urls: Mapping[Host, str]) -> tuple[bool, str]:
@@ -83,7 +83,7 @@ def _try_out_project(client: ProvisioningClient, urls: Mapping[Host, str]) -> tu
         pass
     return (
         True,
-        f"{listed}. Whether the token may create devices is not known before it does: nothing public asks without creating.",
+        f"{listed}. Whether the token may create devices shows only when it does: there is no public way to ask without creating one.",
     )
 
 
@@ -111,7 +111,10 @@ def _is_no_such_path(error: NrfProvError) -> TypeGuard[ForbiddenError]:
 
 _NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNEXPECTED_MESSAGE|HTTP_REQUEST")
 _ADVICE = (
-    (_NO_TLS, "It has no https: begin the base URL with http:// (an emulator's; Nordic's own has https)."),
+    (
+        _NO_TLS,
+        "It does not speak https: begin the base URL with http:// (for an emulator; Nordic's own service has https).",
+    ),
     (
         re.compile("CERTIFICATE_VERIFY_FAILED"),
         "Name the file of the CA that its certificate is from in the extra field CA bundle.",
@@ -131,7 +134,7 @@ def _advice(reason: str, url: str) -> str:
             return advice
     if "refused" in reason and parts.port is None:
         usual = {"http": 80, "https": 443}[parts.scheme]
-        return f"Nothing listens on port {usual}, which is meant where none is given: set the field Port to the service's own."
+        return f"Nothing listens on port {usual}, the default: set the field Port to that of the service."
     if "refused" in reason:
         return f"Nothing listens on port {parts.port}: check the field Port, and that the service is running."
     if "Connection aborted" in reason and parts.scheme == "http":

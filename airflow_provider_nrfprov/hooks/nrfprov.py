@@ -25,7 +25,7 @@ class NrfProvHook(ProvisioningService, BaseHook):
     no way for is a ``NotInThisApiError``, and nothing is sent.
 
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``; its password is the API key, or a project's organization token.
-    :param retry: how long a call is tried that may be sent again: by default six times within two minutes.
+    :param retry: how long a call that may be sent again is retried: by default six attempts within two minutes.
     """
 
     conn_name_attr = "nrfprov_conn_id"

@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 class NrfProvPortalLink(BaseOperatorLink):
-    """Leads to the portal's page of claimed devices; the page of a bulk operation is unknown.
+    """Leads to the portal's page of claimed devices; the address of a bulk operation's page is unknown.
 
     The address is inferred; the connection's extra ``portal_url`` is used instead. There is no link where the connection
     leads to another service, an emulator for instance, nor for a connection id that is a template on Airflow 2.

@@ -45,7 +45,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
 
     A retried or cleared task goes on where the last one ended: what was sent and answered is in a
     ledger beside the report, and from Airflow 3.3 on in the task's state store, too. A chunk whose answer
-    was lost is not repeated blindly.
+    was lost is not simply sent again.
 
     With ``wait_for_completion`` the task ends when the report is written: ``report.csv`` (a line a row),
     ``failed_rows.csv`` (a claim file of the rows to run again) and ``summary.json``. Without, it ends when
@@ -66,11 +66,11 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
     :param timeout: seconds, or a ``timedelta``, until the wait is given up; the operations go on in nRF Cloud.
     :param max_failed_rows: how many rows may fail or be unknown before the task fails, after the report is
         written; ``None`` for any number.
-    :param max_failed_ratio: which share of the file's rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_failed_ratio: the share of the file's rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param max_rejected_rows: how many rows may be rejected, each a device that ships unclaimed, before the task fails; ``None``
         for any number, as long as some row is claimed. A file of which every row is rejected fails. Rows that repeat a device
         do not count.
-    :param max_rejected_ratio: which share of the file's rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_rejected_ratio: the share of the file's rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param on_invalid_rows: ``claim_rest`` claims the rows that can be sent and rejects the others;
         ``fail`` sends nothing if any row is bad, and fails with the report written.
     :param dry_run_rows: how many rows of the file, drawn at random, the service is asked about before the first chunk of a new
@@ -83,8 +83,8 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         waiting: ``claim_file``, ``report_dir`` and the number of ``bulk_operations``. Also pushed, by key:
         ``bulk_ops_request_ids`` (past 40 of them the path of their list), ``report_dir`` and ``report``. The events of
         the task's ``outlets`` have all of these, and ``claim_file``, in their ``extra``.
-    :raises ArgumentError: for an argument that renders to nothing or cannot be one; nothing is sent then.
-    :raises ClaimFileError: if the file is not there, empty or no text.
+    :raises ArgumentError: for an argument that renders to nothing or is not valid; nothing is sent then.
+    :raises ClaimFileError: if the file is missing, empty or not a text file.
     :raises ClaimFileChangedError: if the file is not what an earlier try of the run began to claim (a retry claims the new one).
     :raises RowsFailedError: if too many rows failed, or were refused in the dry run (not retried).
     :raises RowsRejectedError: if rows cannot be sent and ``on_invalid_rows`` is ``fail`` (not retried).
@@ -377,11 +377,11 @@ class NrfProvBulkClaimReportOperator(ClaimReportingOperator):
     :param job: id of the job, ``claim.output["job"]``; has to be given if several jobs report to the folder.
     :param max_failed_rows: how many rows may fail or be unknown before the task fails, after the report is
         written; ``None`` for any number.
-    :param max_failed_ratio: which share of the file's rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_failed_ratio: the share of the file's rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param max_rejected_rows: how many rows may be rejected, each a device that ships unclaimed, before the task fails; ``None``
         for any number, as long as some row is claimed. A file of which every row is rejected fails. Rows that repeat a device
         do not count.
-    :param max_rejected_ratio: which share of the file's rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_rejected_ratio: the share of the file's rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: as of :class:`NrfProvBulkClaimOperator` with ``wait_for_completion``; ``report`` is also pushed
         by key.

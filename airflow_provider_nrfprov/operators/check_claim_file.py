@@ -23,15 +23,15 @@ class NrfProvCheckClaimFileOperator(ConnectedOperator):
 
     :param claim_file: path or URL of the file: local to the worker, or on an object store
         (``s3://conn_id@bucket/key``).
-    :param max_rejected_rows: how many rows may be such that they cannot be sent; ``None`` for no such limit.
-    :param max_rejected_ratio: which share of the rows may be so, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_rejected_rows: how many rows there may be that cannot be sent; ``None`` for no such limit.
+    :param max_rejected_ratio: the share of the rows that may be so, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param dry_run_rows: how many rows, drawn at random, the service is asked about whether they could be claimed; what it
         refuses is in the log. 0 asks nothing and needs no connection.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``, used with ``dry_run_rows`` only.
     :return: ``{"rows", "rejected", "asked", "refused"}``, numbers of rows.
-    :raises ClaimFileError: if the file is empty or no text.
+    :raises ClaimFileError: if the file is empty or not a text file.
     :raises OSError: if it is not there or cannot be read (a ``ClaimFileUnavailableError``).
-    :raises RowsRejectedError: if more rows cannot be sent than may (not retried).
+    :raises RowsRejectedError: if more rows than allowed cannot be sent (not retried).
     :raises NrfProvError: if the service could not be asked.
     """
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class NrfProvClaimDeviceOperator(ConnectedOperator):
-    """Claims one device (ClaimDeviceOwnership). Safe to repeat: a device that is ours is claimed.
+    """Claims one device (ClaimDeviceOwnership). Safe to repeat: a device that is ours already counts as claimed.
 
     On a connection of a project it is a bulk claim of one row, whose job is waited for, 15 minutes at most.
 
@@ -29,9 +29,9 @@ class NrfProvClaimDeviceOperator(ConnectedOperator):
     :return: the device's attributes (``id``, ``device_type``, ``firmware_id``, ``imei``, ``owner_id``,
         ``ownership_status``, ``tags``, ``status``, ``claimed_at`` as ISO 8601). With ``check_only`` ``{"device_id",
         "claimable", "reason", "is_ours"}``: ``reason`` is the service's message, ``is_ours`` if the device is ours already
-        (``None`` where that is not known); a real run of that would be done at once.
+        (``None`` where that is not known); a claim of such a device succeeds at once.
     :raises TokenError: if the token cannot be used; nothing is sent then.
-    :raises ArgumentError: if a tag cannot be one, or something renders to nothing; nothing is sent then.
+    :raises ArgumentError: if a tag is not valid, or something renders to nothing; nothing is sent then.
     :raises ServiceError: with the service's status and words.
     :raises NotInThisApiError: for tags or ``check_only`` on a connection of a project; nothing is sent then.
     """

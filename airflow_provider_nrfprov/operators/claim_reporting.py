@@ -65,7 +65,7 @@ class ClaimReportingOperator(ClaimJudgingOperator, ConnectedOperator):
         if self._job is not None:
             self._job.stop()
             self.log.warning(
-                "killed; what was sent goes on in nRF Cloud, and a new try of this task goes on from the ledger in %s",
+                "killed; nRF Cloud goes on with what was sent, and the next try of this task continues from the ledger in %s",
                 self._job.folder,
             )
 

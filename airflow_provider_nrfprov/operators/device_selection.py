@@ -115,7 +115,7 @@ def only_way(ways: Mapping[str, Any]) -> tuple[str, Any]:
     if len(given) != 1:
         *others, last = ways
         raise ArgumentError(
-            f"give either {', '.join(others)} or {last}, exactly one of them, to name the devices"
+            f"give exactly one of {', '.join(others)} or {last} to name the devices"
             f" (given: {', '.join(given) or 'none'})"
         )
     return next(iter(given.items()))

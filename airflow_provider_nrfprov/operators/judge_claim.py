@@ -19,16 +19,16 @@ _NUMBERS = ("rows", "claimed", "already_claimed", "rejected", "failed", "unknown
 
 
 class NrfProvJudgeClaimOperator(ClaimJudgingOperator):
-    """Fails if more rows of a claim failed, or are unknown, than may: for a claim that was let go on to be tagged first.
+    """Fails if more rows of a claim failed, or are unknown, than allowed: for a claim whose devices are tagged before it is judged.
 
     What is wrong is in the error: ten rows, each with its line, its device and the service's message. The task has a link to
-    the claim's report. It asks the service nothing.
+    the claim's report. It does not ask the service anything.
 
-    :param summary: what the claim has returned, ``claim.output``.
+    :param summary: what the claim returned, ``claim.output``.
     :param max_failed_rows: how many rows may fail or be unknown; ``None`` for any number.
-    :param max_failed_ratio: which share of the rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_failed_ratio: the share of the rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param max_rejected_rows: how many rows may be rejected; ``None`` for any number, as long as some row is claimed.
-    :param max_rejected_ratio: which share of the rows may, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_rejected_ratio: the share of the rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
     :return: the summary as it was given.
     :raises RowsFailedError: if more did (not retried).
     :raises RowsRejectedError: if more were rejected (not retried).
@@ -74,7 +74,7 @@ class NrfProvJudgeClaimOperator(ClaimJudgingOperator):
             found = json.loads(Folder(to_path(folder)).read(SUMMARY) or "{}")
             return {name: found[name] for name in OWNER}
         except Exception as error:  # noqa: BLE001 - every object store fails in its own way; it is only about a link
-            self.log.info("which task wrote %s is not known: %s", self.written_report, error)
+            self.log.info("cannot tell which task wrote %s: %s", self.written_report, error)
             return None
 
     def _examples(self) -> list[str]:

@@ -37,7 +37,7 @@ class ManyDevicesOperator(ConnectedOperator):
     :param max_in_flight: how many requests are in flight at most; a 429 slows all of them down together.
     :param max_failed_devices: how many devices may fail before the task fails, after all were tried; ``None`` for any
         number.
-    :param max_failed_ratio: which share of the devices may fail, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_failed_ratio: the share of the devices that may fail, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     """
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class NrfProvCreateCommandOperator(ConnectedOperator):
-    """Gives a device a provisioning command (CreateDeviceProvisioningCommand); it carries it out when it connects.
+    """Gives a device a provisioning command (CreateDeviceProvisioningCommand), which it carries out when it connects.
 
-    Sent twice it would be two commands. The description therefore ends in a mark of this run and task, like
+    A command that is sent twice would be two commands. The description therefore ends in a mark of this run and task, like
     ``[airflow 0123456789ab]``: a retry, or a cleared task, looks for it among the device's commands first and makes
     no second one, unless the first has FAILED. :class:`~airflow_provider_nrfprov.sensors.provisioning_command.NrfProvCommandSensor` waits
     for its end.

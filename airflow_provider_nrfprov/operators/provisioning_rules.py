@@ -16,7 +16,7 @@ class NrfProvEnsureOnboardingRuleOperator(ConnectedOperator):
     """Makes the provisioning rule for the tag ``nrf-cloud-onboarding``, unless there is one.
 
     As Nordic's ``nrfcloud-utils`` does it: the tag is created; any rule for it will do, whatever its commands are;
-    and a rule that is made is active at once, so it can be changed no more. A device that is claimed with the tag
+    and a rule that is made is active at once, so it can no longer be changed. A device that is claimed with the tag
     gets its keys and certificates when it first connects, and is onboarded. To be run before the claim.
 
     :param sec_tag: security tag of the modem for keys and certificates; 16842753 is that of Nordic's tools.
@@ -57,5 +57,5 @@ class NrfProvEnsureOnboardingRuleOperator(ConnectedOperator):
             "provisioning rule %r (%s) %s", rule.name, rule.status, "is made" if created else "was there"
         )
         if rule.status == "DRAFT":
-            self.log.warning("the rule %r is a draft: it does nothing before it is activated", rule.name)
+            self.log.warning("the rule %r is a draft: it does nothing until it is activated", rule.name)
         return {"rule_id": rule.id, "name": rule.name, "created": created}

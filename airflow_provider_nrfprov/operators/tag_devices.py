@@ -34,14 +34,14 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
     :param max_in_flight: how many requests are in flight at most; a 429 slows all of them down together.
     :param max_failed_devices: how many devices may fail before the task fails, after all were tried; ``None`` for any
         number.
-    :param max_failed_ratio: which share of the devices may fail, from 0 to 1, if that is more; ``None`` for no share.
+    :param max_failed_ratio: the share of the devices that may fail, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"changed", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
         ``report`` and ``failed_devices``, which are also pushed by key.
-    :raises ArgumentError: for a device id, tag or mode that cannot be one.
-    :raises DevicesFailedError: if more devices failed than may, after all of them were tried; names ten.
+    :raises ArgumentError: for a device id, tag or mode that is not valid.
+    :raises DevicesFailedError: if more devices failed than allowed, after all of them were tried; names ten.
         ``DevicesRefusedError`` if a retry would be refused again.
-    :raises NrfProvError: what every device would meet (401, 403, no answer); the others are not tried.
+    :raises NrfProvError: for an error that every device would get (401, 403, no answer); the others are not tried.
     """
 
     arguments: ClassVar[Mapping[str, Argument[Any]]] = {

@@ -32,7 +32,7 @@ class RejectedTolerance:
 
     By default any number, as long as some row of the file is claimed, now or before. With a limit: a number of rows, or
     a share of all rows, whichever is more. A file of which every row was rejected is a failure in any case.
-    Rows that repeat a device of the file do not count: their device is not unclaimed for it.
+    Rows that repeat a device of the file do not count: they leave no device unclaimed.
     """
 
     max_rows: int | None = None

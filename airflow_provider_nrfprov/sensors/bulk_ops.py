@@ -27,7 +27,7 @@ class NrfProvBulkOpsSensor(DeferringSensor):
     Under the synchronous contract a bulk claim has no operation to wait for: with an empty list the
     sensor is satisfied at once, so a DAG is the same under both.
 
-    A failed poll is tolerated, 20 of one operation in a row are not; what cannot get better (401, 403, 404, 410) fails
+    A failed poll is tolerated, 20 of one operation in a row are not; a permanent error (401, 403, 404, 410) fails
     the task at once. An unknown status is waited for. With ``mode="reschedule"`` the task keeps its worker slot as long
     as polls fail; ``deferrable`` does not.
 

@@ -43,11 +43,11 @@ class DeferringSensor(ConnectedOperator, BaseSensorOperator):
     """Waits until what it watches has ended, on the worker or in the triggerer.
 
     The first poll is always made on the worker, so that what has ended already costs no deferral. A failed poll is
-    tolerated, 20 of one operation in a row are not; what cannot get better (401, 403, 404, 410) fails the task at once.
+    tolerated, 20 of one operation in a row are not; a permanent error (401, 403, 404, 410) fails the task at once.
 
     ``soft_fail``, ``never_fail`` and ``silent_fail`` mean the same in each mode, on each version of Airflow:
 
-    - ``soft_fail`` skips the task if what it waits for ended badly, or not in time. An error of the service fails it.
+    - ``soft_fail`` skips the task if what it waits for ended in failure, or not in time. An error of the service fails it.
     - ``never_fail`` skips it for an error, too, but not if what it waits for has not ended in time.
     - ``silent_fail`` goes on polling until ``timeout``, whatever error there is.
 
@@ -226,7 +226,7 @@ class DeferringSensor(ConnectedOperator, BaseSensorOperator):
         final = (AirflowFailException, AirflowSkipException, AirflowSensorTimeout)
         if not self.silent_fail or isinstance(error, final):
             return False
-        self.log.error("waiting on, as silent_fail is set: %s: %s", type(error).__name__, error)
+        self.log.error("still waiting, as silent_fail is set: %s: %s", type(error).__name__, error)
         return True
 
     @contextmanager

@@ -27,9 +27,9 @@ class NrfProvCommandSensor(DeferringSensor):
     A device carries its commands out when it connects, which may be days later: give a ``timeout``
     that fits (Airflow's default is seven days). A blocked device carries out nothing.
 
-    A failed poll is tolerated, 20 in a row are not; what cannot get better (401, 403, 404, 410) fails the
-    task at once. With ``mode="reschedule"`` the task keeps its worker slot as long as polls fail. PENDING and IN_PROGRESS are waited for; any other status is an end, as for Nordic's own
-    tool. Only SUCCEEDED (inferred) is a good one.
+    A failed poll is tolerated, 20 in a row are not; a permanent error (401, 403, 404, 410) fails the
+    task at once. With ``mode="reschedule"`` the task keeps its worker slot as long as polls fail. PENDING and IN_PROGRESS are waited for; any other status ends the wait, as for Nordic's own
+    tool. Only SUCCEEDED (inferred) counts as success.
 
     :param device_id: UUID of the claimed device.
     :param command_id: id of the command; ``create.output["command_id"]`` of

@@ -10,7 +10,7 @@ from airflow_provider_nrfprov.triggers.polling import WaitingTrigger
 
 
 class NrfProvBulkOpsTrigger(WaitingTrigger):
-    """Waits until every one of some bulk operations has ended.
+    """Waits until all of the given bulk operations have ended.
 
     All triggers of a connection in one triggerer share a poller, which asks for lists of operations: at first after 10 s, then
     after a tenth of the wait's age at most, up to every six minutes. A thousand operations are asked about no more often than
@@ -24,7 +24,7 @@ class NrfProvBulkOpsTrigger(WaitingTrigger):
     :param poll_interval: seconds between two rounds of asking about many, or while polls fail; 1 at least.
     :param end_time: when to give up, as seconds since the epoch; absolute, so that a restarted
         triggerer does not start the wait over.
-    :param silent_fail: ask on until ``end_time`` whatever goes wrong.
+    :param silent_fail: keep asking until ``end_time`` whatever goes wrong.
     """
 
     def __init__(

@@ -41,9 +41,9 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
     """Fires once for each new claim file in a folder, local to the triggerer or on an object store.
 
     A file is taken when it is not empty and has not changed between two looks, so that half of one is not claimed. One
-    that is written again is a new one. Files whose name begins with a dot, and folders inside, are overlooked.
+    that is written again is a new one. Files whose name begins with a dot, and folders inside, are ignored.
 
-    From Airflow 3.3 on it is kept in the asset's state for which files there was an event. Before, a restarted triggerer
+    From Airflow 3.3 on the asset's state says which files have had an event. Before, a restarted triggerer
     does not know: it fires again for all files that are still there, which a bulk claim answers with
     ``already_claimed``. The same happens, rather than that a file is lost, if the triggerer ends within five seconds
     after an event.
@@ -51,7 +51,7 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
     The event's payload is ``{"claim_file": path, "bytes": size}``; in an asset event it is in ``extra["payload"]``.
 
     :param folder: path, or URL as ``s3://conn_id@bucket/claims``.
-    :param pattern: which names count, as of a shell.
+    :param pattern: which names count, as a pattern of a shell.
     :param poll_interval: seconds between two looks, or a ``timedelta``, 1 s at least. A new file's event comes after one to two of them.
     """
 
@@ -122,7 +122,7 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
         try:
             text = await store.aget(REMEMBERED)
         except Exception as error:  # noqa: BLE001 - also if two assets share this trigger
-            self.log.warning("cannot tell for which files there was an event: %s", error)
+            self.log.warning("cannot tell which files have had an event: %s", error)
             return frozenset()
         return frozenset(text.split()) if isinstance(text, str) else frozenset()
 
@@ -133,7 +133,9 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
         try:
             await store.aset(REMEMBERED, " ".join(sorted(marks)))
         except Exception as error:  # noqa: BLE001 - a restarted triggerer fires once more then
-            self.log.warning("for which files there was an event is known only until a restart: %s", error)
+            self.log.warning(
+                "cannot store which files have had an event; after a restart they fire again: %s", error
+            )
 
 
 def _given(name: str, read: Callable[[Any], T], value: Any) -> T:

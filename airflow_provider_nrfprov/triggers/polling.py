@@ -39,7 +39,7 @@ class WaitingTrigger(BaseTrigger):
     :param poll_interval: seconds between two rounds of asking, 1 at least.
     :param end_time: when to give up, as seconds since the epoch; absolute, so that a restarted
         triggerer does not start the wait over.
-    :param silent_fail: ask on until ``end_time`` whatever goes wrong, as a sensor's ``silent_fail`` does.
+    :param silent_fail: keep asking until ``end_time`` whatever goes wrong, as a sensor's ``silent_fail`` does.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class WaitingTrigger(BaseTrigger):
             if failure is None or not self.silent_fail:
                 break
             self.log.error(
-                "waiting on, as silent_fail is set: %s", failure.get("error") or failure["message"]
+                "still waiting, as silent_fail is set: %s", failure.get("error") or failure["message"]
             )
             left = self.end_time - time.time()
             if left <= 0:

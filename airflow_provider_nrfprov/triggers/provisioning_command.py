@@ -24,7 +24,7 @@ class NrfProvCommandTrigger(WaitingTrigger):
     :param poll_interval: seconds between two rounds of asking, 1 at least.
     :param end_time: when to give up, as seconds since the epoch; absolute, so that a restarted
         triggerer does not start the wait over.
-    :param silent_fail: ask on until ``end_time`` whatever goes wrong.
+    :param silent_fail: keep asking until ``end_time`` whatever goes wrong.
     """
 
     def __init__(

@@ -162,7 +162,7 @@ def test_a_claim_opens_by_its_reasons_and_its_rows_are_sorted_filtered_searched_
         (row,) = rows(page)
         assert (row["Line"], row["imei"]) == ("13", "351656020000012")
         page.get_by_label("Search").fill("nothing like this")
-        page.get_by_text("No row fits.").wait_for()
+        page.get_by_text("No row matches.").wait_for()
 
 
 def test_the_list_says_where_claims_went_and_leads_to_dag_and_run(world):
@@ -180,7 +180,7 @@ def test_the_list_says_where_claims_went_and_leads_to_dag_and_run(world):
         of_run = card.get_by_role("link", name="manual__").get_attribute("href")
         assert unquote(of_run) == f"{of_dag}/runs/{world.runs[LATE]}"
         page.get_by_label("Text").fill("no such connection")
-        page.get_by_text("No claim fits these filters.").wait_for()
+        page.get_by_text("No claim matches these filters.").wait_for()
         page.get_by_label("Text").fill("nrfprov_default")
         card.wait_for()
 
@@ -260,7 +260,7 @@ def test_a_task_that_claims_nothing_says_so_in_its_tab(world):
     where = f"?dag_id={CLAIM}&run_id={world.runs[EARLY]}&task_id=check_claim_file&map_index={{MAP_INDEX}}"
     with world.page(VIEWER) as page:
         page.goto(address(world, where))
-        page.get_by_text("This task has named no report").wait_for()
+        page.get_by_text("This task has written no report").wait_for()
 
 
 def test_it_is_used_by_keyboard_alone(world):
@@ -295,15 +295,13 @@ def test_a_device_is_found_in_whatever_claim_it_was(world):
         page.get_by_role("link", name="Where is this device?").click()
         page.get_by_label("IMEI, serial number or device id").fill("351656010000012")
         page.keyboard.press("Enter")
-        page.locator(
-            ".note", has_text=re.compile(r"^1 row found; looked into (\d+) claims of \1\.$")
-        ).wait_for()
+        page.locator(".note", has_text=re.compile(r"^1 row found; searched (\d+) of \1 claims\.$")).wait_for()
         card = page.locator(".card")
         assert "Claimed" in card.inner_text()
         card.get_by_role("link", name=EARLY).click()
         assert [row["serial"] for row in rows(page)] == ["N91-100012"]
         page.goto(address(world, "#/find?words=990000000000000"))
-        page.get_by_text("No report that you may see has this device.").wait_for()
+        page.get_by_text("This device is in no report that you may see.").wait_for()
 
 
 def test_over_time_says_how_many_and_what_was_wrong(world):
@@ -405,7 +403,7 @@ def test_a_user_sends_a_file_which_is_checked_stored_and_claimed(world):
 def test_a_user_of_another_team_and_somebody_without_a_session_see_nothing(world):
     with world.page(STRANGER) as page:
         page.goto(address(world))
-        page.get_by_text("No device file was claimed in this period by a DAG that you may see.").wait_for()
+        page.get_by_text("No file was claimed in this period by a DAG that you may see.").wait_for()
         picture(page, "8-claims-of-another-team")
         page.goto(claim_view(world, LATE))
         page.get_by_text("You may not see this in Airflow.").wait_for()

@@ -84,7 +84,7 @@ def test_the_connection_form_has_our_fields_and_its_test_says_that_the_service_a
     browser.picture("2-connection-test")
     assert "Test Connection Successful" in shown
     assert (
-        "claimed devices and bulk operations can be listed, and a claim is not refused to the key's role"
+        "claimed devices and bulk operations can be listed, and the service does not refuse a claim because of the key's role"
         in shown
     )
     stored = json.loads(browser.ask("connections/nrfprov_e2e"))

@@ -52,7 +52,7 @@ class Airflow:
             async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
                 answer = await asyncio.wait_for(self._ask(client, url, query), _SECONDS)
         except (TimeoutError, asyncio.TimeoutError):
-            raise HTTPException(504, "Airflow's own API has not answered in time.") from None
+            raise HTTPException(504, "Airflow's own API did not answer in time.") from None
         if answer.status_code != 200:
             raise HTTPException(answer.status_code, _detail(answer))
         return answer.json()

@@ -55,7 +55,7 @@ def own_pages_only(request: Request) -> None:
     base = urlsplit(conf.get("api", "base_url", fallback="") or "")
     own = origin.netloc and origin.netloc in {request.headers.get("host"), base.netloc}
     if not own or request.headers.get(HEADER) != "1":
-        raise HTTPException(403, "A file can be sent from the page Device claims only.")
+        raise HTTPException(403, "A file can only be sent from the page Device claims.")
 
 
 may_start = Depends(requires_access_dag("POST", DagAccessEntity.RUN))
@@ -96,7 +96,7 @@ async def send(request: Request, dag_id: str, conn_id: str, name: str, *, store:
             found["path"] = await _threads.run("The inbox", partial(_stored, file, inbox), seconds=_SECONDS)
         return found
     except (TimeoutError, asyncio.TimeoutError):
-        raise HTTPException(408, "The file has not come in time.") from None
+        raise HTTPException(408, "The file did not arrive in time.") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

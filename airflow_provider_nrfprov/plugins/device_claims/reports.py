@@ -50,10 +50,10 @@ def find(path: Any, owner: Mapping[str, Any]) -> Report:
     :raises NoReportError: if it is none, or the summary beside it does not say that it is this task's.
     """
     if not isinstance(path, str) or not path:
-        raise NoReportError("This task has named no report, in its last try at least.")
+        raise NoReportError("This task has written no report, at least not in its last try.")
     folder, _, name = path.rpartition("/")
     if name != REPORT:
-        raise NoReportError(f"What the task named is no {REPORT}, so it is not shown.")
+        raise NoReportError(f"The file that the task named is not a {REPORT}, so it is not shown.")
     with _opened(f"{folder}/{SUMMARY}", _MOST_BYTES_OF_SUMMARY) as (stream, _, _):
         try:
             said = json.loads(stream.read(_MOST_BYTES_OF_SUMMARY))
@@ -61,7 +61,7 @@ def find(path: Any, owner: Mapping[str, Any]) -> Report:
             said = None
     if not isinstance(said, dict) or any(said.get(key) != value for key, value in owner.items()):
         raise NoReportError(
-            "The summary beside what the task named does not say that it is this task's, so it is not shown."
+            "The summary beside the file that the task named does not say that the report is this task's, so it is not shown."
         )
     with _opened(path, MOST_BYTES) as (_, size, stamp):
         return Report(path, said, size, stamp)
@@ -77,7 +77,9 @@ def opened(path: str) -> Any:
         header = stream.readline(_MOST_CHARACTERS_OF_HEADER).decode("utf-8", "replace")
         # Further columns are those of the claim file.
         if not any(f"{header.strip()},".startswith(f"{columns},") for columns in _HEADERS):
-            raise NoReportError("What the task named does not begin as a report does, so it is not shown.")
+            raise NoReportError(
+                "The file that the task named does not begin like a report, so it is not shown."
+            )
         stream.seek(0)
         yield stream, size, stamp
 
@@ -101,7 +103,7 @@ def _opened(path: str, most_bytes: int) -> Any:
             ) from error
         if size > most_bytes:
             raise NoReportError(
-                f"{path} has {size:,} bytes, more than the {most_bytes:,} that are shown here."
+                f"{path} has {size:,} bytes, more than the {most_bytes:,} that can be shown here."
             )
         yield stream, size, stamp
 
@@ -118,7 +120,7 @@ def _local(where: Any) -> tuple[BinaryIO, int, str]:
     try:
         stat = os.fstat(descriptor)
         if not S_ISREG(stat.st_mode):
-            raise OSError(f"{where} is no regular file")
+            raise OSError(f"{where} is not a regular file")
         return os.fdopen(descriptor, "rb"), stat.st_size, f"{stat.st_ino} {stat.st_mtime_ns}"
     except BaseException:
         os.close(descriptor)

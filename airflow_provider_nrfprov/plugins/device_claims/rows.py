@@ -110,7 +110,7 @@ def _reading(index: Path) -> Iterator[sqlite3.Connection]:
         except sqlite3.OperationalError as error:
             if "interrupted" not in str(error):
                 raise
-            raise NoReportError("That takes too long with so many rows: ask for fewer of them.") from None
+            raise NoReportError("This takes too long in a report of this size: narrow the search.") from None
 
 
 @lru_cache(maxsize=16)

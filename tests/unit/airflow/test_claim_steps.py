@@ -51,7 +51,9 @@ def test_a_file_that_cannot_be_read_is_named_as_a_claim_names_it(claim_file, whe
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
-    with pytest.raises(ClaimFileUnavailableError, match=r"pipe\.csv cannot be read: it is no regular file"):
+    with pytest.raises(
+        ClaimFileUnavailableError, match=r"pipe\.csv cannot be read: it is not a regular file"
+    ):
         check(tmp_path / "pipe.csv")
 
 

@@ -51,7 +51,7 @@ def test_host_port_and_schema_of_a_connection_uri_are_taken(fields, url):
         ({"extra": '{"read_timeout": "soon"}'}, "read_timeout"),
         ({"extra": '{"read_timeout": -1}'}, "0.001 or more"),
         ({"extra": '{"endpoints": "nonsense"}'}, "endpoints"),
-        ({"extra": '{"endpoints": {"X": "GET /y"}}'}, "known are"),
+        ({"extra": '{"endpoints": {"X": "GET /y"}}'}, "known ones are"),
         ({"host": "ftp://x"}, "base URL"),
         (
             {"host": "https://x:8443", "port": 443},
@@ -96,7 +96,9 @@ def test_a_good_connection_tests_well(emulator, connect):
     connect(emulator.url)
     ok, message = NrfProvHook().test_connection()
     assert ok
-    assert message.endswith("can be listed, and a claim is not refused to the key's role.")
+    assert message.endswith(
+        "can be listed, and the service does not refuse a claim because of the key's role."
+    )
     assert len(emulator.service.devices) == 0
 
 
@@ -134,8 +136,8 @@ def test_a_host_that_is_not_there_tests_as_a_sentence(connect):
     [
         ("{name}:{port}", "begin the base URL with http://"),
         ("https://{name}:{port}", "begin the base URL with http://"),
-        ("http://{name}", "set the field Port to the service's own"),
-        ("{name}", "set the field Port to the service's own"),
+        ("http://{name}", "set the field Port to that of the service"),
+        ("{name}", "set the field Port to that of the service"),
         ("http://no-such-host.invalid:{port}", "check the spelling of the base URL"),
     ],
 )

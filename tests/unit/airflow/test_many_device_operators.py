@@ -308,7 +308,7 @@ def test_a_claim_token_in_the_place_of_another_argument_is_in_no_error(arguments
 )
 def test_a_selection_that_is_none_is_refused_before_anything_is_sent(nrfcloud, context, arguments):
     claimed(nrfcloud, 3, tags=(LOT,))
-    with pytest.raises(ValueError, match=r"give either|is empty|not a device UUID"):
+    with pytest.raises(ValueError, match=r"give exactly one of|is empty|not a device UUID"):
         block(**arguments).execute(context)
     assert not nrfcloud.service.request_counts()
 

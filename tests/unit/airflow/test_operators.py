@@ -495,7 +495,7 @@ def test_a_device_that_is_not_ours_fails_the_task_after_the_others_are_tagged(
 )
 def test_a_selection_tag_or_mode_that_cannot_be_one_is_refused(arguments, context):
     with pytest.raises(
-        ValueError, match=r"give either|not a device UUID|100 are allowed|add, remove or replace"
+        ValueError, match=r"give exactly one of|not a device UUID|100 are allowed|add, remove or replace"
     ):
         NrfProvTagDevicesOperator(task_id="tag", **arguments).execute(context)
 

@@ -87,9 +87,9 @@ OPERATORS: dict[str, Callable[[Path], Any]] = {
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"organization": "Acme Inc."}, r"extra 'organization' is 'Acme Inc\.'; it is a slug"),
-        ({"organization": ""}, "extra 'organization' is ''; it is a slug"),
-        ({"project": "../other"}, r"extra 'project' is '\.\./other'; it is a slug"),
+        ({"organization": "Acme Inc."}, r"extra 'organization' is 'Acme Inc\.'; it must be a slug"),
+        ({"organization": ""}, "extra 'organization' is ''; it must be a slug"),
+        ({"project": "../other"}, r"extra 'project' is '\.\./other'; it must be a slug"),
         ({"password": "f" * 40}, "does not begin with oat_: a project takes an organization token"),
         ({"password": Settings.api_key}, "A key of the legacy app belongs to the team's API"),
     ],
@@ -143,7 +143,7 @@ def test_a_job_on_another_host_is_not_asked_for_and_its_rows_are_looked_up(
 ):
     with pytest.raises(
         ForeignStatusUrlError,
-        match=rf"names {re.escape(other_host.url)} to ask about it, which is no host of",
+        match=rf"refers to {re.escape(other_host.url)} for its status, which is not a host of",
     ) as caught:
         run(bulk_claim(claim_file, deferrable=deferrable))
     assert TOKEN not in str(caught.value)

@@ -64,7 +64,7 @@ def test_an_endpoint_can_be_overridden_and_is_inferred_then():
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ({"Nothing": "GET /x"}, "known are BlockClaimed"),
+        ({"Nothing": "GET /x"}, "known ones are BlockClaimed"),
         ({"ListTags": "/x"}, "POST /claimed-devices"),
         ({"ListTags": "FETCH /x"}, "POST /claimed-devices"),
         ({"UnclaimDevice": "DELETE /claimed-devices"}, "{device_id}"),

@@ -118,7 +118,7 @@ def test_redirects_without_end_come_to_an_end():
         (307, "https://login.example/team/x?code=secret-code", "a redirect to login.example; (empty body)"),
         (307, "//user:secret-code@login.example/", "a redirect to login.example; (empty body)"),
         (303, "/secret-code", "a redirect to the same host; (empty body)"),
-        (300, "https://[secret-code", "a redirect to an address that is no URL; (empty body)"),
+        (300, "https://[secret-code", "a redirect to an address that is not a URL; (empty body)"),
         (307, f"https://{KEY}.example/secret-code", "a redirect to <API key>.example; (empty body)"),
     ],
 )

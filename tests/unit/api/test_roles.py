@@ -111,7 +111,7 @@ def test_a_read_that_is_forbidden_says_that_any_role_will_do(send, emulator, nam
 
 @pytest.mark.parametrize("name", [*CHANGES, *READS])
 def test_a_401_says_that_the_key_of_the_legacy_app_is_wanted(send, name):
-    with pytest.raises(UnauthorizedError, match=r"legacy nRF Cloud app.*answered 401"):
+    with pytest.raises(UnauthorizedError, match=r"legacy nRF Cloud app.*gets a 401"):
         send({**CHANGES, **READS}[name], "a-user-api-key-of-the-new-app")
 
 

@@ -96,7 +96,7 @@ def test_against_asks_the_service_about_a_sample(file, capsys, monkeypatch):
         assert "could not ask the service" in capsys.readouterr().out
         monkeypatch.setenv("NRFPROV_API_KEY", "emulator-key")
         assert main(["check", "--against", "--sample", "2", path]) == 0
-        assert "the service would accept 2 of 2 rows that it was asked about" in capsys.readouterr().out
+        assert "rows that the service would accept: 2 of 2 asked about" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["pipe", "/dev/zero"])
@@ -105,7 +105,7 @@ def test_what_would_never_end_is_no_claim_file(tmp_path, capsys, name):
     if name == "pipe":
         os.mkfifo(path)
     assert main(["check", str(path)]) == 2
-    assert f"{path} cannot be read: it is no regular file" in capsys.readouterr().out
+    assert f"{path} cannot be read: it is not a regular file" in capsys.readouterr().out
 
 
 def test_a_file_url_is_local(file, capsys):

@@ -116,19 +116,19 @@ def test_a_token_where_tags_belong_is_called_one(header, cell):
 @pytest.mark.parametrize(
     ("cell", "is_ok", "words"),
     [
-        (IMEI, False, "holds an IMEI; see whether the columns"),
+        (IMEI, False, "holds an IMEI; check that this row's columns"),
         (f'"x,{IMEI}"', False, "an IMEI"),
-        ("352656106118680", True, "a tag looks like an IMEI; see"),
+        ("352656106118680", True, "a tag looks like an IMEI; check that"),
         ("3.52656E+14", True, "a number that a spreadsheet has shortened"),
         ('"3,52656E+14"', True, "a number that a spreadsheet has shortened"),
         ("3E+14", True, "a number that a spreadsheet has shortened"),
-        (ID_A, False, "the device's own UUID; see whether the columns"),
+        (ID_A, False, "the device's own UUID; check that this row's columns"),
         (f"{{{ID_A.upper()}}}", False, "the device's own UUID"),
         (ID_B, True, "a tag looks like a UUID"),
         (TIME, True, "a tag looks like a time"),
-        ('"x,None"', False, "what a program writes for no value"),
+        ('"x,None"', False, "a placeholder for an empty value"),
         ('"[""a"",""b""]"', False, "separate tags by commas"),
-        ("\"['a', 'b']\"", False, "a list as a program writes it"),
+        ("\"['a', 'b']\"", False, "written like a list in a program"),
         ("[]", False, "separate tags by commas"),
         ('"{""lot"": 7}"', False, "separate tags by commas"),
         ("'a'", False, "separate tags by commas"),
@@ -154,9 +154,9 @@ def test_a_word_for_no_value_is_no_tag_under_a_header_and_refused_without(word):
     (row,) = read(f"token,tags\n{A},{word}\n")
     assert (row.is_ok, row.tags, row.message) == (True, (), "")
     (row,) = read(f"{A},{word}\n")
-    assert (row.verdict, row.message[:51]) == (
+    assert (row.verdict, row.message[:49]) == (
         Verdict.INVALID_TAG,
-        "column 2 holds what a program writes for no value w",
+        "column 2 holds a placeholder for an empty value w",
     )
 
 
@@ -399,7 +399,7 @@ def test_what_has_no_name_in_a_later_header_is_not_dropped_for_it_may_be_tags(at
         (4, Verdict.UNNAMED_COLUMN),
         (5, Verdict.OK),
     ]
-    assert "column 2 has no name in the last header before this row; if it holds tags" in rows[1].message
+    assert "column 2 has no name in the last header before this row; name it there: tags" in rows[1].message
 
 
 def test_a_second_header_changes_the_columns_of_the_rows_below_it():

@@ -54,7 +54,7 @@ def test_devices_that_nobody_sent_are_told_in_one_line(caplog):
     caplog.set_level(logging.WARNING)
     assert not_claimed(IDS, [0, 1], BulkClaim(201, claimed_ids=tuple(IDS))) == {}
     assert [record.getMessage() for record in caplog.records] == [
-        "the service lists 2 devices as claimed that it was not sent"
+        "the service lists as claimed 2 devices that nobody sent"
     ]
     assert IDS[2] not in caplog.text
     caplog.clear()

@@ -257,7 +257,7 @@ def test_a_device_that_contradicts_its_token_is_not_sent(emulator, claim):
     rows = f"deviceId,attestationToken\n{IDS[0]},{DEVICES[1].token}\n{IDS[2]},{DEVICES[2].token}"
     assert claim([MintedText(rows)]) == {"rejected": 1, "claimed": 1}
     assert claim.told[IDS[1]]["message"] == (
-        f"the file says device {IDS[0]}, but the token is that of {IDS[1]}; which is meant nobody knows, so it is not sent"
+        f"the file says device {IDS[0]}, but the token is that of {IDS[1]}; it is unclear which one is meant, so the row is not sent"
     )
     assert ours(emulator) == {IDS[2]}
 

@@ -103,7 +103,7 @@ def test_a_file_that_is_gone_after_it_was_claimed_is_an_error_that_says_where_it
 
 def test_a_pipe_is_refused_before_anybody_waits_for_it(bench):
     os.mkfifo(bench.file)
-    with pytest.raises(ClaimFileUnavailableError, match=r"it is no regular file \(a pipe"):
+    with pytest.raises(ClaimFileUnavailableError, match=r"it is not a regular file \(a pipe"):
         bench.plan(ServiceInMemory())
 
 

@@ -27,7 +27,7 @@ def sentences() -> list[str]:
     return [
         cell
         for cell in first_cells
-        if cell not in {"one sees", "---"} and not cell.startswith(tuple(NOT_OURS))
+        if cell not in {"you see", "---"} and not cell.startswith(tuple(NOT_OURS))
     ]
 
 

@@ -10,7 +10,7 @@ const left = (summary) => (summary.rejected ?? 0) + (summary.failed ?? 0) + (sum
 async function configuration(task, summary, run) {
   const details = await airflow(["dags", task.dag_id, "details"]);
   if (!("claim_file" in (details.params ?? {})))
-    throw new Error(`The DAG ${task.dag_id} has no parameter claim_file, so it cannot be given another file. Claim ${summary.failed_rows} by a DAG that has one.`);
+    throw new Error(`The DAG ${task.dag_id} has no parameter claim_file, so it cannot be given another file. Claim ${summary.failed_rows} with a DAG that has one.`);
   const conf = { ...(run.conf ?? {}), claim_file: summary.failed_rows };
   // The new run reports beside its own file: the old report stays as it is.
   delete conf.report_dir;
@@ -46,7 +46,7 @@ export function againButton(task, summary, run) {
       dialog,
       h("h3", { id: "again-title" }, "Claim these again?"),
       h("p", {}, `A new run of ${task.dag_id} claims ${fileName(summary.failed_rows)}: ${counted(left(summary), "row", "rows")} that this claim did not claim.`),
-      summary.rejected > 0 && h("p", {}, "Bad rows stay bad until the file is put right."),
+      summary.rejected > 0 && h("p", {}, "Bad rows are rejected again until the file is corrected."),
       outcome,
       h("p", { class: "buttons" }, start, h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Close")),
     );

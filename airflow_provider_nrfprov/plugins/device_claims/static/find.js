@@ -76,12 +76,12 @@ async function look(words, results, signal) {
       isMore ||= more;
       if (why) unread.push(why);
     }
-    const where = `${counted(answer.searched, "claim", "claims")} of ${number(answer.of)}`;
-    status.textContent = `${isMore ? "More than " : ""}${counted(hits, "row", "rows")} found; looked into ${where}${answer.more ? " (the newest 1,000)" : ""}.`;
+    const where = `${number(answer.searched)} of ${counted(answer.of, "claim", "claims")}`;
+    status.textContent = `${isMore ? "More than " : ""}${counted(hits, "row", "rows")} found; searched ${where}${answer.more ? " (the newest 1,000)" : ""}.`;
     if (answer.searched >= answer.of || answer.searched === skip) break;
     skip = answer.searched;
   }
   say(status.textContent);
-  if (!hits) list.replaceWith(h("p", { class: "nothing" }, "No report that you may see has this device."));
+  if (!hits) list.replaceWith(h("p", { class: "nothing" }, "This device is in no report that you may see."));
   if (unread.length) results.append(problem(new Error(`${counted(unread.length, "report", "reports")} could not be read. ${unread[0]}`)));
 }

@@ -133,7 +133,7 @@ export async function timeView(place, { period = PERIODS[2][0] }, signal) {
   const hourly = Number(period) > 0 && Number(period) <= 48 * 3600;
   const spans = gathered(found, hourly);
   if (!spans.length) {
-    show(result, h("p", { class: "nothing" }, "No device file was claimed in this period by a DAG that you may see."));
+    show(result, h("p", { class: "nothing" }, "No file was claimed in this period by a DAG that you may see."));
     return;
   }
   const nameOf = (date) => (hourly ? HOUR_NAME : DAY_NAME).format(date);

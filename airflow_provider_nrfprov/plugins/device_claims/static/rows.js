@@ -79,7 +79,7 @@ export function rowsTable(task, summary, signal, words) {
 
   function draw(answer) {
     const ready = answer.building === undefined;
-    const progress = ready ? null : h("p", { class: "note" }, `Getting ${number(total)} rows ready to be sorted and searched: ${Math.round(100 * answer.building)} %`, h("progress", { max: 1, value: answer.building, "aria-label": "Getting the rows ready" }));
+    const progress = ready ? null : h("p", { class: "note" }, `Preparing ${number(total)} rows for sorting and searching: ${Math.round(100 * answer.building)} %`, h("progress", { max: 1, value: answer.building, "aria-label": "Preparing the rows" }));
     if (!answer.rows) {
       show(body, progress);
       return;
@@ -97,9 +97,9 @@ export function rowsTable(task, summary, signal, words) {
       body,
       progress,
       ready && isAll() && all !== total && h("p", { class: "note" }, `The claim had ${counted(total, "row", "rows")}, and its report has ${number(all)}: ${all < total ? "a part of it is missing" : "it was changed"}.`),
-      answer.more && h("p", { class: "note" }, `More than ${number(all)} rows fit; these are the first of them. Type more to find fewer.`),
+      answer.more && h("p", { class: "note" }, `More than ${number(all)} rows match; these are the first of them. Type more to narrow the search.`),
       answer.rows.length === 0
-        ? h("p", { class: "nothing" }, isAll() ? "The report has no rows." : "No row fits.", ofThatOutcome())
+        ? h("p", { class: "nothing" }, isAll() ? "The report has no rows." : "No row matches.", ofThatOutcome())
         : h(
             "div",
             { class: "scroll", role: "region", "aria-label": "Rows of the report", tabindex: "0" },

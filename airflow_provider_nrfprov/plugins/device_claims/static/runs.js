@@ -176,7 +176,7 @@ export async function runsView(place, parameters, signal) {
 }
 
 const nothing = (all) =>
-  h("p", { class: "nothing" }, all ? "No claim fits these filters." : "No device file was claimed in this period by a DAG that you may see.");
+  h("p", { class: "nothing" }, all ? "No claim matches these filters." : "No file was claimed in this period by a DAG that you may see.");
 
 /** Show the claims of one DAG run: if there is one, the claim itself. */
 export async function runsOfRun(place, given, signal) {
@@ -187,7 +187,7 @@ export async function runsOfRun(place, given, signal) {
   }
   if (signal.aborted) return;
   if (!found.claims.length) {
-    show(place, h("p", { class: "nothing" }, "No device file was claimed in this run."));
+    show(place, h("p", { class: "nothing" }, "No file was claimed in this run."));
     return;
   }
   const draw = (offset) => showPage(place, found.claims, { offset }, draw);

@@ -7,10 +7,10 @@ export const OUTCOMES = {
   already_claimed: ["Already yours", "The device was yours before."],
   rejected: ["Bad row", "Not sent: something is wrong with the row in the file."],
   failed: ["Refused", "nRF Cloud refused the device, or the row could not be sent."],
-  unknown: ["Not known", "It was sent, and nobody can say yet what became of it. Run the task again."],
+  unknown: ["Not known", "It was sent, but what became of it is not known yet. Run the task again."],
 };
 /** Outcomes of devices that were tagged, blocked or given up. */
-const OTHERS = { __proto__: null, unchanged: "As it should be already", not_tried: "Not tried" };
+const OTHERS = { __proto__: null, unchanged: "Already as it should be", not_tried: "Not tried" };
 
 export const outcomeName = (outcome) =>
   OUTCOMES[outcome]?.[0] ?? OTHERS[outcome] ?? String(outcome).replaceAll("_", " ");
@@ -97,7 +97,7 @@ export const fileName = (path) => String(path).split("/").filter(Boolean).pop() 
 
 const DAMAGED = /not CBOR|not base64url|parts joined by one dot|not an attestation message|goes on after its end/;
 /** Return what to do about a row that was not sent, where its reason tells it to engineers only; nothing otherwise. */
-export const advice = (reason) => (DAMAGED.test(reason) ? "The token is damaged: scan it, or read it from the device, once more." : null);
+export const advice = (reason) => (DAMAGED.test(reason) ? "The token is damaged: scan it again, or read it from the device again." : null);
 
 /** Return the names of the service that a claim was sent to. */
 export const serviceName = (summary) => [...new Set([summary.service ?? []].flat().map((url) => String(url).replace(/^https?:\/\//, "").replace(/\/.*$/, "")))].join(", ");
@@ -105,6 +105,6 @@ export const serviceName = (summary) => [...new Set([summary.service ?? []].flat
 /** Return who or what started a run. */
 export const starter = (run) => {
   if (run.triggering_user_name) return run.triggering_user_name;
-  const kinds = { scheduled: "the schedule", backfill: "a backfill", asset_triggered: "an asset event", manual: "by hand or API" };
+  const kinds = { scheduled: "the schedule", backfill: "a backfill", asset_triggered: "an asset event", manual: "a person or the API" };
   return kinds[run.run_type] ?? run.run_type ?? "";
 };

@@ -18,8 +18,8 @@ from airflow_provider_nrfprov.api.models import ClaimedDevice, Page
 _log = logging.getLogger(__name__)
 
 _FETCHED_SINGLY = 5
-_PAGES_FULL_OF_OTHERS = 10
-"""So many times what is looked for is read at most."""
+_DEVICES_A_PAGE = 10
+"""A page of the list is read for each ten devices that would have to be fetched one by one otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def _some_pages(
 ) -> Iterator[Page[ClaimedDevice]]:
     """Yield the first pages of the list, as many as pay off for this number of devices."""
     token: str | None = None
-    for _ in range(1 + wanted * _PAGES_FULL_OF_OTHERS // client.api.page_size):
+    for _ in range(1 + wanted // _DEVICES_A_PAGE):
         page = client.send(client.api.list_claimed_devices(token, filters=query))
         yield page
         token = page.next_page_token

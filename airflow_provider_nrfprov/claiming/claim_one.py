@@ -87,10 +87,18 @@ def _claim_by_a_job(service: ProvisioningService, token: ClaimToken) -> ClaimedD
             )
         time.sleep(next(pauses, _PAUSE))
     summary = service.fetch_error_summary(operation)
-    words = summary.devices.get(token.device_id) or summary.rows.get(0) or "; ".join(summary.others)
-    if words or operation.status != SUCCEEDED:
-        raise ClaimRefusedError(
-            f"device {token.device_id} was not claimed: {words or f'the job is {operation.status}'}"
+    named = (*summary.rows.values(), *summary.devices.values())
+    words = (
+        summary.devices.get(token.device_id) or summary.rows.get(0) or "; ".join((*named, *summary.others))
+    )
+    if words:
+        raise ClaimRefusedError(f"device {token.device_id} was not claimed: {words}")
+    if operation.status != SUCCEEDED:
+        raise UnreadableAnswerError(
+            f"job {job}, which claims device {token.device_id}, is {operation.status} and does not say why; whether the device was "
+            "claimed is not known, and claiming it again finds out",
+            status=200,
+            text="",
         )
     try:
         return service.fetch_claimed_device(token.device_id)

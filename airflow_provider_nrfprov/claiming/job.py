@@ -154,7 +154,7 @@ class ClaimJob:
         :param owner: the task and run whose job it is, if it cannot be named.
         :param turn: that of the try which goes on with it; ``None`` for a look from outside.
         :raises FileNotFoundError: if there is no such job in the folder.
-        :raises ValueError: if there are several and none is named.
+        :raises ValueError: if there are several and none is named, or if the job was sent to another service.
         :raises ClaimFileUnavailableError: if neither the job's copy of its claim file is left nor the file itself.
         """
         own, body = find_folder(folder, job_id, {} if owner is None else _of_task(owner))
@@ -164,6 +164,11 @@ class ClaimJob:
             raise ValueError(
                 f"{own.path_of('job.json')} lacks {error}: another program or an older version wrote it; claim the file again"
             ) from None
+        if plan.service != tuple(service.urls):
+            raise ValueError(
+                f"the job in {own} was sent to {plan.service[0]}, and this connection leads to {service.urls[0]}; use the connection "
+                "that claimed the file"
+            )
         ledger = Ledger(own, plan.job_id, second_place)
         ledger.turn = turn
         job = cls(plan, own, ledger, _copy_of(plan, own), service)

@@ -100,7 +100,8 @@ class _ChunkSending:
     def go_on(self) -> list[Sending]:
         """Look at what earlier tries did, and send what is not ours."""
         told_now: set[str | None] = set()
-        for place, sending in enumerate(self._sendings):
+        # The newest first: they are parts of older ones, and known to be theirs, an operation is not taken for that of the whole.
+        for place, sending in reversed(list(enumerate(self._sendings))):
             if not sending.is_answered:
                 self._sendings[place] = recovered = self._recover(sending, newest=sending.sent_at)
                 told_now.add(recovered.bulk_ops_request_id)

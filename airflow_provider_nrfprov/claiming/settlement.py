@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_OF_ANOTHER_ROW = "the operation names a row that it was not sent, so it is unclear which one it means"
+
 
 @dataclass(frozen=True, slots=True)
 class RowState:
@@ -191,8 +193,12 @@ class Settlement:
             return all_of_them(SUCCEEDED, None)
         summary = self._error_summary(operation)
         named = _named(summary, device_ids, sent)
-        others = self._unnamed(
-            operation, summary, [device_ids[place] for place in sent if place not in named]
+        others = (
+            _Finding(status, operation_id, _Doubt(_OF_ANOTHER_ROW))
+            if _names_another(summary, device_ids, sent)
+            else self._unnamed(
+                operation, summary, [device_ids[place] for place in sent if place not in named]
+            )
         )
         return {
             place: _Finding(status, operation_id, _Doubt(named[place], named=True))
@@ -360,6 +366,12 @@ def _named(summary: ErrorSummary, device_ids: Sequence[str], sent: Sequence[int]
     by_device = {device_ids[place]: place for place in sent} if summary.devices else {}
     by_row = {sent[place]: words for place, words in summary.rows.items() if place < len(sent)}
     return by_row | {by_device[id_]: words for id_, words in summary.devices.items() if id_ in by_device}
+
+
+def _names_another(summary: ErrorSummary, device_ids: Sequence[str], sent: Sequence[int]) -> bool:
+    """Return whether a summary names a device or a row that was not sent: it is unclear which one it means."""
+    is_no_row = any(place >= len(sent) for place in summary.rows)
+    return is_no_row or not summary.devices.keys() <= {device_ids[place] for place in sent}
 
 
 def _ending(state: RowState, finding: _Finding | None, device: ClaimedDevice | None, why_not: str) -> Ending:

@@ -44,7 +44,7 @@ def test_a_search_that_shows_some_of_many_rows_says_so_and_leads_to_all_of_them(
     ]
     answer = {"found": found, "searched": 2, "of": 2, "more": False}
     page = window(f"{PAGE}#/find?words=N91-", {SEARCH: answer})
-    page.locator("main").get_by_text("More than 21 rows found; looked into 2 claims of 2.").wait_for()
+    page.locator("main").get_by_text("More than 21 rows found; searched 2 of 2 claims.").wait_for()
     link = page.get_by_role("link", name="all rows of shift.csv with “N91-”")
     assert link.count() == 1
     assert "run=night" in link.get_attribute("href")
@@ -402,4 +402,4 @@ def test_who_searches_for_an_outcome_is_told_where_it_is_chosen(window, words, m
     page = window(OF_CLAIM, {**of_claim(table), ROWS: lambda query: rows() if "words" in query else table})
     page.get_by_label("Search").fill(words)
     page.locator(".rows .nothing").wait_for()
-    assert page.locator(".rows .nothing").inner_text() == f"No row fits.{more}"
+    assert page.locator(".rows .nothing").inner_text() == f"No row matches.{more}"

@@ -209,7 +209,7 @@ def test_any_status_url_on_the_services_own_host_is_asked_as_it_is(location):
 )
 def test_an_answer_that_names_another_host_is_an_error_and_that_host_gets_no_key(location):
     handler = answering(202, {}, Location=location)
-    with serving(handler) as url, pytest.raises(ForeignStatusUrlError, match="is not asked") as caught:
+    with serving(handler) as url, pytest.raises(ForeignStatusUrlError, match="nothing is sent there") as caught:
         Project(url).bulk_claim(csv_of(DEVICES))
     assert len(handler.asked) == 1
     assert TOKEN not in str(caught.value)
@@ -218,9 +218,9 @@ def test_an_answer_that_names_another_host_is_an_error_and_that_host_gets_no_key
 @pytest.mark.parametrize(
     ("location", "named"),
     [
-        ("https://127.0.0.1:9/jobs/1", "names https://127.0.0.1:9 to"),
-        ("http://127.0.0.1/jobs/1", "names http://127.0.0.1 to"),
-        ("https://elsewhere.invalid/jobs/1", "names elsewhere.invalid to"),
+        ("https://127.0.0.1:9/jobs/1", "refers to https://127.0.0.1:9 for"),
+        ("http://127.0.0.1/jobs/1", "refers to http://127.0.0.1 for"),
+        ("https://elsewhere.invalid/jobs/1", "refers to elsewhere.invalid for"),
     ],
 )
 def test_scheme_and_port_are_named_where_they_are_all_that_differs(location, named):

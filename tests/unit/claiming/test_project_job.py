@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_nrfprov.api import NotInThisApiError
-from airflow_provider_nrfprov.api.errors import ForeignStatusUrlError, NrfProvError
+from airflow_provider_nrfprov.api.errors import ClaimRefusedError, ForeignStatusUrlError, NrfProvError
 from airflow_provider_nrfprov.claiming.claim_one import claim_once
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.plan import Owner
+from airflow_provider_nrfprov.emulator import project_handlers
 from airflow_provider_nrfprov.emulator.accounts import PROJECT
 from airflow_provider_nrfprov.emulator.faults import (
     DropAfter,
@@ -25,12 +26,13 @@ from airflow_provider_nrfprov.emulator.faults import (
     TruncateAfter,
 )
 from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_devices
-from airflow_provider_nrfprov.emulator.server import Emulator
+from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.files.storage import Folder
 from tests.unit.api.test_project_api import Project
 
 DEVICES = list(mint_devices(10, seed="project job"))
 IDS = [each.device_id for each in DEVICES]
+OTHER_DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 Claim = Callable[..., Counter[str]]
 
 
@@ -314,3 +316,44 @@ def test_one_device_is_not_claimed_with_tags(emulator):
 def test_one_device_that_is_not_listed_yet_is_claimed_all_the_same(emulator):
     emulator.reset(project_devices_shown=False)
     assert claim_once(Project(emulator.url), DEVICES[0].token, ()).id == IDS[0]
+
+
+@pytest.mark.parametrize(
+    "named", [{"deviceId": OTHER_DEVICE}, {"row": 10}, {"deviceId": OTHER_DEVICE, "row": 4}]
+)
+def test_an_error_of_a_row_that_was_not_sent_leaves_no_row_claimed_that_is_not(
+    emulator, claim, monkeypatch, named
+):
+    own_by_another_team(emulator, DEVICES[4:5])
+    monkeypatch.setattr(project_handlers, "_error", lambda *_, **__: {"error": "no", **named})
+    claim(DEVICES)
+    told = {id_ for id_, row in claim.told.items() if row["outcome"] in {"claimed", "already_claimed"}}
+    assert told == ours(emulator)
+
+
+def test_one_device_is_not_claimed_where_the_error_is_of_another(emulator, monkeypatch):
+    emulator.reset(project_partial_end="SUCCEEDED", project_failed_end="SUCCEEDED")
+    own_by_another_team(emulator, DEVICES[:1])
+    monkeypatch.setattr(
+        project_handlers, "_error", lambda *_, **__: {"error": "no", "deviceId": OTHER_DEVICE}
+    )
+    with pytest.raises(ClaimRefusedError, match="was not claimed: no"):
+        claim_once(Project(emulator.url), DEVICES[0].token, ())
+
+
+def test_one_device_of_a_failed_job_that_names_nothing_and_does_not_show_is_not_said_to_be_unclaimed(
+    emulator,
+):
+    emulator.reset(project_devices_shown=False)
+    emulator.service.faults.plan("CreateDevicesInBulk", FalseFailure(summary="empty"))
+    with pytest.raises(NrfProvError, match="is not known, and claiming it again finds out"):
+        claim_once(Project(emulator.url), DEVICES[0].token, ())
+    assert emulator.service.claimed_ids()
+
+
+def test_a_job_is_not_reported_by_another_service(emulator, claim, tmp_path):
+    claim(DEVICES)
+    before = (tmp_path / "report" / "report.csv").read_text()
+    with running_emulator() as other, pytest.raises(ValueError, match="use the connection that claimed"):
+        ClaimJob.reopen(Folder(tmp_path / "report"), Project(other.url))
+    assert (tmp_path / "report" / "report.csv").read_text() == before

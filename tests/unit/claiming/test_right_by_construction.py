@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import threading
 import time
@@ -377,6 +378,21 @@ def test_an_operation_under_way_is_found_though_a_download_seemed_to_hold_its_ro
     case.service.ours[case.first] = late
     assert counts(bench.run(case.service, rows_per_request=1)) == {"claimed": 2}
     assert set(case.service.sent.values()) == {1}
+
+
+def test_the_operation_of_a_part_is_not_taken_for_that_of_the_whole_whose_refusal_is_forgotten(bench):
+    bench.write(3)
+    service = ServiceInMemory("async")
+    poison = DEVICES[2].device_id
+    service.theirs.add(DEVICES[0].device_id)
+    service.refuse = lambda ids, csv: refusal(422) if poison in ids else None
+    bench.plan(service).send()
+    # As if the folder had been lost before an answer came to the second place: what was sent is known, no answer is.
+    for entry in (Path(bench.folder.path) / "ledger").glob("0*.json"):
+        body = json.loads(entry.read_text())
+        entry.write_text(json.dumps({**body, "status": None, "bulk_ops_request_id": None, "refused": None}))
+    assert counts(bench.run(service)) == {"claimed": 1, "failed": 2}
+    assert service.sent[DEVICES[1].device_id] == 1
 
 
 def replace_id(operation: BulkOpsRequest, id_: str) -> BulkOpsRequest:

@@ -41,6 +41,10 @@ from reliability.judge import REFUSED, expected_outcomes, faults_of_end, faults_
 from reliability.scenario import PARTIAL, Scenario
 
 MOST_TRIES = 60
+_TRIES_BEFORE_A_BREAK = 30
+_A_BREAK = timedelta(minutes=16)
+"""Whoever runs the task again after so many tries does it later: what cannot be told until a quarter of an hour after an operation
+has ended, can be then."""
 _VISIBLE_AFTER = 2.5, 1.0
 """Times the lag of the service's lists, and seconds more (its clock is known to the second): how long a job looks for what
 it may have done."""
@@ -116,6 +120,10 @@ class World:
             kinds=scenario.faults + ((HtmlBefore(),) * 3 if scenario.pages_instead else ()),
         )
         return folder
+
+    def go_on_after(self, break_: timedelta) -> None:
+        """Let time go by for the service."""
+        self._clock.ago -= break_
 
     def client(self, url: str | None = None) -> ProvisioningClient:
         """Return a client of the scenario's API that waits no longer than a test can."""
@@ -199,6 +207,8 @@ class Run:
         done = False
         while not done and verdict.tries < MOST_TRIES:
             verdict.tries += 1
+            if verdict.tries == _TRIES_BEFORE_A_BREAK:
+                self._world.go_on_after(_A_BREAK)
             self._lose_or_damage()
             with _trouble(self._world, scenario, self._chance):
                 done = self.attempt(self._fate)

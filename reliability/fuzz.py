@@ -222,12 +222,15 @@ def main() -> int:
         default=600_000,
         help="a third files as factories make them, a third any files, a third tokens",
     )
+    parser.add_argument(
+        "--first", type=int, default=0, help="of each kind, from this one on: a run can be continued"
+    )
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     arguments = parser.parse_args()
     third = arguments.examples // len(_KINDS_OF_EXAMPLES)
     tasks = [
         (kind, start // BATCH, min(BATCH, third - start))
-        for start in range(0, third, BATCH)
+        for start in range(arguments.first, third, BATCH)
         for kind in _KINDS_OF_EXAMPLES
     ]
     started, tried = time.monotonic(), 0

@@ -385,7 +385,7 @@ def test_what_one_task_pushed_by_hand_keeps_nobody_from_seeing_the_others(browse
     found = viewer.get("/nrfprov/api/search", params={"words": DEVICE}).json()["found"]
     assert claimed["dag_id"] in {each["claim"]["dag_id"] for each in found if each["rows"]}
     (unread,) = [each["problem"] for each in found if each["claim"]["dag_id"] == dag.dag_id]
-    assert "does not say that it is this task's" in unread
+    assert "does not say that the report is this task's" in unread
 
 
 @pytest.mark.slow

@@ -209,7 +209,10 @@ def test_any_status_url_on_the_services_own_host_is_asked_as_it_is(location):
 )
 def test_an_answer_that_names_another_host_is_an_error_and_that_host_gets_no_key(location):
     handler = answering(202, {}, Location=location)
-    with serving(handler) as url, pytest.raises(ForeignStatusUrlError, match="nothing is sent there") as caught:
+    with (
+        serving(handler) as url,
+        pytest.raises(ForeignStatusUrlError, match="nothing is sent there") as caught,
+    ):
         Project(url).bulk_claim(csv_of(DEVICES))
     assert len(handler.asked) == 1
     assert TOKEN not in str(caught.value)

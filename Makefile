@@ -13,8 +13,10 @@ VENV := $(if $(filter $(DEMO_AIRFLOW),$(AIRFLOW)),.venv,.venv-$(AIRFLOW))
 ROWS ?= 2500
 CONTRACT ?= both
 KEEP ?=
-# Not taken from the environment, where a PORT is often that of something else.
+# Not taken from the environment, where these are often those of something else.
 PORT = 8080
+TESTS = tests/unit tests/contract
+SLOW =
 ARGS ?=
 JOBS ?= 2
 DEVMODE ?=
@@ -78,7 +80,7 @@ test:
 test-lowest test-canary:
 	$(call environment,$(UNIT_AIRFLOW),.venv-$(UNIT_AIRFLOW))
 	$(nordic)
-	@exec .venv-$(UNIT_AIRFLOW)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(or $(TESTS),tests/unit tests/contract) $(ARGS)
+	@exec .venv-$(UNIT_AIRFLOW)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS) $(ARGS)
 
 # In the order in which they are written: the last one stops the services.
 test-compose:

@@ -145,7 +145,11 @@ class ManyDevicesOperator(ConnectedOperator):
                 selection,
                 folder=Folder(to_path(report_dir)) if report_dir else None,
                 # Not which devices: what names them may be another at the next try, and what was done stays in the report.
-                work=(*(str(task[key]) for key in ("dag_id", "task_id", "map_index", "run_id")), *options),
+                work=(
+                    *self.hook.urls,
+                    *(str(task[key]) for key in ("dag_id", "task_id", "map_index", "run_id")),
+                    *options,
+                ),
                 facts=task,
                 max_in_flight=max_in_flight,
                 stop=self._stop,

@@ -440,6 +440,21 @@ def test_what_an_earlier_try_did_stays_in_the_report_if_the_device_file_is_anoth
     assert nrfcloud.service.request_counts()["BlockClaimedDevice"] == 2 + 2
 
 
+def test_what_was_done_at_one_service_is_not_done_at_another_to_which_the_connection_leads_by_then(
+    nrfcloud, context, connect, tmp_path
+):
+    ids = claimed(nrfcloud, 2)
+    nrfcloud.service.faults.plan("BlockClaimedDevice", Refuse(500), nth=2)
+    operator = {"device_ids": ids, "report_dir": str(tmp_path), "max_in_flight": 1}
+    with pytest.raises(DevicesFailedError):
+        block(**operator).execute(context)
+    with watched_emulator(bulk_seconds=0) as (other, _):
+        assert claimed(other, 2) == ids
+        connect(other.url)
+        assert block(**operator).execute(context)["blocked"] == 2
+        assert other.service.request_counts()["BlockClaimedDevice"] == 2
+
+
 def test_without_a_report_dir_nothing_is_written_and_a_retry_finds_what_is_done(
     nrfcloud, context, tmp_path, monkeypatch
 ):

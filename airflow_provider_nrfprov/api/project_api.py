@@ -120,7 +120,7 @@ class ProjectApi:
         check_key(api_key, what)
         if not contract.ORGANIZATION_TOKEN.fullmatch(api_key):
             raise ConfigurationError(
-                f"the API key does not begin with oat_: a project takes {what}. A key of the legacy app belongs to the team's "
+                f"the API key is not of the form oat_…: a project takes {what}. A key of the legacy app belongs to the team's "
                 "API (extra api 'team')"
             )
 

@@ -54,6 +54,7 @@ from airflow_provider_nrfprov.claiming.row_problems import (
     contradiction,
     doubtful_tags,
     hint_at_other_column,
+    no_device,
     second_token,
     too_many_columns,
     unnamed_column,
@@ -81,8 +82,7 @@ _OK = Verdict.OK
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _ROW_LIKE = re.compile(r"2dn3|[0-9]{14}|[A-Za-z0-9_-]{40}|ATTESTTOKEN|ERROR|fail", re.IGNORECASE)
 """What no title holds, but a row does, or what is where a row should be."""
-_LINES_BEFORE_HEADER = 20
-_LINES_OF_ROW = 8
+_LINES_BEFORE_HEADER, _LINES_OF_ROW = 20, 8
 _BLANKS = " \t,;"
 
 
@@ -372,9 +372,10 @@ class ClaimFile:
             return row._replace(verdict=Verdict.SECOND_TOKEN, message=two)
         if problem := unnamed_column(cells, form, token_at) or doubtful_tags(tags_cell, self._doubted):
             return row._replace(verdict=Verdict.UNNAMED_COLUMN, message=problem)
-        contradicts = contradiction(cell_at(cells, uuid_at), token.device_id)
-        if contradicts and self._device_counts:
-            words = f"{contradicts}; it is unclear which one is meant, so the row is not sent"
+        device_cell = cell_at(cells, uuid_at)
+        contradicts = contradiction(device_cell, token.device_id)
+        if self._device_counts and (words := contradicts or no_device(device_cell, token.device_id)):
+            words = f"{words}; it is unclear which one is meant, so the row is not sent"
             return row._replace(verdict=Verdict.CONTRADICTS_TOKEN, message=words)
         return self._accept(
             row, tags, contradicts and f"{contradicts}, which takes precedence; check the line"

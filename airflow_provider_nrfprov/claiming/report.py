@@ -45,7 +45,7 @@ class Outcome(str, Enum):
     """It was sent, and nobody can say what became of it (yet)."""
 
 
-CLAIMED_BEFORE = "claimed by this team before"
+CLAIMED_BEFORE = "claimed before this job"
 """What a report says of a row that ended as already claimed."""
 _CLAIMED_ELSEWHERE = "another team has it: it must be unclaimed there, in nRF Cloud or by its API, before this team can claim it"
 _SAYS_CLAIMED = re.compile(

@@ -76,6 +76,13 @@ def contradiction(cell: str, device_id: str) -> str:
     return f"the file says device {uuid}, but the token is that of {device_id}"
 
 
+def no_device(cell: str, device_id: str) -> str:
+    """Return what is wrong if the column of the device holds something else, which a device of a project would not be found by."""
+    if not cell or cell == "None" or _UUID.fullmatch(cell.strip("{}").lower()):
+        return ""
+    return f"the column of the device does not hold a UUID, but the token is that of {device_id}; correct it, or give the column another name"
+
+
 def second_token(cells: list[str], known: tuple[int | None, ...], device_id: str) -> str:
     """Return what is wrong if a cell beside the known ones holds a token of another device, which would not be claimed."""
     for place, cell in enumerate(cells):

@@ -99,7 +99,7 @@ def in_words(error: NrfProvError, url: str) -> str:
         return f"The service was reached, but it failed ({error.status}): try again later. ({error})"
     if isinstance(error, (NotFoundError, UnreadableAnswerError)) or _is_no_such_path(error):
         return (
-            f"{url} answers, but not as the Provisioning Service does ({error.status}): check the base URL. "
+            f"{url} answers, but not as nRF Cloud does ({error.status}): check the base URL. "
             f"The answer begins: {error.text[:_SHOWN_CHARACTERS]!r}"
         )
     return str(error)

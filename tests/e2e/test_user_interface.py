@@ -102,7 +102,7 @@ def test_the_connection_form_has_our_fields_and_its_test_says_that_the_service_a
             "other_service",
             "another service",
             "not-the-key",
-            "answers, but not as the Provisioning Service does",
+            "answers, but not as nRF Cloud does",
         ),
     ],
     ids=["wrong key", "no key", "role too low", "unreachable", "another service"],

@@ -165,7 +165,7 @@ def test_a_host_that_is_another_service_tests_as_a_sentence(emulator, connect):
     connect(f"{emulator.url}/somewhere")
     ok, message = NrfProvHook().test_connection()
     assert not ok
-    assert "answers, but not as the Provisioning Service does (403): check the base URL" in message
+    assert "answers, but not as nRF Cloud does (403): check the base URL" in message
 
 
 def test_what_cannot_be_found_out_of_a_role_is_said_and_fails_no_test(emulator, connect):

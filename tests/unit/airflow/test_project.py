@@ -290,7 +290,8 @@ def test_a_connection_of_a_project_leads_to_nordics_hosts():
         ({"extra": {"devices_url": "ftp://x"}}, "api.memfault.com"),
         ({"extra": {"devices_url": 5}}, "extra 'devices_url' is 5; it is a URL"),
         ({"extra": {"api": "team"}}, "set extra 'api' to 'project'"),
-        ({"password": "0" * 40}, "does not begin with oat_"),
+        ({"password": "0" * 40}, "is not of the form oat_…"),
+        ({"password": "oat_"}, "is not of the form oat_…"),
         ({"password": None}, "no API key"),
         ({"host": "https://api.provisioning.nrfcloud.com"}, "leave the field empty"),
     ],
@@ -319,7 +320,7 @@ def test_the_test_of_a_connection_asks_what_changes_nothing(emulator, project):
     ("extra", "words"),
     [
         ({"password": "oat_another"}, r"refused the API key \(401\)"),
-        ({"password": "emulator-key"}, "does not begin with oat_"),
+        ({"password": "emulator-key"}, "is not of the form oat_…"),
         ({"project": "nothing"}, "Check the connection's organization and project"),
     ],
 )

@@ -90,7 +90,7 @@ OPERATORS: dict[str, Callable[[Path], Any]] = {
         ({"organization": "Acme Inc."}, r"extra 'organization' is 'Acme Inc\.'; it must be a slug"),
         ({"organization": ""}, "extra 'organization' is ''; it must be a slug"),
         ({"project": "../other"}, r"extra 'project' is '\.\./other'; it must be a slug"),
-        ({"password": "f" * 40}, "does not begin with oat_: a project takes an organization token"),
+        ({"password": "f" * 40}, "is not of the form oat_…: a project takes an organization token"),
         ({"password": Settings.api_key}, "A key of the legacy app belongs to the team's API"),
     ],
 )

@@ -264,6 +264,17 @@ def test_a_device_that_contradicts_its_token_is_not_sent(emulator, claim):
     assert ours(emulator) == {IDS[2]}
 
 
+def test_a_row_whose_device_column_holds_something_else_is_not_sent(emulator, claim):
+    rows = "\n".join(
+        f"{cell},{device.token}" for cell, device in zip(("SN-1", "None", "", "FGF4"), DEVICES, strict=False)
+    )
+    assert claim([MintedText(f"deviceId,attestationToken\n{rows}")]) == {"rejected": 2, "claimed": 2}
+    said = claim.told[IDS[0]]["message"]
+    assert said.startswith("the column of the device does not hold a UUID")
+    assert "give the column another name" in said
+    assert ours(emulator) == {IDS[1], IDS[2]}
+
+
 class MintedText:
     """Lines of a file in a device's place."""
 

@@ -26,6 +26,7 @@ from airflow_provider_nrfprov.emulator.calls import (
     ThisCall,
     TurnRoute,
     content_type,
+    page_reply,
     refusal,
     refused,
     reply,
@@ -36,16 +37,14 @@ from airflow_provider_nrfprov.emulator.errors import Forbidden, Gone, Invalid, N
 from airflow_provider_nrfprov.emulator.faults import RECOVERABLE, Fault, from_json
 from airflow_provider_nrfprov.emulator.faults.middleware import MOVED, with_faults
 from airflow_provider_nrfprov.emulator.service import Service
-from airflow_provider_nrfprov.emulator.settings import Settings
 
 UNKNOWN = "unknown path"
 """Under this name are counted requests for paths and methods that are not served."""
 
 
-def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:
+def create_app(service: Service | None = None) -> FastAPI:
     """Return the emulator as an ASGI application.
 
-    :param settings: how it behaves; not looked at if a service is given, which has its own.
     :param service: the state to serve; a fresh one by default. It is ``app.state.service`` then.
     """
     app = FastAPI(
@@ -59,7 +58,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
             RequestValidationError: refused,
         },
     )
-    app.state.service = service or Service(settings)
+    app.state.service = service or Service()
     app.state.with_faults = partial(with_faults, app.state.service)
     app.add_middleware(Front, service=app.state.service)
     for prefix, routers in {**team_handlers.ROUTERS, **project_handlers.ROUTERS}.items():
@@ -186,8 +185,7 @@ async def health() -> Response:
 @SIDE_DOORS.get("/devices")
 async def all_devices(call: ThisCall) -> Response:
     """Answer every claimed device of every team, on one page."""
-    items = [_shown(call, device) for device in call.service.devices]
-    return reply({"items": items, "total": len(items)})
+    return page_reply([_shown(call, device) for device in call.service.devices])
 
 
 @SIDE_DOORS.get("/devices/{id}")
@@ -222,12 +220,12 @@ async def all_operations(call: ThisCall) -> Response:
             "completesAt": iso(operation.completes_at),
             "stuck": operation.held,
             "rows": len(operation.rows),
-            "claimed": len(operation.outcome.claimed_ids) if operation.outcome else 0,
+            "claimed": operation.claimed,
             "failed": len(operation.outcome.failures) if operation.outcome else 0,
         }
         for operation in call.service.operations.all()
     ]
-    return reply({"items": items, "total": len(items)})
+    return page_reply(items)
 
 
 @SIDE_DOORS.get("/submissions")
@@ -242,7 +240,7 @@ async def all_submissions(call: ThisCall) -> Response:
         }
         for each in call.service.bulk_submissions()
     ]
-    return reply({"items": items, "total": len(items)})
+    return page_reply(items)
 
 
 @SIDE_DOORS.get("/requests")

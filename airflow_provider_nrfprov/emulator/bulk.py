@@ -8,7 +8,6 @@ import io
 import itertools
 import json
 import secrets
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -89,6 +88,11 @@ class BulkOperation:
             return None
         return self if self.completes_at <= moment else replace(self, outcome=None)
 
+    @property
+    def claimed(self) -> int:
+        """How many devices it has claimed so far."""
+        return len(self.outcome.claimed_ids) if self.outcome else 0
+
     def status(self, now: datetime) -> str:
         """PENDING for the first third of its time, IN_PROGRESS, at the end FAILED or SUCCEEDED."""
         if self.outcome is not None:
@@ -150,14 +154,10 @@ class BulkOperations:
         self._open: list[tuple[datetime, int, BulkOperation]] = []
         self._turns = itertools.count()
 
-    def submit(self, team: str, text: str, now: datetime) -> BulkOperation:
-        """Accept a CSV body; raise ``Invalid``. Its rows are looked at when the operation ends."""
-        return self.start(team, text, read_rows(text, self._settings), now)
-
     def start(
         self, team: str, text: str, rows: list[Row], now: datetime, carry_out: CarryOut | None = None
     ) -> BulkOperation:
-        """Start an operation of rows that were read."""
+        """Start an operation of rows that were read; they are looked at when it ends."""
         ends = now + timedelta(seconds=self._settings.bulk_seconds)
         operation = BulkOperation(
             ulid(now), team, now, ends, text, rows, words=self._settings.refusal_words, carry_out=carry_out
@@ -233,18 +233,18 @@ def error_summary(outcome: Outcome, form: str) -> str:
     return json.dumps({"message": told}, separators=(",", ":"))
 
 
-def claims_per_operation(operations: Shelf[BulkOperation]) -> Counter[str]:
-    """Return how many devices each operation has claimed so far."""
-    return Counter({each.id: len(each.outcome.claimed_ids) if each.outcome else 0 for each in operations})
-
-
 def _is_poison(row: Row, settings: Settings) -> bool:
     if any(tag in settings.poison_tags for tag in row.tags):
         return True
+    return bool(settings.poison_ids) and device_of(row.token) in settings.poison_ids
+
+
+def device_of(token: str) -> str | None:
+    """Return the device that a claim token names, or None if it cannot be read."""
     try:
-        return bool(settings.poison_ids) and decode(row.token).device_id in settings.poison_ids
+        return decode(token).device_id
     except TokenError:
-        return False
+        return None
 
 
 def _row(record: list[str]) -> Row:
@@ -278,17 +278,10 @@ class Submissions:
         """Return all in order of arrival. A row whose token cannot be read names no device."""
         # Reading a thousand tokens takes time, which no request should pay for.
         self._read += [
-            BulkSubmission(each, _devices(rows), at, repeated) for each, rows, at, repeated in self._waiting
+            BulkSubmission(
+                each, frozenset(filter(None, (device_of(row.token) for row in rows))), at, repeated
+            )
+            for each, rows, at, repeated in self._waiting
         ]
         self._waiting.clear()
         return list(self._read)
-
-
-def _devices(rows: list[Row]) -> frozenset[str]:
-    found = set()
-    for row in rows:
-        try:
-            found.add(decode(row.token).device_id)
-        except TokenError:
-            continue
-    return frozenset(found)

@@ -17,6 +17,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_nrfprov.emulator.accounts import Caller
+from airflow_provider_nrfprov.emulator.bulk import BulkOperation, CarryOut, Row
 from airflow_provider_nrfprov.emulator.errors import (
     BodyTooLarge,
     Gone,
@@ -64,11 +65,6 @@ class Call:
         return str(self.request.base_url).rstrip("/")
 
     @property
-    def path(self) -> str:
-        """The path that was asked for."""
-        return str(self.request.scope["path"])
-
-    @property
     def repeated(self) -> bool:
         """Whether this is the second time that it is carried out, because of a ``Twice``."""
         return bool(self.request.scope["state"].get("repeated"))
@@ -85,9 +81,12 @@ class Call:
         lag = self.request.scope["state"].get("list_lag_seconds") or self.service.settings.list_lag_seconds
         return self.now - timedelta(seconds=lag) if lag else None
 
-    def started(self, operation_id: str) -> None:
-        """Note the bulk operation that this request starts."""
-        self.request.scope["state"]["operation_id"] = operation_id
+    def started(self, text: str, rows: list[Row], carry_out: CarryOut | None = None) -> BulkOperation:
+        """Start the bulk operation that this request asks for, of a CSV body and the rows in it."""
+        operation = self.service.operations.start(self.team, text, rows, self.now, carry_out)
+        self.service.submissions.add(operation.id, rows, self.now, repeated=self.repeated)
+        self.request.scope["state"]["operation_id"] = operation.id
+        return operation
 
     def json_object(self) -> dict[str, Any]:
         """Return the body, a JSON object.
@@ -298,7 +297,7 @@ def reply(body: Any, status: int = 200, headers: dict[str, str] | None = None) -
         return Response(json.dumps(body), status, headers, media_type="application/json")
 
 
-def page_reply(items: list[dict[str, Any]], next_token: str | None) -> Response:
+def page_reply(items: list[dict[str, Any]], next_token: str | None = None) -> Response:
     """Return a page of a list. ``total`` counts this page, as documented of nRF Cloud's lists."""
     body: dict[str, Any] = {"items": items, "total": len(items)}
     return reply(body if next_token is None else {**body, "pageNextToken": next_token})

@@ -15,11 +15,6 @@ def utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def to_milliseconds(moment: datetime) -> datetime:
-    """Cut a time to whole milliseconds, the precision of everything that the service says."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
 def iso(moment: datetime) -> str:
     """Write a time as the service does: ``2023-06-30T11:49:21.561Z``."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -11,8 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Response
 
-from airflow_provider_nrfprov.claiming.token import TokenError, decode
-from airflow_provider_nrfprov.emulator.bulk import BulkOperation, Failure, Outcome, Row
+from airflow_provider_nrfprov.emulator.bulk import BulkOperation, Failure, Outcome, Row, device_of
 from airflow_provider_nrfprov.emulator.calls import Operation, ThisCall, reply
 from airflow_provider_nrfprov.emulator.clock import iso
 from airflow_provider_nrfprov.emulator.devices import Device, Devices
@@ -48,7 +47,7 @@ def read_device_rows(text: str, settings: Settings) -> list[Row]:
         causes += [
             f"row {number}: {row.device_id} is not the device of its token"
             for number, row in enumerate(rows)
-            if _contradicts(row)
+            if device_of(row.token) not in {None, row.device_id}
         ]
     if causes:
         raise BadRequest("the body cannot be read", causes)
@@ -122,25 +121,6 @@ def status_of(operation: BulkOperation, settings: Settings) -> str:
     return settings.project_failed_end if all_failed else settings.project_partial_end
 
 
-def project_devices(devices: Devices, team: str, settings: Settings, as_of: datetime | None) -> list[Device]:
-    """Return the devices that a list shows, oldest first."""
-    return devices.of_team(team, as_of) if settings.project_devices_shown else []
-
-
-def project_device(devices: Devices, team: str, device_id: str, settings: Settings) -> Device:
-    """Return one device; raise ``NotFound``."""
-    if not settings.project_devices_shown:
-        raise NotFound("device not found")
-    return devices.get(team, device_id)
-
-
-def _contradicts(row: Row) -> bool:
-    try:
-        return decode(row.token).device_id != row.device_id
-    except TokenError:
-        return False
-
-
 ELSEWHERE = "http://nrfcloud.invalid"
 """The host that the setting ``project_status_url`` can name instead of this one."""
 _USUAL_PAGE, _LARGEST_PAGE = 20, 5000
@@ -174,16 +154,12 @@ ROUTERS = {
 @_creation.post("", name="CreateDevicesInBulk")
 async def create_devices(call: ThisCall) -> Response:
     """Take CSV with a header; answer 202 and where the job's status is."""
-    service = call.service
-    settings = service.settings
-    rows = read_device_rows(call.csv_text(), settings)
-    check_creation(service.devices, call.team, rows, settings)
-    job = service.operations.start(
-        call.team, call.csv_text(), rows, call.now, partial(create_rows, settings=settings)
-    )
-    service.submissions.add(job.id, rows, call.now, repeated=call.repeated)
-    call.started(job.id)
-    path = f"{call.path}/{job.id}"
+    settings = call.service.settings
+    text = call.csv_text()
+    rows = read_device_rows(text, settings)
+    check_creation(call.service.devices, call.team, rows, settings)
+    job = call.started(text, rows, partial(create_rows, settings=settings))
+    path = f"{call.request.scope['path']}/{job.id}"
     where = {"absolute": call.base_url, "elsewhere": ELSEWHERE}.get(settings.project_status_url, "")
     if settings.project_status_url == "nowhere":
         return reply({}, 202)
@@ -211,7 +187,8 @@ async def fetch_job(call: ThisCall, id: str) -> Response:
 async def list_devices(call: ThisCall, per_page: str | None = None, page: str | None = None) -> Response:
     """Answer a page, by its number."""
     size, number = _number(per_page, _USUAL_PAGE, _LARGEST_PAGE), _number(page, 1)
-    devices = project_devices(call.service.devices, call.team, call.service.settings, call.lists_as_of())
+    are_shown = call.service.settings.project_devices_shown
+    devices = call.service.devices.of_team(call.team, call.lists_as_of()) if are_shown else []
     shown = devices[(number - 1) * size : number * size]
     paging = {
         "page": number,
@@ -226,9 +203,9 @@ async def list_devices(call: ThisCall, per_page: str | None = None, page: str | 
 @_devices.get("/{id}", name="FetchDevice")
 async def fetch_device(call: ThisCall, id: str) -> Response:
     """Answer 200 and the device."""
-    service = call.service
-    device = project_device(service.devices, call.team, id, service.settings)
-    return reply({"data": _body(device)})
+    if not call.service.settings.project_devices_shown:
+        raise NotFound("device not found")
+    return reply({"data": _body(call.service.devices.get(call.team, id))})
 
 
 def _number(text: str | None, usual: int, largest: int = 1_000_000) -> int:

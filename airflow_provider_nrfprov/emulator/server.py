@@ -72,7 +72,10 @@ class Server:
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._lock = threading.Lock()
-        self._doors = _Doors()
+        self.is_up = True
+        """Whether it takes connections."""
+        self.connections: set[asyncio.Transport] = set()
+        """Those that are open."""
         self._server = _StartableServer(
             uvicorn.Config(
                 app,
@@ -81,7 +84,7 @@ class Server:
                 access_log=False,
                 date_header=False,  # the machine's clock; the emulator has its own
                 loop="asyncio",  # uvloop would become the event loop of the whole process
-                http=_protocol(self._doors),
+                http=_protocol(self),
                 ws="none",
                 lifespan="off",
                 timeout_graceful_shutdown=1,  # a client that never reads must not keep a test from ending
@@ -91,11 +94,6 @@ class Server:
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="nrfprov-emulator", daemon=True
         )
-
-    @property
-    def is_up(self) -> bool:
-        """Whether it takes connections."""
-        return self._doors.open
 
     def start(self) -> None:
         """Start, and return when it serves."""
@@ -119,7 +117,7 @@ class Server:
         """Refuse connections from now on, and close those that are open without another byte."""
         with self._lock:
             if self.is_up:
-                self._doors.open = False
+                self.is_up = False
                 self._run(self._close_all())
                 # Bound but not listening: connections are refused, and nobody else can take the port.
                 self._socket = _bind(self._host, self.port)
@@ -128,11 +126,11 @@ class Server:
         """Take connections again."""
         with self._lock:
             if not self.is_up:
-                self._doors.open = True  # first, else who comes at once is sent away
+                self.is_up = True  # first, else who comes at once is sent away
                 try:
                     self._run(self._server.startup(sockets=[self._socket]))
                 except BaseException:
-                    self._doors.open = False
+                    self.is_up = False
                     raise
 
     async def _close_all(self) -> None:
@@ -140,7 +138,7 @@ class Server:
             self._socket.shutdown(socket.SHUT_RDWR)  # a forked process may hold it too
         for each in self._server.servers:
             each.close()
-        for transport in list(self._doors.connections):
+        for transport in list(self.connections):
             abort(transport)
         await asyncio.sleep(0)  # the closing itself comes with the next turn of the loop
 
@@ -163,15 +161,7 @@ class _StartableServer(uvicorn.Server):
         await super().startup(sockets)
 
 
-class _Doors:
-    """Whether connections are taken, and which are open."""
-
-    def __init__(self) -> None:
-        self.open = True
-        self.connections: set[asyncio.Transport] = set()
-
-
-def _protocol(doors: _Doors) -> type[asyncio.Protocol]:
+def _protocol(server: Server) -> type[asyncio.Protocol]:
     # Always h11, never httptools: uvicorn brings it along, so every machine serves the same bytes; and
     # a connection can only be dropped if the protocol hands it on.
     class Protocol(H11Protocol):
@@ -184,13 +174,13 @@ def _protocol(doors: _Doors) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             self._of_connection[TRANSPORT] = transport
-            doors.connections.add(transport)
+            server.connections.add(transport)
             super().connection_made(transport)
-            if not doors.open:  # it was accepted just before
+            if not server.is_up:  # it was accepted just before
                 abort(transport)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            doors.connections.discard(self.transport)
+            server.connections.discard(self.transport)
             super().connection_lost(exc)
 
     return Protocol
@@ -284,7 +274,7 @@ def running_emulator(
     service = Service(Settings(**settings), clock)
     with ExitStack() as stack:
         own = stack.enter_context(temporary_tls(host)) if tls else None
-        server = Server(create_app(service=service), port, log_level, host, own.context if own else None)
+        server = Server(create_app(service), port, log_level, host, own.context if own else None)
         try:
             server.start()
             yield Emulator(service, server, host, own.ca_file if own else None)

@@ -14,9 +14,8 @@ from airflow_provider_nrfprov.emulator.bulk import (
     BulkOperations,
     BulkSubmission,
     Submissions,
-    claims_per_operation,
 )
-from airflow_provider_nrfprov.emulator.clock import Clock, to_milliseconds, utc_now
+from airflow_provider_nrfprov.emulator.clock import Clock, utc_now
 from airflow_provider_nrfprov.emulator.devices import READY, Device, Devices, Tag, Tags
 from airflow_provider_nrfprov.emulator.faults.plans import Faults
 from airflow_provider_nrfprov.emulator.mint import TokenCheck
@@ -32,16 +31,6 @@ class Service:
     what a test asserts on.
     """
 
-    settings: Settings
-    keys: KeyRing
-    tokens: TokenCheck
-    devices: Devices
-    tags: Tags
-    operations: BulkOperations
-    commands: Commands
-    rules: Rules
-    submissions: Submissions
-
     def __init__(self, settings: Settings | None = None, clock: Clock = utc_now) -> None:
         self.requests: Counter[str] = Counter()
         self.faults = Faults()
@@ -50,8 +39,9 @@ class Service:
         self._begin(settings or Settings())
 
     def now(self) -> datetime:
-        """Return the time of the service's clock, in whole milliseconds."""
-        return to_milliseconds(self._clock() + self._clock_offset)
+        """Return the time of the service's clock, in whole milliseconds: the precision of everything that it says."""
+        now = self._clock() + self._clock_offset
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     @contextmanager
     def turn(self) -> Iterator[datetime]:
@@ -125,8 +115,7 @@ class Service:
 
     def claims_per_operation(self) -> dict[str, int]:
         """Return how many devices each bulk operation has claimed."""
-        with self.turn():
-            return dict(claims_per_operation(self.operations.all()))
+        return {each.id: each.claimed for each in self.bulk_operations()}
 
     def bulk_operations(self) -> list[BulkOperation]:
         """Return the bulk operations of all teams in order of arrival."""
@@ -162,9 +151,9 @@ class Service:
         project = TEAM_A if settings.project_is_teams else PROJECT
         self.keys = KeyRing(settings.api_key, settings.organization_token, project)
         self.tokens = TokenCheck(settings.token_check)
-        self.tags = Tags(self.settings.unknown_tags)
-        self.devices = Devices(self.settings, self.tags, self.tokens)
-        self.operations = BulkOperations(self.settings, self.devices)
-        self.commands = Commands(self.settings.command_seconds, self.settings.command_end)
+        self.tags = Tags(settings.unknown_tags)
+        self.devices = Devices(settings, self.tags, self.tokens)
+        self.operations = BulkOperations(settings, self.devices)
+        self.commands = Commands(settings.command_seconds, settings.command_end)
         self.rules = Rules()
         self.submissions = Submissions()

@@ -259,9 +259,8 @@ async def delete_tag(call: ThisCall, tag: ThisTag) -> Response:
 @_bulk_claims.post("/bulk", name="BulkClaimDeviceOwnership")
 async def start_bulk_claim(call: ThisCall) -> Response:
     """Take CSV; answer 202 and ``{"bulkOpsRequestId"}``."""
-    operation = call.service.operations.submit(call.team, call.csv_text(), call.now)
-    call.service.submissions.add(operation.id, operation.rows, call.now, repeated=call.repeated)
-    call.started(operation.id)
+    text = call.csv_text()
+    operation = call.started(text, read_rows(text, call.service.settings))
     return reply({"bulkOpsRequestId": operation.id}, 202)
 
 

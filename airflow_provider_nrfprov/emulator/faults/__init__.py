@@ -249,29 +249,7 @@ def from_json(body: Any) -> Fault:
         raise ValueError(f"{body['kind']}:{place} {problem['msg']}") from None
 
 
-KINDS: dict[str, type[Fault]] = {
-    kind.__name__: kind
-    for kind in (
-        Refuse,
-        DropBefore,
-        DropAfter,
-        FailAfter,
-        RedirectAfter,
-        Twice,
-        LaggingList,
-        WrongDownload,
-        Words,
-        TruncateAfter,
-        HtmlBefore,
-        HtmlAfter,
-        Slow,
-        ExtraFields,
-        OddStatus,
-        WrongClaimedIds,
-        StuckOperation,
-        FalseFailure,
-    )
-}
+KINDS: dict[str, type[Fault]] = {kind.__name__: kind for kind in Fault.__subclasses__()}
 """Every kind by its name."""
 
 RECOVERABLE: tuple[Fault, ...] = (

@@ -20,7 +20,7 @@ class Injected(NamedTuple):
     fault: Fault
 
 
-@dataclass(slots=True)
+@dataclass
 class Plan:
     """A fault for requests ``nth`` to ``nth + times - 1``, counted from when it was planned."""
 
@@ -60,6 +60,16 @@ class Schedule:
             return None
         fitting = [kind for kind in self.kinds if kind.fits(operation)]
         return fitting[int(which * len(fitting))] if fitting else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is left of it."""
+        return {
+            "seed": self.seed,
+            "rate": self.rate,
+            "left": self.left,
+            "kinds": [kind.as_json() for kind in self.kinds],
+            "operations": sorted(self.operations),
+        }
 
 
 class Faults:
@@ -166,34 +176,10 @@ class Faults:
         """Return ``{"plans": […], "schedule": {…} or None, "injected": […]}``."""
         with self._lock:
             return {
-                "plans": [
-                    {
-                        "operation": plan.operation,
-                        "fault": plan.fault.as_json(),
-                        "nth": plan.nth,
-                        "times": plan.times,
-                        "seen": plan.seen,
-                    }
-                    for plan in self._plans
-                ],
-                "schedule": _schedule_json(self._schedule),
-                "injected": [
-                    {"operation": each.operation, "n": each.n, "fault": each.fault.as_json()}
-                    for each in self._injected
-                ],
+                "plans": [{**vars(plan), "fault": plan.fault.as_json()} for plan in self._plans],
+                "schedule": self._schedule.as_json() if self._schedule else None,
+                "injected": [{**each._asdict(), "fault": each.fault.as_json()} for each in self._injected],
             }
-
-
-def _schedule_json(schedule: Schedule | None) -> dict[str, Any] | None:
-    if schedule is None:
-        return None
-    return {
-        "seed": schedule.seed,
-        "rate": schedule.rate,
-        "left": schedule.left,
-        "kinds": [kind.as_json() for kind in schedule.kinds],
-        "operations": sorted(schedule.operations),
-    }
 
 
 def _check_names(operations: Iterable[str]) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from airflow_provider_nrfprov.emulator.accounts import TEAM_A
+from airflow_provider_nrfprov.emulator.bulk import Row
 from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore, TruncateAfter
 from airflow_provider_nrfprov.emulator.mint import mint_token
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
@@ -57,9 +59,7 @@ def test_its_certificate_is_for_localhost_too(secure):
 
 
 def test_download_urls_are_secure_too(secure):
-    secure.service.operations.submit(
-        secure.service.keys.caller("Bearer emulator-key").team, "x", secure.service.now()
-    )
+    secure.service.operations.start(TEAM_A, "x", [Row("x")], secure.service.now())
     answer = requests.get(
         f"{secure.url}/v1/bulk-ops-requests",
         headers={"Authorization": "Bearer emulator-key"},

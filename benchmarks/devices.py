@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +10,10 @@ import pendulum
 
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from benchmarks.calls import API_KEY, calls_of
+from benchmarks.calls import calls_of
 from benchmarks.claim_file import tokens
 from benchmarks.figures import Figure
+from harness.connections import http_connection
 from harness.local_airflow import LocalAirflow
 from harness.real_airflow import patiently, real_airflow
 
@@ -35,12 +35,7 @@ def many_devices(folder: Path, count: int, repeats: int, their_repeats: int) -> 
     batch = list(tokens(count))
     listed.write_text("\n".join(device for device, _ in batch))
     with running_emulator(contract="sync", bulk_seconds=0.0) as emulator:
-        http = {
-            "conn_type": "http",
-            "host": f"{emulator.url}/v1",
-            "extra": {"Authorization": f"Bearer {API_KEY}"},
-        }
-        env = {"AIRFLOW_CONN_NRFCLOUD_HTTP": json.dumps(http), "NRFPROV_BENCH_DEVICES": str(listed)}
+        env = {**http_connection("nrfcloud_http", emulator.url), "NRFPROV_BENCH_DEVICES": str(listed)}
         with real_airflow(
             folder / "airflow", DAGS, emulators={"bench": emulator.url}, parallelism=PARALLELISM, env=env
         ) as here:

@@ -10,16 +10,15 @@ import argparse
 import asyncio
 import json
 import logging
-import os
 import random
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchmarks.calls import API_KEY, calls_of
+from benchmarks.calls import calls_of
 from benchmarks.claim_file import tokens
+from harness.connections import default_connections
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -77,17 +76,7 @@ def main() -> int:
         wait(id_, arguments.interval)
         return id_, time.time()
 
-    with tempfile.TemporaryDirectory(prefix="nrfprov-bench-") as home:
-        connections: dict[str, dict[str, Any]] = {
-            "NRFPROV_DEFAULT": {"conn_type": "nrfprov", "host": arguments.url, "password": API_KEY},
-            "HTTP_DEFAULT": {
-                "conn_type": "http",
-                "host": f"{arguments.url}/v1",
-                "extra": {"Authorization": f"Bearer {API_KEY}"},
-            },
-        }
-        os.environ |= {f"AIRFLOW_CONN_{name}": json.dumps(fields) for name, fields in connections.items()}
-        os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
+    with default_connections(arguments.url):
         import airflow.providers.http.sensors.http  # noqa: F401 - imports are in no wait
 
         logging.disable()

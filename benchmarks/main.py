@@ -20,9 +20,9 @@ from benchmarks.devices import many_devices
 from benchmarks.figures import COLUMNS, Figure
 from benchmarks.growth import Series
 from benchmarks.imports import imports
-from harness.interruption import Interrupted, raise_on_signals
+from harness.interruption import raise_on_signals
 from harness.nordic import nordic_version
-from harness.published import table, working_folder, write_section
+from harness.published import publish, table, working_folder
 
 NAME = "benchmarks"
 _PACKAGES = ("apache-airflow", "apache-airflow-providers-http", "requests", "aiohttp")
@@ -174,21 +174,16 @@ def main() -> int:
     size, started = QUICK if arguments.quick else FULL, time.monotonic()
     if arguments.their_device_runs:
         size = replace(size, their_device_runs=arguments.their_device_runs)
-    try:
-        with working_folder(None, "nrfprov-bench-") as folder:
-            found = list(measured(folder, size, arguments.only))
-            images = arguments.write.parent / "images" if arguments.write else folder / "images"
-            repeats = (
-                "One run of each"
-                if size.repeats == 1
-                else f"{size.repeats} runs of each, where no other number stands"
-            )
-            text = page(found, images, setup(repeats, time.monotonic() - started))
-    except Interrupted as interrupted:
-        return interrupted.exit_code
-    print(text)
-    if arguments.write:
-        write_section(arguments.write, NAME, text)
+    with working_folder(None, "nrfprov-bench-") as folder:
+        found = list(measured(folder, size, arguments.only))
+        images = arguments.write.parent / "images" if arguments.write else folder / "images"
+        repeats = (
+            "One run of each"
+            if size.repeats == 1
+            else f"{size.repeats} runs of each, where no other number stands"
+        )
+        text = page(found, images, setup(repeats, time.monotonic() - started))
+    publish(text, arguments.write, NAME)
     return 0
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from benchmarks.calls import API_KEY
 from benchmarks.claim_file import write_claim_file
 from benchmarks.devices import run_seconds
 from benchmarks.figures import Figure
+from harness.connections import http_connection
 from harness.real_airflow import real_airflow
 
 DAGS = Path(__file__).parent / "dags" / "shift"
@@ -26,13 +25,8 @@ def shift(folder: Path, repeats: int) -> Iterator[Figure]:
     claim_file, reports = write_claim_file(folder / "shift.csv", ROWS), folder / "reports"
     reports.mkdir()
     with running_emulator(contract="async", bulk_seconds=BULK_SECONDS) as emulator:
-        http = {
-            "conn_type": "http",
-            "host": f"{emulator.url}/v1",
-            "extra": {"Authorization": f"Bearer {API_KEY}"},
-        }
         env = {
-            "AIRFLOW_CONN_NRFCLOUD_HTTP": json.dumps(http),
+            **http_connection("nrfcloud_http", emulator.url),
             "NRFPROV_BENCH_SHIFT": str(claim_file),
             "NRFPROV_BENCH_REPORTS": str(reports),
         }

@@ -9,10 +9,8 @@ import argparse
 import asyncio
 import gc
 import json
-import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,7 +21,7 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 
 from airflow_provider_nrfprov.api import wait_policy
 from airflow_provider_nrfprov.api.wait_policy import at_least
-from benchmarks.calls import API_KEY
+from harness.connections import default_connections
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -127,18 +125,7 @@ def main() -> int:
     parser.add_argument("--ids", type=Path, help="a file with the ids of operations that do not end")
     arguments = parser.parse_args()
     ids = arguments.ids.read_text().split() if arguments.ids else []
-    headers = {"Authorization": f"Bearer {API_KEY}"}
-    with tempfile.TemporaryDirectory(prefix="nrfprov-bench-") as home:
-        os.environ |= {
-            "AIRFLOW_HOME": home,
-            "AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(
-                {"conn_type": "nrfprov", "host": arguments.url, "password": API_KEY}
-            ),
-            "AIRFLOW_CONN_HTTP_DEFAULT": json.dumps(
-                {"conn_type": "http", "host": f"{arguments.url}/v1", "extra": headers}
-            ),
-            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
-        }
+    with default_connections(arguments.url):
         result = asyncio.run(
             wait(arguments.kind, ids, arguments.count, arguments.interval, arguments.seconds)
         )

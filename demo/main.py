@@ -78,8 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except Interrupted as interrupted:
-        print(f"\n{interrupted}: ending everything …", flush=True)
-        return interrupted.exit_code
+        print(f"\n{interrupted.name}: ending everything …", flush=True)
+        raise
     finally:
         stack.close()
 

@@ -7,12 +7,12 @@ import signal
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupted(BaseException):
-    """Somebody wants this program to end."""
+class Interrupted(SystemExit):
+    """Somebody wants this program to end; if nobody takes it, the program exits as shells expect it of a signal."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
+        super().__init__(128 + number)
+        self.name = signal.Signals(number).name
 
 
 def raise_on_signals() -> None:

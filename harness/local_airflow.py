@@ -13,12 +13,13 @@ import secrets
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from harness import processes
 from harness.airflow_api import AirflowApi
 from harness.ports import HOST
-from harness.processes import Program
+from harness.processes import Program, write_secret
 
 USER = "admin"
 
@@ -182,8 +183,11 @@ class LocalAirflow:
     def _prepare_home(self) -> None:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.logs.mkdir(exist_ok=True)
-        _write_once(self._passwords_file, json.dumps({USER: secrets.token_urlsafe(9)}))
-        _write_once(self.home / "jwt_secret", secrets.token_hex(64))
+        # Gone on with if they are there.
+        with suppress(FileExistsError):
+            write_secret(self._passwords_file, json.dumps({USER: secrets.token_urlsafe(9)}))
+        with suppress(FileExistsError):
+            write_secret(self.home / "jwt_secret", secrets.token_hex(64))
 
     def _environment(self) -> dict[str, str]:
         # What the user has set for an Airflow of theirs is not meant for this one.
@@ -218,13 +222,6 @@ class LocalAirflow:
             "PYTHONWARNINGS": "ignore",
             **self._extra_env,
         }
-
-
-def _write_once(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, unless it is there."""
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
 
 
 def _death(program: Program, what: str) -> str:

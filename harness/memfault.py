@@ -59,24 +59,15 @@ def memfault_command(
     ]  # fmt: skip
 
 
-def create_devices(
-    url: str,
-    csv: Path,
-    *,
-    token: str = TOKEN,
-    organization: str = "acme-inc",
-    project: str = "smart-sink",
-    seconds: float = 60.0,
-) -> Run:
+def create_devices(url: str, csv: Path, *, seconds: float = 60.0, **access: str) -> Run:
     """Run ``nrfcloud device create``, as :func:`memfault_command` says.
 
     :raises subprocess.TimeoutExpired: if it has not ended in time; it is ended then.
     """
     results = _results_of(csv)
     results.unlink(missing_ok=True)
-    command = memfault_command(url, csv, token=token, organization=organization, project=project)
     ended = subprocess.run(
-        command,
+        memfault_command(url, csv, **access),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -15,8 +15,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from harness import processes
 from harness.ports import HOST, free_port
+from harness.processes import Program, write_secret
 
 _USER = "airflow"
 _UNPRIVILEGED = ("postgres", "nobody")
@@ -64,10 +67,11 @@ def running_postgres(*, connections: int = 200) -> Iterator[str]:
         port = free_port()
         server = _start(folder, port, connections, user)
         try:
-            _wait_until_ready(server, port, password, folder)
+            _wait_until_ready(server, port, password)
             yield f"postgresql+psycopg2://{_USER}:{password}@{HOST}:{port}/postgres"
         finally:
-            _stop(server)
+            server.process.send_signal(signal.SIGINT)  # its fast shutdown: it ends its own connections
+            processes.stop([server], 20)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -92,23 +96,28 @@ def rows_by_table(url: str) -> Counter[str]:
 
 def _make(folder: Path, password: str, user: pwd.struct_passwd | None) -> None:
     password_file = folder / "password"
-    with os.fdopen(os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(password)
+    write_secret(password_file, password)
     if user is not None:
         os.chown(password_file, user.pw_uid, user.pw_gid)
     options = ["-D", str(folder / "data"), "-U", _USER, "-A", "scram-sha-256", f"--pwfile={password_file}"]
-    done = _run_as(user, [str(_program("initdb")), *options, "-E", "UTF8", "--locale=C", "--no-sync"], folder)
-    output, _ = done.communicate()
+    done = subprocess.run(
+        [str(_program("initdb")), *options, "-E", "UTF8", "--locale=C", "--no-sync"],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        check=False,
+        **_identity(user),
+    )
     password_file.unlink()
     if done.returncode != 0:
         raise NoPostgresError(
-            f"initdb ended with {done.returncode}: {output.decode(errors='replace')[-500:]}"
+            f"initdb ended with {done.returncode}: {done.stdout.decode(errors='replace')[-500:]}"
         )
 
 
-def _start(
-    folder: Path, port: int, connections: int, user: pwd.struct_passwd | None
-) -> subprocess.Popen[bytes]:
+def _start(folder: Path, port: int, connections: int, user: pwd.struct_passwd | None) -> Program:
     settings = {
         "listen_addresses": HOST,
         "port": str(port),
@@ -123,28 +132,16 @@ def _start(
     }
     options = [text for name, value in settings.items() for text in ("-c", f"{name}={value}")]
     command = [str(_program("postgres")), "-D", str(folder / "data"), *options]
-    with (folder / "log").open("wb") as log:
-        return _run_as(user, command, folder, log.fileno())
-
-
-def _run_as(
-    user: pwd.struct_passwd | None, command: list[str], folder: Path, output: int = subprocess.PIPE
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        # A terminal's Ctrl-C is for this program, which then ends PostgreSQL in its own way.
-        start_new_session=True,
-        user=None if user is None else user.pw_uid,
-        group=None if user is None else user.pw_gid,
-        extra_groups=None if user is None else [],
+    return processes.start(
+        "postgres", command, env=os.environ, folder=folder, log=folder / "log", **_identity(user)
     )
 
 
-def _wait_until_ready(server: subprocess.Popen[bytes], port: int, password: str, folder: Path) -> None:
+def _identity(user: pwd.struct_passwd | None) -> dict[str, Any]:
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _wait_until_ready(server: Program, port: int, password: str) -> None:
     import psycopg2  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     end = time.monotonic() + _START_SECONDS
@@ -152,19 +149,10 @@ def _wait_until_ready(server: subprocess.Popen[bytes], port: int, password: str,
         with suppress(psycopg2.OperationalError):
             psycopg2.connect(host=HOST, port=port, user=_USER, password=password, dbname="postgres").close()
             return
-        if server.poll() is not None or time.monotonic() > end:
-            words = (folder / "log").read_text(errors="replace")[-500:]
-            raise NoPostgresError(f"PostgreSQL did not start ({server.poll()}): {words}")
+        if not server.is_running or time.monotonic() > end:
+            words = server.last_lines()[-500:]
+            raise NoPostgresError(f"PostgreSQL did not start ({server.process.returncode}): {words}")
         time.sleep(0.1)
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    server.send_signal(signal.SIGINT)  # its fast shutdown: it ends its own connections
-    try:
-        server.wait(20)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
 
 
 def _program(name: str) -> Path | None:

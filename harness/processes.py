@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
@@ -48,8 +49,13 @@ class Program:
         return ""
 
 
-def start(name: str, command: Sequence[str], *, env: Mapping[str, str], folder: Path, log: Path) -> Program:
-    """Start a program in a folder, in a session of its own; its output is added to ``log``."""
+def start(
+    name: str, command: Sequence[str], *, env: Mapping[str, str], folder: Path, log: Path, **identity: Any
+) -> Program:
+    """Start a program in a folder, in a session of its own; its output is added to ``log``.
+
+    :param identity: who runs it, if not this user: ``user``, ``group`` and ``extra_groups`` of ``subprocess``.
+    """
     # The signals wait until the program is known: one that came in between would leave it running.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
@@ -63,10 +69,17 @@ def start(name: str, command: Sequence[str], *, env: Mapping[str, str], folder: 
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=_default_signals,  # noqa: PLW1509 - it makes system calls only
+                **identity,
             )
         return Program(name, process, log)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a new file that only its owner may read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)
 
 
 def stop(programs: Sequence[Program], seconds: float = 10) -> list[int]:

@@ -33,6 +33,13 @@ def write_section(path: Path, name: str, text: str) -> None:
     path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
+def publish(text: str, path: Path | None, name: str) -> None:
+    """Print the text of a section, and write it into a file if one is wanted."""
+    print(text)
+    if path:
+        write_section(path, name, text)
+
+
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
     """Return the lines of a table: a column whose name begins with ``>`` is of numbers, set to the right."""
     names = list(columns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-from airflow_provider_nrfprov.emulator.settings import Settings
 from harness.airflow_api import AirflowApiError
+from harness.connections import nrfprov_connection
 from harness.local_airflow import PARTS, LocalAirflow
 from harness.ports import free_port
 from harness.postgres import running_postgres, what_is_missing
@@ -32,12 +31,6 @@ QUICK_TO_NOTICE = {
     "triggerer__triggerer_health_check_threshold": "8",
 }
 """Airflow's settings (``section__name``) that let it find the dead within seconds."""
-_PROJECT = {"api": "project", "organization": Settings.organization, "project": Settings.project}
-_KEY_OF: Mapping[str, Mapping[str, object]] = {
-    "team": {"password": Settings.api_key},
-    "project": {"password": Settings.organization_token, "extra": _PROJECT},
-}
-"""What a connection of each API has, besides its type and host."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +90,7 @@ def real_airflow(
         env_of_airflow = {f"AIRFLOW__{name.upper()}": value for name, value in chosen.items()}
         env_of_airflow |= dict(env or {})
         for name, url in emulators.items():
-            connection = {"conn_type": "nrfprov", "host": url, **_KEY_OF[api]}
-            env_of_airflow[f"AIRFLOW_CONN_NRFPROV_{name.upper()}"] = json.dumps(connection)
+            env_of_airflow |= nrfprov_connection(f"nrfprov_{name}", url, api)
         airflow = LocalAirflow(folder, dags, port=free_port(), env=env_of_airflow, parts=parts)
         stack.callback(airflow.stop)
         airflow.start()

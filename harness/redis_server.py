@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from harness import processes
 from harness.ports import HOST, free_port
-from harness.processes import Program
+from harness.processes import Program, write_secret
 
 _START_SECONDS = 30
 
@@ -66,8 +65,7 @@ def _start(folder: Path, port: int, password: str) -> Program:
     }
     # In a file, since everybody can read the arguments of a process.
     file = folder / "redis.conf"
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.writelines(f"{name} {value}\n" for name, value in settings.items())
+    write_secret(file, "".join(f"{name} {value}\n" for name, value in settings.items()))
     command = [str(shutil.which("redis-server")), str(file)]
     return processes.start("redis", command, env=os.environ, folder=folder, log=folder / "log")
 
@@ -83,10 +81,11 @@ def _wait_until_ready(server: Program, port: int, password: str) -> None:
 
 
 def _answers(port: int, password: str) -> bool:
-    with suppress(OSError), socket.create_connection((HOST, port), timeout=1) as connection:
-        connection.sendall(f"AUTH {password}\r\nPING\r\nQUIT\r\n".encode())
-        answer = b""
-        while received := connection.recv(256):
-            answer += received
-        return b"+PONG" in answer
+    from redis import Redis, RedisError  # only here: there may be none, see ``what_is_missing``
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    once = Retry(NoBackoff(), 0)
+    with suppress(RedisError), Redis(HOST, port, password=password, retry=once) as client:
+        return bool(client.ping())
     return False

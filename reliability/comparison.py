@@ -26,7 +26,7 @@ from airflow_provider_nrfprov.emulator.faults import RECOVERABLE
 from airflow_provider_nrfprov.emulator.mint import MintedDevice, attestation_rows, mint_devices
 from airflow_provider_nrfprov.emulator.service import Service
 from harness.nordic import nordic_version
-from harness.published import table, working_folder, write_section
+from harness.published import publish, table, working_folder
 from reliability.baselines import HTTP, MEMFAULT, NORDIC
 from reliability.errand import ROWS_PER_REQUEST, Account, Errand, Tool, connections
 from reliability.misfortunes import MISFORTUNES, PROJECT_MISFORTUNES, Misfortune
@@ -267,9 +267,7 @@ def main() -> int:
             f"{'memfault-cli 1.12.0' if is_project else f'nrfcloud-utils {nordic_version()}'}.",
         ]
     )
-    print(text)
-    if arguments.write:
-        write_section(arguments.write, PROJECT_NAME if is_project else NAME, text)
+    publish(text, arguments.write, PROJECT_NAME if is_project else NAME)
     ours = [one for _, tool, each in findings if tool is OUR_TASK for one in each]
     return 1 if any(one.lost or one.wrong or one.twice for one in ours) else 0
 

@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_nrfprov.emulator.settings import Settings
-from reliability.ours import KEY_OF, OUR_KEY
+from harness.connections import http_connection, nrfprov_connection
 
 ROWS_PER_REQUEST = 1000
 RETRIES = 3
@@ -90,27 +89,16 @@ def run_task(operator: Any, tries: int) -> tuple[str, Any]:
 @contextmanager
 def connections(url: str) -> Iterator[None]:
     """Define the connections of Airflow, ours to a team and to a project and the HttpOperator's, in the environment."""
-    http = {"conn_type": "http", "host": f"{url}/v1", "extra": {"Authorization": f"Bearer {OUR_KEY}"}}
-    ours = {"conn_type": "nrfprov", "host": url, "password": OUR_KEY}
-    project = {
-        "conn_type": "nrfprov",
-        "host": url,
-        "password": KEY_OF["project"],
-        "extra": {"api": "project", "organization": Settings.organization, "project": Settings.project},
+    variables = {
+        **http_connection(HTTP_CONNECTION, url),
+        **nrfprov_connection(OUR_CONNECTION, url),
+        **nrfprov_connection(OUR_PROJECT_CONNECTION, url, "project"),
     }
-    names = {
-        f"AIRFLOW_CONN_{name.upper()}": json.dumps(body)
-        for name, body in (
-            (HTTP_CONNECTION, http),
-            (OUR_CONNECTION, ours),
-            (OUR_PROJECT_CONNECTION, project),
-        )
-    }
-    os.environ |= names
+    os.environ |= variables
     try:
         yield
     finally:
-        for name in names:
+        for name in variables:
             del os.environ[name]
 
 

@@ -20,8 +20,8 @@ from itertools import count
 from pathlib import Path
 
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from harness.interruption import Interrupted, raise_on_signals
-from harness.published import table, working_folder, write_section
+from harness.interruption import raise_on_signals
+from harness.published import publish, table, working_folder
 from harness.real_airflow import QUICK_TO_NOTICE, real_airflow
 from reliability import DAGS
 from reliability.judge import COUNTED, COUNTED_LEGEND, Tally
@@ -209,19 +209,16 @@ def main() -> int:
     arguments = parser.parse_args()
     raise_on_signals()
     started = time.monotonic()
-    try:
-        with working_folder(arguments.keep, "nrfprov-kills-") as folder:
-            runs, words = kill_and_judge(
-                cases(arguments.seed, arguments.only, arguments.api),
-                arguments.kills,
-                seed=arguments.seed,
-                at_a_time=arguments.at_a_time,
-                folder=folder,
-                scheduler_seconds=arguments.scheduler_seconds,
-                api=arguments.api,
-            )
-    except Interrupted as interrupted:
-        return interrupted.exit_code
+    with working_folder(arguments.keep, "nrfprov-kills-") as folder:
+        runs, words = kill_and_judge(
+            cases(arguments.seed, arguments.only, arguments.api),
+            arguments.kills,
+            seed=arguments.seed,
+            at_a_time=arguments.at_a_time,
+            folder=folder,
+            scheduler_seconds=arguments.scheduler_seconds,
+            api=arguments.api,
+        )
     text = "\n".join(
         [
             *lines_of(runs),
@@ -232,9 +229,7 @@ def main() -> int:
             f"{arguments.scheduler_seconds} s without a heartbeat, {time.monotonic() - started:.0f} s; {words}.",
         ]
     )
-    print(text)
-    if arguments.write:
-        write_section(arguments.write, SECTIONS[arguments.api], text)
+    publish(text, arguments.write, SECTIONS[arguments.api])
     return 1 if tally(runs).total else 0
 
 

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from harness.interruption import Interrupted, raise_on_signals
+from harness.interruption import raise_on_signals
 from harness.local_airflow import LocalAirflow
 from harness.postgres import what_is_missing
-from harness.published import table, working_folder, write_section
+from harness.published import publish, table, working_folder
 from harness.real_airflow import patiently, real_airflow
 from reliability import DAGS
 
@@ -216,11 +216,8 @@ def main() -> int:
     raise_on_signals()
     started = time.monotonic()
     runners = [*RUNNERS, HASTY] if arguments.hasty else RUNNERS
-    try:
-        with working_folder(arguments.keep, "nrfprov-race-") as folder:
-            found, words = race_all(runners, arguments.tasks, folder)
-    except Interrupted as interrupted:
-        return interrupted.exit_code
+    with working_folder(arguments.keep, "nrfprov-race-") as folder:
+        found, words = race_all(runners, arguments.tasks, folder)
     text = "\n".join(
         [
             *table(COLUMNS, [each.row for each in found]),
@@ -230,9 +227,7 @@ def main() -> int:
             f"One after the other, {PARALLELISM} tasks at a time; {time.monotonic() - started:.0f} s; {words}.",
         ]
     )
-    print(text)
-    if arguments.write:
-        write_section(arguments.write, NAME, text)
+    publish(text, arguments.write, NAME)
     return 1 if any(each.is_wrong for each in found) else 0
 
 

@@ -18,8 +18,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from harness.interruption import Interrupted, raise_on_signals
-from harness.published import table, working_folder, write_section
+from harness.interruption import raise_on_signals
+from harness.published import publish, table, working_folder
 from reliability import DAGS
 from reliability.engines import (
     CELERY,
@@ -153,15 +153,10 @@ def main() -> int:
     raise_on_signals()
     started = time.monotonic()
     size = Size(arguments.runs, arguments.rows)
-    try:
-        with working_folder(arguments.keep, "nrfprov-scale-") as folder:
-            outcomes, words = measure_all(executors, size, folder, kills=arguments.kills)
-    except Interrupted as interrupted:
-        return interrupted.exit_code
+    with working_folder(arguments.keep, "nrfprov-scale-") as folder:
+        outcomes, words = measure_all(executors, size, folder, kills=arguments.kills)
     text = "\n".join([*lines_of(outcomes), "", _setup(size, time.monotonic() - started, words)])
-    print(text)
-    if arguments.write:
-        write_section(arguments.write, NAME, text)
+    publish(text, arguments.write, NAME)
     return 1 if any(outcome.is_wrong for outcome in outcomes) else 0
 
 

@@ -22,17 +22,15 @@ from pathlib import Path
 
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.bulk import TERMINAL
-from airflow_provider_nrfprov.emulator.faults import RECOVERABLE
 from airflow_provider_nrfprov.emulator.mint import MintedDevice, attestation_rows, mint_devices
 from airflow_provider_nrfprov.emulator.service import Service
 from harness.nordic import nordic_version
 from harness.published import publish, table, working_folder
-from reliability.baselines import HTTP, MEMFAULT, NORDIC
 from reliability.errand import ROWS_PER_REQUEST, Account, Errand, Tool, connections
 from reliability.misfortunes import MISFORTUNES, PROJECT_MISFORTUNES, Misfortune
-from reliability.our_task import OUR_TASK
 from reliability.ours import World, world
 from reliability.scenario import Device, Scenario
+from reliability.tools import HTTP, MEMFAULT, NORDIC, OUR_TASK
 
 LEGEND = """\
 - *claimed*: the device is ours at the end.
@@ -138,12 +136,6 @@ def _scenario(misfortune: Misfortune, rows: int, seed: int) -> Scenario:
         ),
         lines=tuple((",".join(row), row[1]) for row in attestation_rows(minted)),
         rows_per_request=ROWS_PER_REQUEST,
-        fault_rate=0.0,
-        fault_limit=0,
-        faults=RECOVERABLE,
-        kill_rate=0.0,
-        revoke_rate=0.0,
-        down_rate=0.0,
         api="project" if misfortune.contract == "project" else "team",
     )
 

@@ -19,6 +19,9 @@ from harness.redis_server import running_redis
 CELERY, LOCAL = "CeleryExecutor", "LocalExecutor"
 WORKERS, SLOTS, TRIGGERERS = 2, 4, 2
 """Celery workers, tasks that each runs at a time, and triggerers."""
+WORKER_NAMES = [f"worker-{number}" for number in range(1, WORKERS + 1)]
+TRIGGERER_NAMES = [f"triggerer-{number}" for number in range(1, TRIGGERERS + 1)]
+"""Among Airflow's parts."""
 VISIBILITY_SECONDS = 60
 """After so long, Redis hands a message that nobody acknowledged to another worker. Must be longer than any task
 runs; Airflow's default is a day."""
@@ -55,19 +58,16 @@ def engine(
     dags: Path,
     *,
     emulators: Mapping[str, str],
-    settings: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Iterator[RealAirflow]:
     """Run an Airflow with two triggerers while the ``with`` block runs, and with two Celery workers if they are wanted.
 
-    Its parts are named as in ``LocalAirflow``, with ``worker-1``, ``worker-2``, ``triggerer-1``, ``triggerer-2``.
     Both executors run as many tasks at a time.
 
     :param executor: ``CELERY`` or ``LOCAL``.
     :param folder: its home, which holds its logs afterwards.
     :param dags: the folder of its DAG files.
     :param emulators: URLs of emulators; each is the connection ``nrfprov_NAME``.
-    :param settings: more of Airflow's settings, as ``section__name``.
     :param env: more of its environment.
     :raises AirflowDiedError: if it does not get healthy.
     :raises NoPostgresError: if PostgreSQL is not there.
@@ -75,14 +75,14 @@ def engine(
     """
     if missing := postgres.what_is_missing():
         raise postgres.NoPostgresError(missing)
-    chosen = _SETTINGS | dict(settings or {})
+    chosen = dict(_SETTINGS)
     parts: dict[str, Sequence[str]] = {name: words for name, words in PARTS.items() if name != "triggerer"}
-    parts |= {f"triggerer-{number}": PARTS["triggerer"] for number in range(1, TRIGGERERS + 1)}
+    parts |= dict.fromkeys(TRIGGERER_NAMES, PARTS["triggerer"])
     with ExitStack() as stack:
         if executor == CELERY:
             chosen["celery__broker_url"] = stack.enter_context(running_redis())
             chosen["celery_broker_transport_options__visibility_timeout"] = str(VISIBILITY_SECONDS)
-            parts |= {name: _worker(name, folder) for name in worker_names()}
+            parts |= {name: _worker(name, folder) for name in WORKER_NAMES}
         here = stack.enter_context(
             real_airflow(
                 folder,
@@ -101,16 +101,6 @@ def engine(
         yield here
 
 
-def worker_names() -> list[str]:
-    """Return the names of the Celery workers among Airflow's parts."""
-    return [f"worker-{number}" for number in range(1, WORKERS + 1)]
-
-
-def triggerer_names() -> list[str]:
-    """Return the names of the triggerers among Airflow's parts."""
-    return [f"triggerer-{number}" for number in range(1, TRIGGERERS + 1)]
-
-
 def _worker(name: str, home: Path) -> Sequence[str]:
     # The log server would listen on every network interface, and two of them on the same port.
     options = ["--skip-serve-logs", "--concurrency", str(SLOTS), "--celery-hostname", f"{name}@%h"]
@@ -120,7 +110,7 @@ def _worker(name: str, home: Path) -> Sequence[str]:
 
 def _wait_for_workers(airflow: LocalAirflow) -> None:
     end = time.monotonic() + _READY_SECONDS
-    while not all(_is_ready(airflow.logs / f"{name}.log") for name in worker_names()):
+    while not all(_is_ready(airflow.logs / f"{name}.log") for name in WORKER_NAMES):
         airflow.require_running()
         if time.monotonic() > end:
             raise AirflowDiedError(

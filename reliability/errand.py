@@ -15,6 +15,8 @@ from typing import Any
 from harness.connections import http_connection, nrfprov_connection
 
 ROWS_PER_REQUEST = 1000
+LONGEST_RUN = 120.0
+"""Seconds."""
 RETRIES = 3
 """Of every Airflow task here, ours included: four tries at most."""
 OUR_CONNECTION, HTTP_CONNECTION = "nrfprov_comparison", "nrfcloud_http"

@@ -81,14 +81,9 @@ _files = st.builds(
 )
 
 
-def check_file(content: bytes) -> None:
-    """Assert all that has to hold of any file."""
-    _check_file(content)
-
-
 def check_shaped_file(file: ShapedFile) -> None:
     """Assert what has to hold of a file of which it is known what each line is."""
-    rows = _check_file(file.content)
+    rows = check_file(file.content)
     if rows is None:
         assert not file.expected, "a file with good rows was refused as a whole"
         return
@@ -101,7 +96,8 @@ def check_shaped_file(file: ShapedFile) -> None:
         assert not row.is_ok or all(file.may_be_sent(row.line, tag) for tag in row.tags), (row, row.tags)
 
 
-def _check_file(content: bytes) -> list[Row] | None:
+def check_file(content: bytes) -> list[Row] | None:
+    """Assert all that has to hold of any file; return its rows, or None if it was refused as a whole."""
     check_blocks(content)
     file = ClaimFile(io.BytesIO(content), "shift.csv")
     try:
@@ -180,7 +176,7 @@ def check_token(text: str) -> None:
     assert decode(token.text) == token
 
 
-_KINDS_OF_EXAMPLES: dict[str, tuple[Callable[..., None], st.SearchStrategy[Any]]] = {
+_KINDS_OF_EXAMPLES: dict[str, tuple[Callable[..., object], st.SearchStrategy[Any]]] = {
     "shaped files": (check_shaped_file, shaped_files()),
     "files": (check_file, _files),
     "tokens": (check_token, _texts),

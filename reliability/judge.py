@@ -7,7 +7,8 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.service import Service
@@ -16,22 +17,6 @@ from reliability.scenario import Scenario
 OURS = {"claimed", "already_claimed"}
 REFUSED = {"theirs", "poison"}
 """Whose devices the service claims for nobody of ours, however often they are sent."""
-
-
-class Claims(Protocol):
-    """What the judge asks of the emulator; its ``Service`` can tell, and so can :class:`Remembered`."""
-
-    def claimed_ids(self, team: str) -> Set[str]:
-        """Return the devices of a team."""
-        ...
-
-    def claim_counts(self) -> Mapping[str, int]:
-        """Return how often each device was claimed."""
-        ...
-
-    def submission_counts(self) -> Mapping[str, int]:
-        """Return in how many accepted bulk claims each device was."""
-        ...
 
 
 class Remembered:
@@ -53,6 +38,9 @@ class Remembered:
     def submission_counts(self) -> Mapping[str, int]:
         """Return in how many accepted bulk claims each device was."""
         return self._submissions
+
+
+Claims = Service | Remembered
 
 
 COUNTED = (">lost", ">claimed twice", ">sent twice", ">other wrong outcomes")
@@ -96,6 +84,15 @@ def read_report(folder: Any) -> list[dict[str, str]]:
     with (folder / "report.csv").open("rb") as stream:
         text = stream.read().decode()
     return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def faults_of_run(scenario: Scenario, report_dir: Path, service: Claims) -> list[str]:
+    """Return all that is wrong at the end of a run whose report is in a folder."""
+    if not (report_dir / "report.csv").exists():
+        return [f"lost or doubled rows: {len(scenario.lines)} in the file, and no report"]
+    report = read_report(report_dir)
+    # Where rows are missing or doubled, nothing else can be said of each.
+    return list(faults_of_report(scenario, report, service)) or list(faults_of_end(scenario, report, service))
 
 
 def faults_of_report(scenario: Scenario, report: list[dict[str, str]], service: Claims) -> Iterator[str]:

@@ -23,7 +23,7 @@ from airflow_provider_nrfprov.emulator.service import Service
 from harness.airflow_api import AirflowApi, AirflowApiError
 from harness.local_airflow import USER, LocalAirflow
 from harness.real_airflow import patiently
-from reliability.judge import faults_of_end, faults_of_report, read_report
+from reliability.judge import faults_of_run
 from reliability.misfortunes import CLAIM
 from reliability.scenario import Scenario, project_scenario, scenario
 from reliability.victims import Victim, child_process, kill, task_process, wait_until_gone, worker_process
@@ -188,11 +188,7 @@ def judge(here: Scenario, report_dir: Path, service: Service) -> list[str]:
         if time.monotonic() > end:
             return ["a bulk operation does not end"]
         time.sleep(0.1)
-    if not (report_dir / "report.csv").exists():
-        return [f"lost or doubled rows: {len(here.lines)} in the file, and no report"]
-    report = read_report(report_dir)
-    # Where rows are missing or doubled, nothing else can be said of each.
-    return list(faults_of_report(here, report, service)) or list(faults_of_end(here, report, service))
+    return faults_of_run(here, report_dir, service)
 
 
 def _some_operation_runs(here: Scenario, service: Service) -> bool:

@@ -8,12 +8,11 @@ import multiprocessing
 import platform
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 
+from harness.published import working_folder
 from reliability.ours import Verdict, run, world
 from reliability.scenario import project_scenario, scenario
 
@@ -24,16 +23,14 @@ def run_seeds(seeds: Iterable[int], api: str = "team") -> list[Verdict]:
     logger = logging.getLogger("airflow_provider_nrfprov")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
-    folder = Path(tempfile.mkdtemp(prefix="nrfprov-reliability-"))
     verdicts = []
     try:
-        with world(folder) as here:
+        with working_folder(None, "nrfprov-reliability-") as folder, world(folder) as here:
             for seed in seeds:
                 verdicts.append(run(scenario_of(seed), here))
                 shutil.rmtree(folder / str(seed))
     finally:
         logger.setLevel(level)
-        shutil.rmtree(folder, ignore_errors=True)
     return verdicts
 
 

@@ -22,8 +22,7 @@ from airflow_provider_nrfprov.emulator.faults import (
 )
 from airflow_provider_nrfprov.emulator.service import Service
 from harness.nordic import environment
-from reliability.baselines import LONGEST_RUN
-from reliability.errand import Death
+from reliability.errand import LONGEST_RUN, Death
 from reliability.ours import KEY_OF, OUR_KEY
 
 CLAIM = {

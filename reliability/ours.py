@@ -28,7 +28,7 @@ from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.plan import Owner
-from airflow_provider_nrfprov.claiming.report import Outcome
+from airflow_provider_nrfprov.claiming.report import Outcome, Summary
 from airflow_provider_nrfprov.emulator.accounts import TEAM_B
 from airflow_provider_nrfprov.emulator.faults import HtmlBefore
 from airflow_provider_nrfprov.emulator.mint import mint_devices
@@ -359,11 +359,7 @@ class Run:
 
     def claim_elsewhere(self) -> None:
         """Claim the same file into the same folder, by the same task, at the service that the connection led to before."""
-        with self._world.client(url=self._world.other.url) as client:
-            service = MortalService(client, Fate(0, 0.0))
-            job = self._job(service, Folder(self._reports), "shift.csv", "claim")
-            _wait(job.send(), service)
-            job.report()
+        self._claim_there("shift.csv", "claim")
 
     def claim_another_file(self) -> None:
         """Claim another file, by another task, into the same folder."""
@@ -371,14 +367,18 @@ class Run:
         name = f"other-{number}.csv"
         devices = mint_devices(3, seed=f"another file {number} of {self._scenario.seed}")
         (self._folder / name).write_text("".join(f"{device.token}\n" for device in devices))
-        with self._world.client(url=self._world.other.url) as client:
-            service = MortalService(client, Fate(0, 0.0))
-            job = self._job(service, Folder(self._reports), name, f"claim {number}")
-            _wait(job.send(), service)
-            summary = job.report()
+        summary, folder = self._claim_there(name, f"claim {number}")
         if summary.counts[Outcome.CLAIMED] != 3:
             self._verdict.wrong.append(f"another file in the same folder: {summary}")
-        self._others.append((job.folder.path, _text(job.folder.path)))
+        self._others.append((folder, _text(folder)))
+
+    def _claim_there(self, file: str, task: str) -> tuple[Summary, PathLike]:
+        """Claim a file at the other service; return what came of it, and the folder of its report."""
+        with self._world.client(url=self._world.other.url) as client:
+            service = MortalService(client, Fate(0, 0.0))
+            job = self._job(service, Folder(self._reports), file, task)
+            _wait(job.send(), service)
+            return job.report(), job.folder.path
 
     def run_once_more(self) -> None:
         """Clear the finished task and run it again: only what was refused may be sent, and nothing else be said."""
@@ -417,8 +417,7 @@ def _wait(operation_ids: list[str], service: MortalService) -> None:
 
 
 def _text(folder: PathLike) -> str:
-    text = Folder(folder).read("report.csv")
-    return text or ""
+    return Folder(folder).read("report.csv") or ""
 
 
 def _remove(folder: Any) -> None:

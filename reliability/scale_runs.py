@@ -16,7 +16,7 @@ from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator
 from harness.postgres import rows_by_table
 from harness.real_airflow import RealAirflow, patiently
-from reliability.judge import Remembered, Tally, faults_of_end, faults_of_report, read_report
+from reliability.judge import Remembered, Tally, faults_of_run
 from reliability.misfortunes import CLAIM
 from reliability.scenario import Device, Scenario
 
@@ -97,13 +97,6 @@ def _scenario(number: int, rows: int, size: Size) -> Scenario:
         devices=tuple(devices),
         lines=tuple(lines),
         rows_per_request=size.rows_per_request,
-        # All that goes wrong here is killed.
-        fault_rate=0.0,
-        fault_limit=0,
-        faults=(),
-        kill_rate=0.0,
-        revoke_rate=0.0,
-        down_rate=0.0,
     )
 
 
@@ -260,19 +253,8 @@ class Phase:
     def _judge(self) -> Iterator[str]:
         claims = Remembered(self.service)
         for number, shift in enumerate(self.shifts):
-            yield from judge(shift, self._report_dir(number), claims)
+            yield from faults_of_run(shift.scenario, self._report_dir(number), claims)
 
 
 Strikes = Sequence[Callable[[Phase], Strike]]
 """What is killed while a phase runs, one after the other."""
-
-
-def judge(shift: Shift, report_dir: Path, claims: Remembered) -> list[str]:
-    """Return all that is wrong with a run at its end."""
-    if not (report_dir / "report.csv").exists():
-        return [f"lost or doubled rows: {shift.rows} in the file, and no report"]
-    report = read_report(report_dir)
-    # Where rows are missing or doubled, nothing else can be said of each.
-    return list(faults_of_report(shift.scenario, report, claims)) or list(
-        faults_of_end(shift.scenario, report, claims)
-    )

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
-from reliability.engines import triggerer_names, worker_names
+from reliability.engines import TRIGGERER_NAMES, WORKER_NAMES
 from reliability.scale_runs import LONGEST_WAIT, Phase, Strike
 from reliability.victims import TITLE, kill
 
@@ -78,7 +78,7 @@ def _busiest_worker(phase: Phase, tasks: dict[str, tuple[str, int]]) -> tuple[st
     :param tasks: what is known of task instances, by id: their run and try. More is added; Airflow is asked
         only about those that are new, since while it answers the moment may pass.
     """
-    here = {name: _task_instances(phase.here.airflow.pids[name]) for name in worker_names()}
+    here = {name: _task_instances(phase.here.airflow.pids[name]) for name in WORKER_NAMES}
     if any(id_ not in tasks for ids in here.values() for id_ in ids):
         tasks.update({task["id"]: (task["dag_run_id"], int(task["try_number"])) for task in phase.tasks()})
     accepted = phase.accepted()
@@ -105,7 +105,7 @@ def _task_instances(worker: int) -> list[str]:
 def _fullest_triggerer(phase: Phase, least: int) -> tuple[str, set[str]] | None:
     """Find the triggerer in which most tasks wait in earnest; give its name and their runs."""
     waiting = phase.waiting()
-    found = {name: _runs_in(phase.here.airflow.pids[name]) & waiting for name in triggerer_names()}
+    found = {name: _runs_in(phase.here.airflow.pids[name]) & waiting for name in TRIGGERER_NAMES}
     name = max(found, key=lambda each: len(found[each]))
     return (name, found[name]) if len(found[name]) >= least else None
 

@@ -70,12 +70,12 @@ class Scenario:
     lines: tuple[tuple[str, str | None], ...] = field(repr=False)
     """Each row of the file: its text, and the id of the device that it has to claim (``None``: rejected)."""
     rows_per_request: int
-    fault_rate: float
-    fault_limit: int
-    faults: tuple[Fault, ...] = field(repr=False)
-    kill_rate: float
-    revoke_rate: float
-    down_rate: float
+    fault_rate: float = 0.0
+    fault_limit: int = 0
+    faults: tuple[Fault, ...] = field(default=RECOVERABLE, repr=False)
+    kill_rate: float = 0.0
+    revoke_rate: float = 0.0
+    down_rate: float = 0.0
     max_in_flight: int = 1
     second_place: bool = False
     """Whether there is a store besides the folder, as Airflow has from 3.3 on."""

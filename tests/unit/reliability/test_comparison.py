@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore
-from reliability.baselines import HTTP, MEMFAULT, NORDIC, read_nordic
 from reliability.comparison import (
     Finding,
     compare,
@@ -16,8 +15,8 @@ from reliability.comparison import (
 )
 from reliability.errand import Account, Death, Errand, Tool, connections
 from reliability.misfortunes import MISFORTUNES, Misfortune
-from reliability.our_task import OUR_TASK
 from reliability.ours import World, world
+from reliability.tools import HTTP, MEMFAULT, NORDIC, OUR_TASK, read_nordic
 
 ROWS = 1100
 """Two chunks: of 1,000 rows and of 100."""

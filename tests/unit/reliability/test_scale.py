@@ -14,9 +14,9 @@ from airflow_provider_nrfprov.emulator.bulk import Row
 from airflow_provider_nrfprov.emulator.service import Service
 from harness import redis_server
 from reliability import engines
-from reliability.judge import Remembered, Tally
+from reliability.judge import Remembered, Tally, faults_of_run
 from reliability.scale import lines_of
-from reliability.scale_runs import Outcome, Shift, Size, Strike, judge, write_shifts
+from reliability.scale_runs import Outcome, Shift, Size, Strike, write_shifts
 
 SIZE = Size(runs=3, rows=1600, rows_per_request=100)
 
@@ -63,7 +63,7 @@ def report(shift: Shift, tmp_path: Path) -> Callable[..., Path]:
 
 
 def tally(shift: Shift, folder: Path, service: Service) -> Tally:
-    return Tally.of(judge(shift, folder, Remembered(service)))
+    return Tally.of(faults_of_run(shift.scenario, folder, Remembered(service)))
 
 
 def test_the_files_have_all_rows_together_and_some_that_cannot_be_sent(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_files_have_all_rows_together_and_some_that_cannot_be_sent(tmp_path:
 def test_nothing_is_found_where_nothing_is_wrong(
     shift: Shift, service: Service, report: Callable[..., Path]
 ) -> None:
-    assert judge(shift, report(), Remembered(service)) == []
+    assert faults_of_run(shift.scenario, report(), Remembered(service)) == []
 
 
 def test_a_run_without_a_report_is_lost(shift: Shift, service: Service, tmp_path: Path) -> None:

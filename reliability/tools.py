@@ -1,12 +1,14 @@
-"""The two that a user would take otherwise: Nordic's ``claim_devices``, and an ``HttpOperator`` a chunk.
+"""The tools that are compared: our own operator, and what a user would take otherwise.
 
-Both are the real ones. What they say of a row is read from what they leave behind: the output of the
-one; task states and XComs of the other.
+The others are Nordic's two clients, and an ``HttpOperator`` a chunk. All are the real ones. What they say of a row is read from
+what they leave behind: reports, output, result files, task states and XComs. `python -m reliability.tools NAME ERRAND` is the first try of an
+Airflow task in a process of its own, to be killed.
 """
 
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import re
 import subprocess
@@ -21,6 +23,9 @@ from harness.memfault import create_devices, memfault_command
 from harness.nordic import environment, nordic_python
 from reliability.errand import (
     HTTP_CONNECTION,
+    LONGEST_RUN,
+    OUR_CONNECTION,
+    OUR_PROJECT_CONNECTION,
     RETRIES,
     ROWS_PER_REQUEST,
     Account,
@@ -29,16 +34,52 @@ from reliability.errand import (
     Tool,
     run_task,
 )
+from reliability.judge import OURS, read_report
 from reliability.ours import OUR_KEY
 
-LONGEST_RUN = 120.0
 _RECORD = re.compile(r"^(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +", re.MULTILINE)
 _TOKEN = re.compile(r"[\w-]+\.[\w-]+")
 
 
-def worker_command(tool: str, errand: Errand) -> list[str]:
-    """Return the command that makes the first try of an Airflow tool in a process of its own."""
-    return [sys.executable, "-m", "reliability.worker", tool, errand.to_json()]
+def _worker_command(tool: str, errand: Errand) -> list[str]:
+    return [sys.executable, "-m", "reliability.tools", tool, errand.to_json()]
+
+
+def our_operator(errand: Errand) -> Any:
+    """Return the one task that claims the file."""
+    from airflow.providers.common.compat.sdk import DAG
+
+    from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
+
+    with DAG("claim_with_nrfprov", schedule=None):
+        return NrfProvBulkClaimOperator(
+            task_id="claim",
+            claim_file=errand.claim_file,
+            report_dir=str(_report(errand)),
+            poll_interval=0.1,
+            nrfprov_conn_id=OUR_PROJECT_CONNECTION if errand.contract == "project" else OUR_CONNECTION,
+            retries=RETRIES,
+        )
+
+
+def run_ours(errand: Errand, death: Death | None = None) -> Account:
+    """Run the task; read what it says from its report and from the rows to run again."""
+    if death:
+        death(_worker_command("ours", errand))
+    state, _ = run_task(our_operator(errand), RETRIES if death else RETRIES + 1)
+    folder, device_of = _report(errand), errand.device_of()
+    if not (folder / "report.csv").exists():
+        return Account(f"1 {state}")
+    with (folder / "failed_rows.csv").open(newline="") as stream:
+        again = {device_of[cell] for row in csv.reader(stream) for cell in row if cell in device_of}
+    outcome_of = {row["device_id"]: row["outcome"] for row in read_report(folder)}
+    claimed = frozenset(device for device, outcome in outcome_of.items() if outcome in OURS)
+    unknown = frozenset(device for device in again if outcome_of.get(device) == "unknown")
+    return Account(f"1 {state}", claimed, frozenset(again - unknown), unknown)
+
+
+def _report(errand: Errand) -> Path:
+    return Path(errand.folder) / "report"
 
 
 def run_nordic(errand: Errand, death: Death | None = None) -> Account:
@@ -99,11 +140,10 @@ def run_memfault(errand: Errand, death: Death | None = None) -> Account:
 
 
 def _memfault_files(errand: Errand) -> Iterator[Path]:
-    pairs = iter(errand.device_of().items())
-    number = 0
-    while chunk := list(islice(pairs, ROWS_PER_REQUEST)):
-        file = Path(errand.folder) / f"devices-{(number := number + 1)}.csv"
-        lines = ["deviceId,attestationToken", *(f"{device},{token}" for token, device in chunk)]
+    device_of = errand.device_of()
+    for number, tokens in enumerate(_chunks(device_of), start=1):
+        file = Path(errand.folder) / f"devices-{number}.csv"
+        lines = ["deviceId,attestationToken", *(f"{device_of[token]},{token}" for token in tokens)]
         file.write_text("\n".join(lines) + "\n")
         yield file
 
@@ -120,7 +160,7 @@ def run_http(errand: Errand, death: Death | None = None) -> Account:
     for number, tokens in enumerate(_chunks(device_of)):
         tries = RETRIES + 1
         if death and number == 0:
-            death(worker_command("http", errand))
+            death(_worker_command("http", errand))
             tries -= 1
         state, text = run_task(http_operator(errand, number, tokens), tries)
         states[state] += 1
@@ -151,11 +191,6 @@ def http_operator(errand: Errand, number: int, tokens: Iterable[str]) -> Any:
         )
 
 
-def first_http_operator(errand: Errand) -> Any:
-    """Return the task of the first chunk."""
-    return http_operator(errand, 0, next(_chunks(errand.device_of())))
-
-
 def _chunks(tokens: Iterable[str]) -> Iterator[list[str]]:
     rest = iter(tokens)
     while chunk := list(islice(rest, ROWS_PER_REQUEST)):
@@ -179,6 +214,21 @@ def _refused(text: str, device_of: Mapping[str, str]) -> set[str]:
     return {device_of[token] for token in tokens if token in device_of}
 
 
+OUR_TASK = Tool("NrfProvBulkClaimOperator", run_ours)
 NORDIC = Tool("claim_devices", run_nordic, contracts=("sync",))
 HTTP = Tool("HttpOperator", run_http, contracts=("sync", "async"))
 MEMFAULT = Tool("memfault-cli", run_memfault, contracts=("project",))
+
+
+def main(tool: str, errand: Errand) -> None:
+    """Execute the operator once; of several chunks, that of the first."""
+    operator = (
+        our_operator(errand)
+        if tool == "ours"
+        else http_operator(errand, 0, next(_chunks(errand.device_of())))
+    )
+    run_task(operator, tries=1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Errand.from_json(sys.argv[2]))

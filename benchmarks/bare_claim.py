@@ -15,7 +15,7 @@ from pathlib import Path
 import requests
 
 from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST
-from benchmarks.calls import API_KEY
+from harness.calls import API_KEY
 
 
 def _pieces(claim_file: Path) -> Iterator[bytes]:

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST, BulkContract
-from benchmarks.calls import API_KEY
 from benchmarks.claim_file import write_claim_file
 from benchmarks.emulator import Running, emulator, prepared_service
 from benchmarks.figures import Figure
 from benchmarks.process import Measured, measure
+from harness.calls import API_KEY
 from harness.nordic import nordic_python
 
 FEW = 1_000

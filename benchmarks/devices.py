@@ -10,9 +10,10 @@ import pendulum
 
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from benchmarks.calls import calls_of
 from benchmarks.claim_file import tokens
 from benchmarks.figures import Figure
+from harness.airflow_api import ENDED
+from harness.calls import calls_of
 from harness.connections import http_connection
 from harness.local_airflow import LocalAirflow
 from harness.real_airflow import patiently, real_airflow
@@ -20,7 +21,6 @@ from harness.real_airflow import patiently, real_airflow
 DAGS = Path(__file__).parent / "dags" / "devices"
 PARALLELISM = 16
 LONGEST_RUN = 1800.0
-_ENDED = {"success", "failed"}
 _LEAST_PAUSE, _MOST_PAUSE = 0.25, 15.0
 """Seconds."""
 
@@ -84,7 +84,7 @@ def run_seconds(airflow: LocalAirflow, dag_id: str) -> float:
     airflow.wait_for_dag(dag_id)
     started = time.monotonic()
     run_id = airflow.api.trigger(dag_id, {})
-    while (run := patiently(lambda: airflow.api.dag_run(dag_id, run_id)))["state"] not in _ENDED:
+    while (run := patiently(lambda: airflow.api.dag_run(dag_id, run_id)))["state"] not in ENDED:
         airflow.require_running()
         elapsed = time.monotonic() - started
         if elapsed > LONGEST_RUN:

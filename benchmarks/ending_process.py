@@ -16,8 +16,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from benchmarks.calls import calls_of
 from benchmarks.claim_file import tokens
+from harness.calls import calls_of
 from harness.connections import default_connections
 
 if TYPE_CHECKING:

@@ -1,10 +1,13 @@
-"""How cost grows: of a claim with its rows, of waiting with its triggers."""
+"""How cost grows: of a claim with its rows, of waiting with its triggers; measured, and drawn as SVG."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure as Drawing
 
 from benchmarks.claim import ours
 from benchmarks.claim_file import write_claim_file
@@ -66,3 +69,20 @@ def of_waiting(folder: Path, sizes: Sequence[int], interval: float, seconds: flo
             "event loop late at worst, ms": [1e3 * each.lag for each in found],
         },
     )
+
+
+def draw(series: Series, path: Path) -> None:
+    """Draw each measure over the sizes, both axes logarithmic, beside a line of linear growth."""
+    # Without these, each run would change the file although no figure changed.
+    mpl.rcParams["svg.hashsalt"] = "airflow-provider-nrfprov"
+    drawing = Drawing(figsize=(4 * len(series.values), 3.4), layout="constrained")
+    for number, (name, values) in enumerate(series.values.items(), start=1):
+        axes = drawing.add_subplot(1, len(series.values), number)
+        axes.plot(series.sizes, values, marker="o", label="measured")
+        linear = [values[-1] * size / series.sizes[-1] for size in series.sizes]
+        axes.plot(series.sizes, linear, linestyle=":", color="gray", label="linear, to the last point")
+        axes.set(xscale="log", yscale="log", xlabel=series.of, title=name)
+        axes.grid(visible=True, alpha=0.3)
+    axes.legend(fontsize="small")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawing.savefig(path, format="svg", metadata={"Date": None})

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
-from benchmarks import charts, checking, claim, ending, growth, refusals, shift, waiting
+from benchmarks import checking, claim, ending, growth, refusals, shift, waiting
 from benchmarks.devices import many_devices
 from benchmarks.figures import COLUMNS, Figure
 from benchmarks.growth import Series
@@ -142,7 +142,7 @@ def page(found: Iterable[Figure | Series], images: Path, about: str) -> str:
     for series in found:
         if isinstance(series, Series):
             image = images / f"growth-with-{series.of}.svg"
-            charts.draw(series, image)
+            growth.draw(series, image)
             lines += ["", f"![Growth with {series.of}]({images.name}/{image.name})", ""]
             lines += table(series.columns(), series.rows())
     return "\n".join([*lines, "", about])

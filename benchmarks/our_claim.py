@@ -14,8 +14,8 @@ from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.report import Outcome
 from airflow_provider_nrfprov.files.storage import Folder, PathLike
-from benchmarks.calls import calls_of
 from benchmarks.process import say_peak
+from harness.calls import calls_of
 
 
 def main() -> int:

@@ -16,9 +16,9 @@ from airflow_provider_nrfprov.emulator.accounts import TEAM_A, TEAM_B
 from airflow_provider_nrfprov.emulator.devices import Device
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.files.storage import Folder, PathLike
-from benchmarks.calls import calls_of
 from benchmarks.claim_file import tokens
 from benchmarks.figures import Figure
+from harness.calls import calls_of
 
 GOALS = {1: 15, 10: 15, 1_000: 25}
 """Refused rows of a chunk, to requests of its report, at most."""

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import requests
 
-from benchmarks.calls import calls_of
 from benchmarks.claim_file import tokens
 from benchmarks.emulator import emulator
 from benchmarks.figures import Figure
 from benchmarks.process import measure
+from harness.calls import calls_of
 
 HTTP_SENSOR = "deferrable `HttpSensor`"
 _FOR_EVER = 10**6

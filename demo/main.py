@@ -25,7 +25,7 @@ from demo.agreement import differences
 from demo.claim_file import RUN_TAG, DemoFile, make_claim_file
 from demo.progress import Progress
 from demo.shifts import write_shifts
-from harness.airflow_api import AirflowApiError
+from harness.airflow_api import ENDED, AirflowApiError
 from harness.interruption import Interrupted, ignore_signals, raise_on_signals
 from harness.local_airflow import USER, AirflowDiedError, LocalAirflow
 from harness.local_emulator import EmulatorError, LocalEmulator
@@ -35,7 +35,6 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".demo"
 DAG_ID = "nrfprov_claim_from_csv"
 
-_ENDED = {"success", "failed"}
 _SHOWN_DIFFERENCES = 10
 _LINE_WIDTH = 110
 
@@ -189,7 +188,7 @@ def _run(airflow: LocalAirflow, emulator: LocalEmulator, claim_file: DemoFile) -
     # Far more than it takes; a scheduler that hangs must not hang the demo.
     end = time.monotonic() + 600 + len(claim_file.expected) / 20
     try:
-        while (state := airflow.api.run_state(DAG_ID, run_id)) not in _ENDED:
+        while (state := airflow.api.run_state(DAG_ID, run_id)) not in ENDED:
             progress.show(_task_states(airflow, run_id), emulator.count_ours())
             airflow.require_running()
             if time.monotonic() > end:
@@ -207,7 +206,7 @@ def _claim_three_shifts(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
         conf = {"claim_file": str(shift.path), "tags": ["line=1"], "max_failed_rows": shift.max_failed_rows}
         run_id = airflow.api.trigger(DAG_ID, conf)
         end = time.monotonic() + 300
-        while (state := airflow.api.run_state(DAG_ID, run_id)) not in _ENDED:
+        while (state := airflow.api.run_state(DAG_ID, run_id)) not in ENDED:
             airflow.require_running()
             if time.monotonic() > end:
                 raise DemoError(f"The DAG run of {shift.path.name} has not ended in time; it is {state}.")

@@ -7,6 +7,8 @@ from typing import Any
 import requests
 
 _COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+ENDED = {"success", "failed"}
+"""The states in which a DAG run, or a task that is not tried again, has ended."""
 _SECONDS = 30
 _PAGE = 100
 """Airflow gives no more task instances at a time (``[api] maximum_page_limit``)."""

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.models import BulkClaim
-from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.files.storage import Folder
+from harness.calls import Calls
 
 
 class Killed(BaseException):
@@ -76,7 +76,7 @@ class MortalFolder(Folder):
         self._fate.strike()
 
 
-class MortalService(ProvisioningService):
+class MortalService(Calls):
     """The service's calls; before and after each the worker may die.
 
     :param after_first_claim: happens once the first bulk claim of a try was sent.
@@ -85,7 +85,7 @@ class MortalService(ProvisioningService):
     def __init__(
         self, client: ProvisioningClient, fate: Fate, after_first_claim: Callable[[], None] | None = None
     ) -> None:
-        self._client = client
+        super().__init__(client)
         self._after_first_claim = after_first_claim
         for name in (
             "bulk_claim",
@@ -96,9 +96,6 @@ class MortalService(ProvisioningService):
             "fetch_claimed_device",
         ):
             setattr(self, name, fate.around(getattr(self, name)))
-
-    def get_conn(self) -> ProvisioningClient:
-        return self._client
 
     def bulk_claim(self, csv: str) -> BulkClaim:
         happen, self._after_first_claim = self._after_first_claim, None

@@ -13,13 +13,11 @@ import json
 import multiprocessing
 import random
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from airflow_provider_nrfprov.api import operations
@@ -29,8 +27,9 @@ from airflow_provider_nrfprov.api.errors import NrfProvError, ServiceError
 from airflow_provider_nrfprov.api.models import BulkOpsRequest
 from airflow_provider_nrfprov.api.operations import Operation
 from airflow_provider_nrfprov.api.retry import NEVER, nothing_was_done, retry_after
-from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.emulator.mint import mint_token
+from harness.calls import Calls
+from harness.small_server import QuietHandler, serving
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 TOKEN = mint_token(DEVICE)
@@ -192,49 +191,23 @@ class _Script:
         self.headers = {}
 
 
-@contextmanager
-def _service(script: _Script) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
+def _handler(script: _Script) -> type[QuietHandler]:
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = -1
 
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_response(script.status)
-            body = b"" if script.status == 204 else script.body
-            for name, value in {**script.headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+        def handle(self) -> None:
+            # A client that has read enough closes the connection.
+            with suppress(ConnectionError):
+                super().handle()
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
+        def answer_as_told(self) -> None:
+            self.read()
+            self.answer(script.status, b"" if script.status == 204 else script.body, script.headers)
 
-        def log_message(self, *arguments: object) -> None:
-            pass
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer_as_told
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """Say nothing: a client that has read enough closes the connection."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class _Service(ProvisioningService):
-    def __init__(self, client: ProvisioningClient) -> None:
-        self._client = client
-
-    def get_conn(self) -> ProvisioningClient:
-        return self._client
+    return Handler
 
 
 def check_error(error: NrfProvError) -> None:
@@ -268,10 +241,10 @@ def run_batch(task: tuple[int, int]) -> Counter[str]:
     number, examples = task
     chance, script, outcomes = random.Random(number), _Script(), Counter[str]()
     with (
-        _service(script) as url,
+        serving(_handler(script)) as url,
         ProvisioningClient("an-api-key-of-the-team", urls=base_urls(url), retry=NEVER) as client,
     ):
-        service = _Service(client)
+        service = Calls(client)
         summary = BulkOpsRequest("x", "FAILED", error_summary_url=f"{url}/1.json?signature=very-secret")
         calls: list[tuple[str, Callable[[], Any], object]] = [
             (operation.name, partial(client.send, operation), answer) for operation, answer in CASES

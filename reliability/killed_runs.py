@@ -20,7 +20,7 @@ from airflow_provider_nrfprov.emulator.bulk import TERMINAL
 from airflow_provider_nrfprov.emulator.faults import ANY, Slow
 from airflow_provider_nrfprov.emulator.server import Emulator
 from airflow_provider_nrfprov.emulator.service import Service
-from harness.airflow_api import AirflowApi, AirflowApiError
+from harness.airflow_api import ENDED, AirflowApi, AirflowApiError
 from harness.local_airflow import USER, LocalAirflow
 from harness.real_airflow import patiently
 from reliability.judge import faults_of_run
@@ -41,7 +41,6 @@ _TASK = "claim"
 _LEAST_DEVICES, _MOST_DEVICES = 30, 110
 _POLL_SECONDS = 0.3
 _OUTCOMES_AFTER_A_FAILURE = {"up_for_retry", "failed"}
-_ENDED = {"success", "failed"}
 
 
 @dataclass(frozen=True)
@@ -275,7 +274,7 @@ class _Watched:
             pid = task_process(self.ground.airflow, task["id"])
             if pid is not None:
                 found.append((task, pid))
-            return bool(found) or task["state"] in _ENDED
+            return bool(found) or task["state"] in ENDED
 
         self.wait_for("a process of the task", is_there, pause=0.1)
         return found[0] if found else None
@@ -286,7 +285,7 @@ class _Watched:
         def says_so() -> bool:
             now = self.task()
             return now["try_number"] > task["try_number"] or now["state"] in (
-                _OUTCOMES_AFTER_A_FAILURE | _ENDED | {"deferred"}
+                _OUTCOMES_AFTER_A_FAILURE | ENDED | {"deferred"}
             )
 
         self.wait_for("Airflow to notice", says_so)
@@ -296,7 +295,7 @@ class _Watched:
     def see_through(self) -> None:
         """Wait until the run has succeeded; clear the task as often as Airflow gives it up."""
         while True:
-            self.wait_for("the end of the run", lambda: self.run_state() in _ENDED)
+            self.wait_for("the end of the run", lambda: self.run_state() in ENDED)
             self.run.tries = int(self.task()["try_number"])
             if self.run_state() == "success":
                 return
@@ -326,7 +325,7 @@ def _wait_for_moment(watch: _Watched, chance: random.Random, number: int) -> Non
     else:
         share, delay = 1.0, chance.uniform(0, BULK_SECONDS + 1.5 if asynchronous else 3 * answer)
     watch.wait_for(
-        "rows to be accepted", lambda: watch.sent() >= share or watch.task()["state"] in _ENDED, pause=0.05
+        "rows to be accepted", lambda: watch.sent() >= share or watch.task()["state"] in ENDED, pause=0.05
     )
     time.sleep(delay)
 
@@ -348,7 +347,7 @@ def _strike_task(watch: _Watched, chance: random.Random, number: int) -> Strike:
 
 
 def _strike_triggerer(watch: _Watched, chance: random.Random, _: int) -> Strike:
-    watch.wait_for("the deferral", lambda: watch.task()["state"] in _ENDED | {"deferred"}, pause=0.1)
+    watch.wait_for("the deferral", lambda: watch.task()["state"] in ENDED | {"deferred"}, pause=0.1)
     time.sleep(chance.uniform(0, BULK_SECONDS * 0.7))
     of_child = chance.random() < 0.5
     states: list[str] = []
@@ -374,7 +373,7 @@ def _strike_scheduler(watch: _Watched, chance: random.Random, number: int) -> St
         return pid
 
     killed = watch.ground.kill_part("scheduler", pid_of, chance.uniform(0.5, 3))
-    hit = killed and states[0] not in _ENDED
+    hit = killed and states[0] not in ENDED
     return Strike(hit, place, f"scheduler killed, the task was {states[0]}")
 
 

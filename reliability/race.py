@@ -21,6 +21,7 @@ from pathlib import Path
 
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from harness.airflow_api import ENDED
 from harness.interruption import raise_on_signals
 from harness.local_airflow import LocalAirflow
 from harness.postgres import what_is_missing
@@ -49,7 +50,6 @@ LEGEND = """\
 - The trigger of the first row fires 1 to 5 s after the deferral. The operations of the others end 6 to 10 s after they were
   started; ours waits 6.5 s on the worker, and its trigger fires no earlier than 10 s after the deferral."""
 _MISMATCH = re.compile(r"task instance <TaskInstance: (\S+?)\.\S+ .*finished with state")
-_ENDED = {"success", "failed"}
 _ROWS = 5
 
 
@@ -126,7 +126,7 @@ def race(
     devices = _write_files(runner, tasks, folder)
     started = time.monotonic()
     run_id = airflow.api.trigger(runner.dag_id, {})
-    while patiently(lambda: airflow.api.run_state(runner.dag_id, run_id)) not in _ENDED:
+    while patiently(lambda: airflow.api.run_state(runner.dag_id, run_id)) not in ENDED:
         airflow.require_running()
         if time.monotonic() - started > LONGEST_RUN:
             break

@@ -14,6 +14,7 @@ from airflow_provider_nrfprov.emulator.bulk import TERMINAL
 from airflow_provider_nrfprov.emulator.faults import Slow
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator
+from harness.airflow_api import ENDED
 from harness.postgres import rows_by_table
 from harness.real_airflow import RealAirflow, patiently
 from reliability.judge import Remembered, Tally, faults_of_run
@@ -26,7 +27,6 @@ ANSWER = Slow(before=0.25, after=0.25)
 LONGEST_WAIT = 900.0
 """Seconds until runs that come to no end are given up, and are wrong."""
 _BAD_ROW_EVERY = 500
-_ENDED = {"success", "failed"}
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class Phase:
 
     def is_over(self) -> bool:
         """Say whether all runs have ended."""
-        return set(self._states().values()) <= _ENDED
+        return set(self._states().values()) <= ENDED
 
     def _start(self) -> None:
         api = self.here.airflow.api
@@ -242,7 +242,7 @@ class Phase:
         """Wait until all runs have ended, or time is over; give their states."""
         while True:
             states = self._states()
-            if set(states.values()) <= _ENDED or self.elapsed > LONGEST_WAIT:
+            if set(states.values()) <= ENDED or self.elapsed > LONGEST_WAIT:
                 return states
             time.sleep(1)
 

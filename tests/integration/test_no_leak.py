@@ -42,9 +42,9 @@ from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOper
 from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
+from harness.small_server import QuietHandler, serving
 from tests.integration.dag_runs import End, database, new_dag, run
 from tests.integration.leaks import PIECE, Secrets, folder, words_of, written_by_airflow
-from tests.small_server import QuietHandler, serving
 
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

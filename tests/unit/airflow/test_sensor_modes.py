@@ -37,7 +37,7 @@ from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers import bulk_ops_poller, polling
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS
-from tests.small_server import QuietHandler, serving
+from harness.small_server import QuietHandler, serving
 
 MODES = ("poke", "reschedule", "deferred")
 IDS = ["01G4ACS60SAEK1YNGSSJHBEET0", "01G4ACS60SAEK1YNGSSJHBEET1"]

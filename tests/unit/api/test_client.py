@@ -31,7 +31,7 @@ from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from tests.small_server import QuietHandler, serving
+from harness.small_server import QuietHandler, serving
 
 KEY = "emulator-key"
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"

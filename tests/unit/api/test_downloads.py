@@ -20,7 +20,7 @@ from airflow_provider_nrfprov.api import (
 )
 from airflow_provider_nrfprov.api.models import BulkOpsRequest
 from airflow_provider_nrfprov.api.retry import NEVER, Retry
-from tests.small_server import QuietHandler, serving
+from harness.small_server import QuietHandler, serving
 
 SIGNATURE = "c2lnbmF0dXJlLXRoYXQtb3BlbnM"
 SIGNED = f"/team/claim_device_ownership/01.csv?X-Amz-Expires=900&X-Amz-Signature={SIGNATURE}%3D"

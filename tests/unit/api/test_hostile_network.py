@@ -28,7 +28,7 @@ from airflow_provider_nrfprov.api.errors import (
 )
 from airflow_provider_nrfprov.api.retry import NEVER, Retry, nothing_was_done
 from airflow_provider_nrfprov.emulator.mint import mint_token
-from tests.small_server import QuietHandler, serving
+from harness.small_server import QuietHandler, serving
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 TOKEN = mint_token(DEVICE)

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_nrfprov.api import ProvisioningClient, ProvisioningService, base_urls, operations
 from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.emulator.mint import mint_token
-from tests.small_server import QuietHandler, serving
+from harness.small_server import QuietHandler, serving
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 IDS = {

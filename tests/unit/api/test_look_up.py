@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_nrfprov.api import GoneError, ProvisioningClient, base_urls
 from airflow_provider_nrfprov.api.claimed_devices import find_claimed_devices
 from airflow_provider_nrfprov.api.retry import NEVER
-from tests.small_server import QuietHandler, serving
+from harness.small_server import QuietHandler, serving
 
 BEGAN = pendulum.datetime(2026, 11, 26, 6)
 YESTERDAY, LATER = BEGAN.subtract(days=1), BEGAN.add(seconds=5)

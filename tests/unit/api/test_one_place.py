@@ -24,7 +24,7 @@ from airflow_provider_nrfprov.api import (
     operations,
 )
 from airflow_provider_nrfprov.api.retry import NEVER
-from tests.small_server import QuietHandler, serving
+from harness.small_server import QuietHandler, serving
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 API = Path(face.__file__).parent

@@ -34,7 +34,7 @@ from airflow_provider_nrfprov.api.project_contract import (
 from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator
-from tests.small_server import QuietHandler, serving
+from harness.small_server import QuietHandler, serving
 
 TOKEN = "oat_emulator-token"
 DEVICES = list(mint_devices(5, seed="project"))

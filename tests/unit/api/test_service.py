@@ -27,7 +27,7 @@ from airflow_provider_nrfprov.emulator.clock import ManualClock
 from airflow_provider_nrfprov.emulator.faults import DropAfter, Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from tests.small_server import QuietHandler, serving
+from harness.small_server import QuietHandler, serving
 
 AGAIN = Retry(attempts=3, first_wait=0.01)
 

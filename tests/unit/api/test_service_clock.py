@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_nrfprov.api import ProvisioningClient, ProvisioningService, base_urls
 from airflow_provider_nrfprov.api.service_clock import ServiceClock
-from tests.small_server import QuietHandler, serving
+from harness.small_server import QuietHandler, serving
 
 LOCAL = 1_795_000_000.4
 

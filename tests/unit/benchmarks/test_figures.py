@@ -6,9 +6,8 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="charts are drawn where the dependency group dev is installed")
 
-from benchmarks.charts import draw
 from benchmarks.figures import COLUMNS, Figure
-from benchmarks.growth import Series
+from benchmarks.growth import Series, draw
 from benchmarks.main import FULL, QUICK, page, parts
 
 

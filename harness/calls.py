@@ -1,4 +1,4 @@
-"""The provider's calls without Airflow, for programs that are measured bare."""
+"""The provider's calls without Airflow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from airflow_provider_nrfprov.api.service import ProvisioningService
 API_KEY = "emulator-key"
 
 
-class _Calls(ProvisioningService):
+class Calls(ProvisioningService):
+    """What the hook has, over a client."""
+
     def __init__(self, client: ProvisioningClient) -> None:
         self._client = client
 
@@ -22,8 +24,8 @@ class _Calls(ProvisioningService):
 
 @contextmanager
 def calls_of(url: str, bulk_contract: BulkContract = BulkContract.AUTO) -> Iterator[ProvisioningService]:
-    """Yield what the hook has, over a client of its own."""
+    """Yield the calls over a client of their own, as the emulator's usual team."""
     with ProvisioningClient(
         API_KEY, urls=base_urls(url), endpoint_candidates=endpoints(bulk_contract)
     ) as client:
-        yield _Calls(client)
+        yield Calls(client)

@@ -1,4 +1,4 @@
-"""An HTTP server for a test that needs answers which the emulator never gives."""
+"""An HTTP server for answers which the emulator never gives."""
 
 from __future__ import annotations
 

@@ -28,10 +28,10 @@ def tokens(count: int, seed: int = 0) -> Iterator[tuple[str, str]]:
         yield str(device), f"{_text(body)}.{_text(signature)}"
 
 
-def write_claim_file(path: Path, rows: int, seed: int = 0) -> Path:
+def write_claim_file(path: Path, rows: int) -> Path:
     """Write a file as Nordic's ``gather_attestation_tokens`` does: ``imei,uuid,token,time``."""
     with path.open("w") as stream:
-        for number, (device, token) in enumerate(tokens(rows, seed)):
+        for number, (device, token) in enumerate(tokens(rows)):
             stream.write(f"35{number:013d},{device},{token},2026-11-23T06:00:00+00:00\n")
     return path
 

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
-from benchmarks import checking, claim, ending, growth, refusals, shift, waiting
-from benchmarks.devices import many_devices
+from benchmarks import checking, claim, dag_runs, ending, growth, refusals, waiting
 from benchmarks.figures import COLUMNS, Figure
 from benchmarks.growth import Series
 from benchmarks.imports import imports
@@ -101,10 +100,10 @@ def parts(folder: Path, size: Size) -> dict[str, Callable[[], Iterable[Figure | 
         ),
         "refusals": lambda: refusals.reports(folder, size.teams, size.refused),
         "check": lambda: checking.checking(folder, size.many_rows, again),
-        "shift": lambda: shift.shift(folder, again),
+        "shift": lambda: dag_runs.shift(folder, again),
         "service that knows": lambda: claim.wall_of_prepared(folder, size.rows, again),
         "imports": lambda: imports(again),
-        "devices": lambda: many_devices(folder, size.devices, again, size.their_device_runs),
+        "devices": lambda: dag_runs.many_devices(folder, size.devices, again, size.their_device_runs),
         "growth with rows": lambda: [growth.of_rows(folder, size.growth_rows)],
         "growth with triggers": lambda: [
             growth.of_waiting(folder, size.growth_waiting, 2 * size.interval, 10 * size.interval)

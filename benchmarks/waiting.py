@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import requests
 
@@ -37,13 +37,6 @@ class Waited:
     """Seconds, of the whole time."""
 
 
-class Turn(NamedTuple):
-    """What was measured one right after the other."""
-
-    ours: Waited
-    theirs: Waited
-
-
 @dataclass(frozen=True)
 class Ground:
     """An emulator with operations that do not end."""
@@ -60,13 +53,10 @@ class Ground:
         asked = self._requests() - before
         return Waited(asked.total(), told["start_lag"], told["lag"], max(told["memory"], 0.0), told["cpu"])
 
-    def take_turns(self, count: int, interval: float, seconds: float, repeats: int) -> list[Turn]:
+    def take_turns(self, count: int, interval: float, seconds: float, repeats: int) -> list[list[Waited]]:
         """Let ours and theirs wait, one right after the other, so many times."""
         return [
-            Turn(
-                self.wait("ours", count, interval=interval, seconds=seconds),
-                self.wait("http", count, interval=interval, seconds=seconds),
-            )
+            [self.wait(kind, count, interval=interval, seconds=seconds) for kind in ("ours", "http")]
             for _ in range(repeats)
         ]
 
@@ -110,7 +100,7 @@ def loop(folder: Path, count: int, interval: float, seconds: float, repeats: int
 
 
 def _figure(
-    name: str, unit: str, turns: Sequence[Turn], of: Callable[[Waited], float], **goal: float
+    name: str, unit: str, turns: Sequence[Sequence[Waited]], of: Callable[[Waited], float], **goal: float
 ) -> Figure:
-    ours, theirs = [of(turn.ours) for turn in turns], [of(turn.theirs) for turn in turns]
+    ours, theirs = ([of(each) for each in kind] for kind in zip(*turns, strict=True))
     return Figure(name, HTTP_SENSOR, unit, ours, theirs, **goal)  # type: ignore[arg-type]

@@ -61,8 +61,8 @@ def make_claim_file(rows: int, seed: str) -> DemoFile:
 
     The same seed gives the same devices.
     """
-    good, first, ours, theirs = _good_and_known(rows, seed)
-    special = list(_special_lines(seed, first, ours, theirs))
+    *good, ours, theirs = mint_devices(rows + 2, seed=f"demo {seed}")
+    special = list(_special_lines(seed, good[0], ours, theirs))
     lines = [_good_line(number, device) for number, device in enumerate(good)]
     for place, line in reversed(list(enumerate(special, start=1))):
         # Never first: a repeated device has to be met before.
@@ -71,13 +71,6 @@ def make_claim_file(rows: int, seed: str) -> DemoFile:
         replace(line.expected, line=number) for number, line in enumerate(lines, start=1) if line.expected
     )
     return DemoFile("".join(f"{line.text}\n" for line in lines), expected, ours, theirs)
-
-
-def _good_and_known(
-    rows: int, seed: str
-) -> tuple[list[MintedDevice], MintedDevice, MintedDevice, MintedDevice]:
-    *good, ours, theirs = mint_devices(rows + 2, seed=f"demo {seed}")
-    return good, good[0], ours, theirs
 
 
 def _good_line(number: int, device: MintedDevice) -> _Line:

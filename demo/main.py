@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,16 +44,6 @@ class DemoError(Exception):
 
 
 @dataclass(frozen=True)
-class Options:
-    """What was asked for."""
-
-    rows: int
-    contract: str
-    port: int
-    keep: bool
-
-
-@dataclass(frozen=True)
 class Run:
     """A DAG run that has ended."""
 
@@ -69,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     raise_on_signals()
     try:
         try:
-            return _demo(options, stack)
+            return _demo(stack, **vars(options))
         finally:
             # From here on everything is being ended; a second Ctrl-C must not leave half of it.
             ignore_signals()
@@ -83,13 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stack.close()
 
 
-def _parse(arguments: Sequence[str] | None) -> Options:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--rows", type=_positive, default=2500, help="good rows of the claim file (ROWS=)")
     parser.add_argument("--contract", choices=("both", "async", "sync"), default="both", help="(CONTRACT=)")
     parser.add_argument("--port", type=_positive, default=8080, help="of Airflow (PORT=)")
     parser.add_argument("--keep", action="store_true", help="leave everything running (KEEP=1)")
-    return Options(**vars(parser.parse_args(arguments)))
+    return parser.parse_args(arguments)
 
 
 def _positive(text: str) -> int:
@@ -98,17 +88,17 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _demo(options: Options, stack: ExitStack) -> int:
+def _demo(stack: ExitStack, *, rows: int, contract: str, port: int, keep: bool) -> int:
     started = time.monotonic()
-    require_free(options.port, "Airflow", "PORT")
+    require_free(port, "Airflow", "PORT")
     _take_folder(stack)
-    emulator = LocalEmulator(FOLDER / "emulator.log", contract=options.contract)
-    stack.callback(_stop_emulator, emulator)
+    emulator = LocalEmulator(FOLDER / "emulator.log", contract=contract)
+    stack.callback(_end, emulator.stop, "the emulator")
     emulator.start()
-    print(f"Emulator of nRF Cloud on {emulator.url} (contract: {options.contract}).", flush=True)
-    claim_file = _prepare(options.rows, emulator)
-    airflow = LocalAirflow(FOLDER / "airflow", ROOT / "dags", port=options.port, env=_connection_to(emulator))
-    stack.callback(_stop_airflow, airflow)
+    print(f"Emulator of nRF Cloud on {emulator.url} (contract: {contract}).", flush=True)
+    claim_file = _prepare(rows, emulator)
+    airflow = LocalAirflow(FOLDER / "airflow", ROOT / "dags", port=port, env=_connection_to(emulator))
+    stack.callback(_end, airflow.stop, "Airflow")
     _start(airflow)
     run = _run(airflow, emulator, claim_file)
     report = _read_report(FOLDER / "reports" / "report.csv")
@@ -118,7 +108,7 @@ def _demo(options: Options, stack: ExitStack) -> int:
     print(
         f"{time.monotonic() - started:.0f} s in total, {run.seconds:.0f} s of them the DAG run.", flush=True
     )
-    if options.keep:
+    if keep:
         _claim_three_shifts(airflow, emulator)
         _wait_for_ctrl_c(airflow, emulator)
     return 1 if wrong else 0
@@ -292,16 +282,8 @@ def _wait_for_ctrl_c(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
         time.sleep(0.5)
 
 
-def _stop_airflow(airflow: LocalAirflow) -> None:
-    _complain_about(airflow.stop(), "Airflow")
-
-
-def _stop_emulator(emulator: LocalEmulator) -> None:
-    _complain_about(emulator.stop(), "the emulator")
-
-
-def _complain_about(left: Sequence[int], what: str) -> None:
-    if left:
+def _end(stop: Callable[[], Sequence[int]], what: str) -> None:
+    if left := stop():
         print(f"Processes of {what} that would not end: {', '.join(map(str, left))}.", file=sys.stderr)
 
 

@@ -27,8 +27,9 @@ def require_free(port: int, what: str, variable: str) -> None:
                 f"Port {port} for {what} may not be used by this user; choose another with {variable}=."
             ) from None
         except OSError:
+            another = port + 1 if port < 65535 else 8080
             raise PortInUseError(
-                f"Port {port} for {what} is in use; choose another: make demo {variable}={_another(port)}."
+                f"Port {port} for {what} is in use; choose another: make demo {variable}={another}."
             ) from None
 
 
@@ -37,7 +38,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
-
-
-def _another(port: int) -> int:
-    return port + 1 if port < 65535 else 8080

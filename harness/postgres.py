@@ -46,13 +46,12 @@ def what_is_missing() -> str:
 
 
 @contextmanager
-def running_postgres(*, connections: int = 200) -> Iterator[str]:
+def running_postgres() -> Iterator[str]:
     """Run PostgreSQL while the ``with`` block runs; give its SQLAlchemy URL (with psycopg2).
 
     Its data lie in a folder of their own in the folder for temporary files, and are not flushed to the
     disk: they do not outlive the block.
 
-    :param connections: as many at a time.
     :raises NoPostgresError: if it is not there, or does not start.
     """
     if missing := what_is_missing():
@@ -65,7 +64,7 @@ def running_postgres(*, connections: int = 200) -> Iterator[str]:
         password = secrets.token_urlsafe(18)
         _make(folder, password, user)
         port = free_port()
-        server = _start(folder, port, connections, user)
+        server = _start(folder, port, user)
         try:
             _wait_until_ready(server, port, password)
             yield f"postgresql+psycopg2://{_USER}:{password}@{HOST}:{port}/postgres"
@@ -117,12 +116,12 @@ def _make(folder: Path, password: str, user: pwd.struct_passwd | None) -> None:
         )
 
 
-def _start(folder: Path, port: int, connections: int, user: pwd.struct_passwd | None) -> Program:
+def _start(folder: Path, port: int, user: pwd.struct_passwd | None) -> Program:
     settings = {
         "listen_addresses": HOST,
         "port": str(port),
         "unix_socket_directories": "",
-        "max_connections": str(connections),
+        "max_connections": "200",
         # The workers of a scheduler that was killed hold its connection open: without this, a transaction that
         # it was in would keep its locks for ever.
         "idle_in_transaction_session_timeout": "10s",

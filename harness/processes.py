@@ -21,6 +21,7 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LAST_LINES_BYTES = 16_384
+_SECONDS_TO_DIE = 5
 
 
 @dataclass(frozen=True)
@@ -92,15 +93,19 @@ def stop(programs: Sequence[Program], seconds: float = 10) -> list[int]:
             with suppress(ProcessLookupError):
                 program.process.send_signal(signal.SIGTERM)
     sessions = {program.pid for program in programs}
-    _wait_until_gone(programs, sessions, seconds)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not any(program.is_running for program in programs) and not pids_of_sessions(sessions):
+            break
+        time.sleep(0.05)
     return kill(pids_of_sessions(sessions), programs)
 
 
-def kill(pids: Iterable[int], programs: Sequence[Program] = (), seconds: float = 5) -> list[int]:
+def kill(pids: Iterable[int], programs: Sequence[Program] = ()) -> list[int]:
     """Kill processes and, as long as they have any, what their sessions start meanwhile; give survivors."""
     sessions = {program.pid for program in programs}
     left = list(pids)
-    end = time.monotonic() + seconds
+    end = time.monotonic() + _SECONDS_TO_DIE
     while left and time.monotonic() < end:
         for pid in left:
             with suppress(ProcessLookupError):
@@ -108,7 +113,7 @@ def kill(pids: Iterable[int], programs: Sequence[Program] = (), seconds: float =
         time.sleep(0.05)
         for program in programs:
             program.process.poll()  # else it stays as a zombie
-        left = sorted({*filter(_is_alive, left), *pids_of_sessions(sessions)})
+        left = sorted({*filter(is_alive, left), *pids_of_sessions(sessions)})
     for program in programs:
         # Python complains of one that is dropped before its end was noticed; the last of its threads may end after itself.
         with suppress(subprocess.TimeoutExpired):
@@ -118,7 +123,7 @@ def kill(pids: Iterable[int], programs: Sequence[Program] = (), seconds: float =
 
 def pids_of_sessions(sessions: set[int]) -> list[int]:
     """Return the living processes of sessions, also those whose parents are gone."""
-    return [pid for pid in psutil.pids() if _session_of(pid) in sessions and _is_alive(pid)]
+    return [pid for pid in psutil.pids() if _session_of(pid) in sessions and is_alive(pid)]
 
 
 def pids_with_variable(name: str, value: str) -> list[int]:
@@ -129,15 +134,7 @@ def pids_with_variable(name: str, value: str) -> list[int]:
         with suppress(psutil.Error, OSError):
             if process.pid != os.getpid() and process.environ().get(name) == value:
                 found.append(process.pid)
-    return [pid for pid in found if _is_alive(pid)]
-
-
-def _wait_until_gone(programs: Sequence[Program], sessions: set[int], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if not any(program.is_running for program in programs) and not pids_of_sessions(sessions):
-            return
-        time.sleep(0.05)
+    return [pid for pid in found if is_alive(pid)]
 
 
 def _session_of(pid: int) -> int | None:
@@ -147,7 +144,8 @@ def _session_of(pid: int) -> int | None:
         return None
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of that id; one that has ended and that nobody took notice of is none."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:

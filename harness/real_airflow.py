@@ -98,12 +98,12 @@ def real_airflow(
         yield RealAirflow(airflow, "PostgreSQL" if database_url else "SQLite", executor, database_url)
 
 
-def patiently(ask: Callable[[], ResultT], times: int = 10) -> ResultT:
+def patiently(ask: Callable[[], ResultT]) -> ResultT:
     """Ask Airflow's API again if it does not answer: a busy machine lets it time out once in a while.
 
-    :raises AirflowApiError: if it does not answer so many times in a row.
+    :raises AirflowApiError: if it does not answer ten times in a row.
     """
-    for _ in range(times - 1):
+    for _ in range(9):
         try:
             return ask()
         except AirflowApiError:

@@ -26,11 +26,20 @@ from airflow_provider_nrfprov.emulator.mint import MintedDevice, attestation_row
 from airflow_provider_nrfprov.emulator.service import Service
 from harness.nordic import nordic_version
 from harness.published import publish, table, working_folder
-from reliability.errand import ROWS_PER_REQUEST, Account, Errand, Tool, connections
 from reliability.misfortunes import MISFORTUNES, PROJECT_MISFORTUNES, Misfortune
 from reliability.ours import World, world
 from reliability.scenario import Device, Scenario
-from reliability.tools import HTTP, MEMFAULT, NORDIC, OUR_TASK
+from reliability.tools import (
+    HTTP,
+    MEMFAULT,
+    NORDIC,
+    OUR_TASK,
+    ROWS_PER_REQUEST,
+    Account,
+    Errand,
+    Tool,
+    connections,
+)
 
 LEGEND = """\
 - *claimed*: the device is ours at the end.
@@ -159,11 +168,10 @@ def lines_of(findings: Iterable[tuple[Misfortune, Tool, list[Finding]]]) -> list
                 misfortune.words,
                 misfortune.contract,
                 tool.name,
-                _range(one.claimed for one in each),
-                _range(one.lost for one in each),
-                _range(one.wrong for one in each),
-                _range(one.unknown for one in each),
-                _range(one.twice for one in each),
+                *(
+                    _range(getattr(one, count) for one in each)
+                    for count in ("claimed", "lost", "wrong", "unknown", "twice")
+                ),
                 f"{_range(one.accounted for one in each)} of {_range(one.rows for one in each)}",
                 " or ".join(sorted({one.state for one in each})),
             )

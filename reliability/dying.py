@@ -19,15 +19,15 @@ class Killed(BaseException):
 
 
 class Fate:
-    """Decides when the worker dies; at most ``limit`` times, so that a run comes to an end.
+    """Decides when the worker dies; at most twelve times, so that a run comes to an end.
 
     All threads of a worker die together: once it is dead, whatever another of them tries next kills that, too.
     """
 
-    def __init__(self, seed: int, rate: float, limit: int = 12) -> None:
+    def __init__(self, seed: int, rate: float) -> None:
         self._chance = random.Random(seed)
         self._rate = rate
-        self._left = limit
+        self._left = 12
         self._is_dead = False
         self._lock = threading.Lock()
         self.deaths = 0

@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -180,15 +181,13 @@ def _with_other_value(chance: random.Random, body: Any) -> Any:
     return body
 
 
+@dataclass
 class _Script:
     """What the server answers next."""
 
-    status = 200
-    body = b""
-    headers: dict[str, str]
-
-    def __init__(self) -> None:
-        self.headers = {}
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def _handler(script: _Script) -> type[QuietHandler]:

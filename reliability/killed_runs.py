@@ -131,10 +131,6 @@ class Ground:
             emulator.service.faults.plan(ANY, OTHER_SECONDS, times=None)
             emulator.service.faults.plan(CLAIM[contract], CLAIM_SECONDS, times=None)
 
-    def api(self) -> AirflowApi:
-        """Return an API client of one's own."""
-        return AirflowApi(self.airflow.url, USER, self.airflow.password)
-
     def kill_part(self, name: str, pid_of: Callable[[int], int | None], down_seconds: float) -> bool:
         """Kill one part of Airflow, or what ``pid_of`` gives for its pid; start it again after a while."""
         with self._part_locks[name]:
@@ -207,7 +203,8 @@ class _Watched:
         self.case = run.case
         self.ground = ground
         self.service = ground.emulators[run.case.contract].service
-        self.api = ground.api()
+        # A client of its own, for a thread of its own.
+        self.api = AirflowApi(ground.airflow.url, USER, ground.airflow.password)
         self._scenario = here
         self._folder = ground.folder / f"{run.case.contract}-{run.seed}"
         self.report_dir = self._folder / "report"

@@ -6,9 +6,8 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from airflow_provider_nrfprov.emulator.bulk import Row, Submissions
+from airflow_provider_nrfprov.emulator.bulk import BulkSubmission
 from airflow_provider_nrfprov.emulator.faults import (
     DropAfter,
     DropBefore,
@@ -22,8 +21,8 @@ from airflow_provider_nrfprov.emulator.faults import (
 )
 from airflow_provider_nrfprov.emulator.service import Service
 from harness.nordic import environment
-from reliability.errand import LONGEST_RUN, Death
 from reliability.ours import KEY_OF, OUR_KEY
+from reliability.tools import LONGEST_RUN, Death
 
 CLAIM = {
     "sync": "ClaimDeviceOwnershipCsv",
@@ -91,15 +90,15 @@ class Misfortune:
         return die
 
 
-class _LastSubmissions(Submissions):
+class _LastSubmissions(list[BulkSubmission]):
     """Notes a CSV, and calls."""
 
     def __init__(self, then: Callable[[], None]) -> None:
         super().__init__()
         self._then = then
 
-    def add(self, operation_id: str | None, rows: list[Row], at: datetime, *, repeated: bool = False) -> None:
-        super().add(operation_id, rows, at, repeated=repeated)
+    def append(self, submission: BulkSubmission) -> None:
+        super().append(submission)
         self._then()
 
 

@@ -193,7 +193,7 @@ class Run:
         self._verdict = Verdict(scenario.seed, rows=len(scenario.lines))
         self._fate = Fate(scenario.seed, scenario.kill_rate)
         self._chance = random.Random(scenario.seed)
-        self._others: list[tuple[Any, str]] = []
+        self._others: list[tuple[Folder, str | None]] = []
         self._folders: dict[str, Any] = {}
         """That of the report of each DAG run."""
 
@@ -370,7 +370,7 @@ class Run:
         summary, folder = self._claim_there(name, f"claim {number}")
         if summary.counts[Outcome.CLAIMED] != 3:
             self._verdict.wrong.append(f"another file in the same folder: {summary}")
-        self._others.append((folder, _text(folder)))
+        self._others.append((Folder(folder), Folder(folder).read("report.csv")))
 
     def _claim_there(self, file: str, task: str) -> tuple[Summary, PathLike]:
         """Claim a file at the other service; return what came of it, and the folder of its report."""
@@ -385,7 +385,7 @@ class Run:
         self.restore_file()
         before, submissions = self._outcomes(), len(self._world.service.bulk_submissions())
         self.attempt(Fate(0, 0.0))
-        if any(_text(folder) != text for folder, text in self._others):
+        if any(folder.read("report.csv") != text for folder, text in self._others):
             self._verdict.wrong.append("lost: the report of another file in the same folder")
         if self._scenario.is_blind:
             return
@@ -414,10 +414,6 @@ def _wait(operation_ids: list[str], service: MortalService) -> None:
         watch.poll(service.fetch_bulk_ops_request)
         if not watch.is_done:
             time.sleep(0.005)
-
-
-def _text(folder: PathLike) -> str:
-    return Folder(folder).read("report.csv") or ""
 
 
 def _remove(folder: Any) -> None:

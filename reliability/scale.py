@@ -32,8 +32,18 @@ from reliability.engines import (
     what_is_missing,
 )
 from reliability.judge import COUNTED, COUNTED_LEGEND
-from reliability.scale_runs import ANSWER, CONNECTION, DAG_ID, Outcome, Phase, Size, Strikes, write_shifts
-from reliability.scale_strikes import kill_a_triggerer, kill_a_worker
+from reliability.scale_runs import (
+    ANSWER,
+    CONNECTION,
+    DAG_ID,
+    Outcome,
+    Phase,
+    Size,
+    Strikes,
+    kill_a_triggerer,
+    kill_a_worker,
+    write_shifts,
+)
 
 NAME = "scale"
 EXECUTORS = {"celery": (CELERY,), "local": (LOCAL,), "both": (CELERY, LOCAL)}

@@ -11,6 +11,7 @@ from enum import Enum
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
 from harness.local_airflow import LocalAirflow
+from harness.processes import is_alive
 
 TITLE = "airflow worker -- "
 """Airflow gives the process of a task this title, and then the id of the task instance, which is another one
@@ -61,23 +62,19 @@ def child_process(pid: int) -> int | None:
 
 def kill(pid: int) -> bool:
     """Send SIGKILL to one process; say whether it was alive, and is not any more."""
-    with suppress(psutil.Error, ProcessLookupError):
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
+    if not is_alive(pid):
+        return False
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
         return wait_until_gone(pid)
     return False
 
 
-def wait_until_gone(pid: int, seconds: float = _SECONDS_TO_DIE) -> bool:
+def wait_until_gone(pid: int) -> bool:
     """Wait until a process has ended, whether or not its parent took notice; say whether it has."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + _SECONDS_TO_DIE
     while time.monotonic() < end:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.Error:
+        if not is_alive(pid):
             return True
         time.sleep(0.01)
     return False

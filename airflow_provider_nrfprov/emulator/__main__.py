@@ -20,10 +20,6 @@ _LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM. Return 0, or 1 if the port is unavailable."""
     options = vars(_parser().parse_args(arguments))
-    try:
-        from airflow_provider_nrfprov.emulator.server import running_emulator
-    except ModuleNotFoundError as error:
-        return _complain(_missing(error))
     fault_seed, fault_rate = options.pop("fault_seed"), options.pop("fault_rate")
     fault_limit = options.pop("fault_limit")
     logging.basicConfig(level=options["log_level"].upper())
@@ -31,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: stop.append(received))
     try:
+        from airflow_provider_nrfprov.emulator.server import running_emulator
+
         with running_emulator(**options) as emulator:
             if fault_rate:
                 emulator.service.faults.schedule(seed=fault_seed, rate=fault_rate, limit=fault_limit)
@@ -40,8 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.flush()
             while not stop:  # an Event may deadlock if a handler sets it while this thread waits
                 time.sleep(0.1)
-    except ModuleNotFoundError as error:  # TLS needs one more
-        return _complain(_missing(error))
+    except ModuleNotFoundError as error:  # at once, or for TLS, which needs one more
+        return _complain(
+            f"The emulator needs {error.name}: pip install 'airflow-provider-nrfprov[emulator]'."
+        )
     except OSError as error:
         host, port = options["host"], options["port"]
         if error.errno == errno.EADDRINUSE:
@@ -120,10 +120,6 @@ def _count(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError("a count is a whole number")
     return int(text)
-
-
-def _missing(error: ModuleNotFoundError) -> str:
-    return f"The emulator needs {error.name}: pip install 'airflow-provider-nrfprov[emulator]'."
 
 
 def _complain(sentence: str) -> int:

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import NamedTuple
 
 from airflow_provider_nrfprov.claiming.token import TokenError, decode
@@ -254,34 +255,17 @@ def _row(record: list[str]) -> Row:
     return Row(record[0], tuple(tag.strip() for tag in tags if tag.strip()))
 
 
-class BulkSubmission(NamedTuple):
+@dataclass(frozen=True)
+class BulkSubmission:
     """A CSV that was accepted. ``operation_id`` is None if it was claimed at once; ``repeated``: by a ``Twice``."""
 
     operation_id: str | None
-    device_ids: frozenset[str]
+    rows: list[Row] = field(repr=False)
     at: datetime
     repeated: bool = False
 
-
-class Submissions:
-    """The accepted CSVs of all teams."""
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[str | None, list[Row], datetime, bool]] = []
-        self._read: list[BulkSubmission] = []
-
-    def add(self, operation_id: str | None, rows: list[Row], at: datetime, *, repeated: bool = False) -> None:
-        """Note a CSV."""
-        self._waiting.append((operation_id, rows, at, repeated))
-
-    def all(self) -> list[BulkSubmission]:
-        """Return all in order of arrival. A row whose token cannot be read names no device."""
+    @cached_property
+    def device_ids(self) -> frozenset[str]:
+        """The devices in it. A row whose token cannot be read names none."""
         # Reading a thousand tokens takes time, which no request should pay for.
-        self._read += [
-            BulkSubmission(
-                each, frozenset(filter(None, (device_of(row.token) for row in rows))), at, repeated
-            )
-            for each, rows, at, repeated in self._waiting
-        ]
-        self._waiting.clear()
-        return list(self._read)
+        return frozenset(filter(None, (device_of(row.token) for row in self.rows)))

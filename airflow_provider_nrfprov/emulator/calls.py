@@ -17,7 +17,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_nrfprov.emulator.accounts import Caller
-from airflow_provider_nrfprov.emulator.bulk import BulkOperation, CarryOut, Row
+from airflow_provider_nrfprov.emulator.bulk import BulkOperation, BulkSubmission, CarryOut, Row
 from airflow_provider_nrfprov.emulator.errors import (
     BodyTooLarge,
     Gone,
@@ -84,9 +84,13 @@ class Call:
     def started(self, text: str, rows: list[Row], carry_out: CarryOut | None = None) -> BulkOperation:
         """Start the bulk operation that this request asks for, of a CSV body and the rows in it."""
         operation = self.service.operations.start(self.team, text, rows, self.now, carry_out)
-        self.service.submissions.add(operation.id, rows, self.now, repeated=self.repeated)
+        self.submitted(operation.id, rows)
         self.request.scope["state"]["operation_id"] = operation.id
         return operation
+
+    def submitted(self, operation_id: str | None, rows: list[Row]) -> None:
+        """Note a CSV that is accepted."""
+        self.service.submissions.append(BulkSubmission(operation_id, rows, self.now, self.repeated))
 
     def json_object(self) -> dict[str, Any]:
         """Return the body, a JSON object.

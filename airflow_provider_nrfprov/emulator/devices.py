@@ -203,8 +203,7 @@ class Devices:
 
     def of_team(self, team: str, as_of: datetime | None = None) -> list[Device]:
         """Return all devices of a team in the order in which they were claimed, or as it was then."""
-        shelf = self._by_team[team]
-        return list(shelf if as_of is None else shelf.as_of(lambda device: device.as_of(as_of)))
+        return list(self._shelf(team, as_of))
 
     def find(self, team: str, device_id: str) -> Device | None:
         """Return a team's device, or None; another team's device is as good as none."""
@@ -231,11 +230,6 @@ class Devices:
 
         :param as_of: what was there then, if not what is there now.
         """
-        shelf = self._by_team[team]
-        if as_of is not None:
-            shelf = shelf.as_of(lambda device: device.as_of(as_of))
-        if tag is None and status is None and claimed_after is None:
-            return shelf.page(asked)
 
         def keep(device: Device) -> bool:
             return (
@@ -244,7 +238,7 @@ class Devices:
                 and (claimed_after is None or device.claimed_at >= claimed_after)
             )
 
-        return shelf.page(asked, keep)
+        return self._shelf(team, as_of).page(asked, keep)
 
     def set_tags(self, device: Device, tags: Sequence[str], at: datetime) -> None:
         """Replace the tags of a device; raise ``Invalid``."""
@@ -256,6 +250,10 @@ class Devices:
         device.unclaimed_at = at
         del self._by_id[device.id]
         self._by_team[device.team].remove(device.id)
+
+    def _shelf(self, team: str, as_of: datetime | None) -> Shelf[Device]:
+        shelf = self._by_team[team]
+        return shelf if as_of is None else shelf.as_of(lambda device: device.as_of(as_of))
 
     def _by_whom(self, owner: Device, team: str) -> str:
         # What the real service says here is unknown, so by default it says nothing to lean on.

@@ -9,12 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from airflow_provider_nrfprov.emulator.accounts import PROJECT, TEAM_A, KeyRing
-from airflow_provider_nrfprov.emulator.bulk import (
-    BulkOperation,
-    BulkOperations,
-    BulkSubmission,
-    Submissions,
-)
+from airflow_provider_nrfprov.emulator.bulk import BulkOperation, BulkOperations, BulkSubmission
 from airflow_provider_nrfprov.emulator.clock import Clock, utc_now
 from airflow_provider_nrfprov.emulator.devices import READY, Device, Devices, Tag, Tags
 from airflow_provider_nrfprov.emulator.faults.plans import Faults
@@ -130,7 +125,7 @@ class Service:
         ``Twice``.
         """
         with self.turn():
-            return self.submissions.all()
+            return list(self.submissions)
 
     def submission_counts(self) -> dict[str, int]:
         """Return in how many of the ``bulk_submissions`` each device was. Above 1: it was sent again.
@@ -156,4 +151,4 @@ class Service:
         self.operations = BulkOperations(settings, self.devices)
         self.commands = Commands(settings.command_seconds, settings.command_end)
         self.rules = Rules()
-        self.submissions = Submissions()
+        self.submissions: list[BulkSubmission] = []

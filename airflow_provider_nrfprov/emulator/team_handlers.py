@@ -127,7 +127,7 @@ async def claim_csv(call: ThisCall) -> Response:
     """Take CSV; answer ``{"claimedIds", "failed"}`` with 201, or the chosen status if a row failed."""
     settings = call.service.settings
     rows = read_rows(call.csv_text(), settings)
-    call.service.submissions.add(None, rows, call.now, repeated=call.repeated)
+    call.submitted(None, rows)
     outcome = claim_rows(call.service.devices, call.team, rows, call.now, settings.refusal_words)
     body: dict[str, Any] = {
         "claimedIds": outcome.claimed_ids,
@@ -157,16 +157,15 @@ async def list_devices(
     if filters == "refused" and names:
         raise Invalid(f"there is no parameter {', '.join(sorted(names))}")
     if filters == "overlooked":
-        page = call.service.devices.page(call.team, asked, as_of=call.lists_as_of())
-    else:
-        page = call.service.devices.page(
-            call.team,
-            asked,
-            tag=tag,
-            status=status,
-            claimed_after=moment(claimed_after),
-            as_of=call.lists_as_of(),
-        )
+        tag = status = claimed_after = None
+    page = call.service.devices.page(
+        call.team,
+        asked,
+        tag=tag,
+        status=status,
+        claimed_after=moment(claimed_after),
+        as_of=call.lists_as_of(),
+    )
     return page_reply([device_body(device) for device in page.items], page.next_token)
 
 

@@ -13,10 +13,20 @@ from reliability.comparison import (
     http_is_missing,
     lines_of,
 )
-from reliability.errand import Account, Death, Errand, Tool, connections
 from reliability.misfortunes import MISFORTUNES, Misfortune
 from reliability.ours import World, world
-from reliability.tools import HTTP, MEMFAULT, NORDIC, OUR_TASK, read_nordic
+from reliability.tools import (
+    HTTP,
+    MEMFAULT,
+    NORDIC,
+    OUR_TASK,
+    Account,
+    Death,
+    Errand,
+    Tool,
+    connections,
+    read_nordic,
+)
 
 ROWS = 1100
 """Two chunks: of 1,000 rows and of 100."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
-from airflow_provider_nrfprov.emulator.bulk import Row
+from airflow_provider_nrfprov.emulator.bulk import BulkSubmission, Row
 from airflow_provider_nrfprov.emulator.service import Service
 from harness import redis_server
 from reliability import engines
@@ -31,7 +31,8 @@ def service(shift: Shift) -> Service:
     """A service to which the whole file was sent, and which claimed it."""
     service = Service()
     with service.turn() as now:
-        service.submissions.add(None, [Row(device.token) for device in shift.scenario.devices], now)
+        rows = [Row(device.token) for device in shift.scenario.devices]
+        service.submissions.append(BulkSubmission(None, rows, now))
         for device in shift.scenario.devices:
             service.devices.claim(TEAM_A, device.token, (), now)
     return service
@@ -102,7 +103,8 @@ def test_a_device_that_was_sent_again_is_found(
     shift: Shift, service: Service, report: Callable[..., Path]
 ) -> None:
     with service.turn() as now:
-        service.submissions.add(None, [Row(device.token) for device in shift.scenario.devices[:3]], now)
+        rows = [Row(device.token) for device in shift.scenario.devices[:3]]
+        service.submissions.append(BulkSubmission(None, rows, now))
     assert tally(shift, report(), service) == Tally(0, 0, 3, 0)
 
 

@@ -1,4 +1,8 @@
-"""Tagging and blocking many devices on a real Airflow: one task of ours, and a mapped ``HttpOperator`` task a device."""
+"""Whole DAG runs on a real Airflow, beside what a good user of the http provider would write instead.
+
+Tagging and blocking many devices, by one task of ours and by a mapped ``HttpOperator`` task a device; and a shift's file, from the trigger until it
+is claimed, tagged and reported.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import pendulum
 
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from benchmarks.claim_file import tokens
+from benchmarks.claim_file import tokens, write_claim_file
 from benchmarks.figures import Figure
 from harness.airflow_api import ENDED
 from harness.calls import calls_of
@@ -18,11 +22,15 @@ from harness.connections import http_connection
 from harness.local_airflow import LocalAirflow
 from harness.real_airflow import patiently, real_airflow
 
-DAGS = Path(__file__).parent / "dags" / "devices"
+DAGS = Path(__file__).parent / "dags"
 PARALLELISM = 16
 LONGEST_RUN = 1800.0
 _LEAST_PAUSE, _MOST_PAUSE = 0.25, 15.0
 """Seconds."""
+SHIFT_ROWS = 500
+SHIFT_BULK_SECONDS = 0.1
+"""As Nordic's own example takes."""
+OUR_SHIFT_TASKS, THEIR_SHIFT_TASKS = 1, 3
 
 
 def many_devices(folder: Path, count: int, repeats: int, their_repeats: int) -> Iterator[Figure]:
@@ -37,12 +45,16 @@ def many_devices(folder: Path, count: int, repeats: int, their_repeats: int) -> 
     with running_emulator(contract="sync", bulk_seconds=0.0) as emulator:
         env = {**http_connection("nrfcloud_http", emulator.url), "NRFPROV_BENCH_DEVICES": str(listed)}
         with real_airflow(
-            folder / "airflow", DAGS, emulators={"bench": emulator.url}, parallelism=PARALLELISM, env=env
+            folder / "airflow",
+            DAGS / "devices",
+            emulators={"bench": emulator.url},
+            parallelism=PARALLELISM,
+            env=env,
         ) as here:
 
             def seconds(dag_id: str, verb: str) -> float:
                 _claim_anew(emulator, [token for _, token in batch])
-                taken = run_seconds(here.airflow, dag_id)
+                taken = _run_seconds(here.airflow, dag_id)
                 _check(emulator, verb, count)
                 return taken
 
@@ -79,7 +91,40 @@ def _check(emulator: Emulator, verb: str, count: int) -> None:
         raise RuntimeError(f"{verb}: {done} of {count} devices")
 
 
-def run_seconds(airflow: LocalAirflow, dag_id: str) -> float:
+def shift(folder: Path, repeats: int) -> Iterator[Figure]:
+    """Wall time as Airflow itself wrote it down, and the tasks that it takes."""
+    claim_file, reports = write_claim_file(folder / "shift.csv", SHIFT_ROWS), folder / "reports"
+    reports.mkdir()
+    with running_emulator(contract="async", bulk_seconds=SHIFT_BULK_SECONDS) as emulator:
+        env = {
+            **http_connection("nrfcloud_http", emulator.url),
+            "NRFPROV_BENCH_SHIFT": str(claim_file),
+            "NRFPROV_BENCH_REPORTS": str(reports),
+        }
+        with real_airflow(
+            folder / "airflow", DAGS / "shift", emulators={"bench": emulator.url}, env=env
+        ) as here:
+
+            def seconds(dag_id: str) -> float:
+                emulator.reset()
+                taken = _run_seconds(here.airflow, dag_id)
+                team = [device for device in emulator.service.devices if device.team == TEAM_A]
+                tagged = sum(device.tags == ["bench"] for device in team)
+                if tagged != SHIFT_ROWS:
+                    raise RuntimeError(f"{dag_id}: {tagged} of {SHIFT_ROWS} devices are claimed and tagged")
+                return taken
+
+            # Not counted: at its first task Airflow builds what answers all tasks, for seconds.
+            seconds("ours_shift")
+            pairs = [(seconds("ours_shift"), seconds("http_shift")) for _ in range(repeats)]
+            words = f"on {here.database} and {here.executor}"
+    name = f"a shift's file of {SHIFT_ROWS} rows, from the trigger to claimed, tagged and reported, {words}"
+    theirs = "`HttpOperator`, `HttpSensor` and a task that tags, 8 requests at a time"
+    yield Figure(name, theirs, "s", [us for us, _ in pairs], [them for _, them in pairs], at_most=0.5)
+    yield Figure(f"{name}: Airflow tasks", theirs, "tasks", [OUR_SHIFT_TASKS], [THEIR_SHIFT_TASKS])
+
+
+def _run_seconds(airflow: LocalAirflow, dag_id: str) -> float:
     """Run a DAG; give the seconds from the trigger to the end as Airflow itself wrote them down."""
     airflow.wait_for_dag(dag_id)
     started = time.monotonic()

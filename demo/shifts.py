@@ -20,7 +20,6 @@ class Shift:
     about: str
     """What is special about it, in words."""
     max_failed_rows: int
-    devices: Sequence[MintedDevice]
 
 
 def write_shifts(folder: Path, emulator: LocalEmulator, *, seed: str = "shifts") -> list[Shift]:
@@ -38,9 +37,9 @@ def write_shifts(folder: Path, emulator: LocalEmulator, *, seed: str = "shifts")
     lines[95] = ",".join([*lines[95].split(",")[:2], ""])
     lines[120] = lines[119]
     return [
-        _write(folder / "line-1-early.csv", _lines(early, 1), "all good", 0, early),
-        _write(folder / "line-1-late.csv", lines, "with bad rows", 10, late),
-        _write(folder / "line-1-night.csv", _lines(night, 3), "mostly another team's devices", 0, night),
+        _write(folder / "line-1-early.csv", _lines(early, 1), "all good", 0),
+        _write(folder / "line-1-late.csv", lines, "with bad rows", 10),
+        _write(folder / "line-1-night.csv", _lines(night, 3), "mostly another team's devices", 0),
     ]
 
 
@@ -51,8 +50,6 @@ def _lines(devices: Sequence[MintedDevice], shift: int) -> list[str]:
     ]
 
 
-def _write(
-    path: Path, lines: Sequence[str], about: str, allowed: int, devices: Sequence[MintedDevice]
-) -> Shift:
+def _write(path: Path, lines: Sequence[str], about: str, allowed: int) -> Shift:
     path.write_text(_HEADER + "".join(f"{line}\n" for line in lines))
-    return Shift(path, about, allowed, devices)
+    return Shift(path, about, allowed)

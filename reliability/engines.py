@@ -110,7 +110,9 @@ def _worker(name: str, home: Path) -> Sequence[str]:
 
 def _wait_for_workers(airflow: LocalAirflow) -> None:
     end = time.monotonic() + _READY_SECONDS
-    while not all(_is_ready(airflow.logs / f"{name}.log") for name in WORKER_NAMES):
+    logs = [airflow.logs / f"{name}.log" for name in WORKER_NAMES]
+    # What Celery's worker prints when it takes tasks.
+    while not all(" ready." in log.read_text(errors="replace") for log in logs):
         airflow.require_running()
         if time.monotonic() > end:
             raise AirflowDiedError(
@@ -125,8 +127,3 @@ def _ask_for_tasks(airflow: LocalAirflow) -> None:
         session.trust_env = False
         # What it answers does not matter; without a token it may refuse.
         session.get(f"{airflow.url}/execution/health", timeout=_READY_SECONDS)
-
-
-def _is_ready(log: Path) -> bool:
-    # What Celery's worker prints when it takes tasks.
-    return " ready." in log.read_text(errors="replace")

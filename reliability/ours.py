@@ -151,15 +151,11 @@ _ACCESS = {"team": _team_access, "project": _project_access}
 def world(folder: Path) -> Iterator[World]:
     """Run an emulator for scenarios, and an object store in memory."""
     clock = Clock()
-    _attach_object_store()
-    with running_emulator(clock=clock) as emulator, running_emulator(bulk_seconds=0.0) as other:
-        yield World(emulator, other, clock, folder)
-
-
-def _attach_object_store() -> None:
     # Airflow 2 has it elsewhere, and nothing at all where it is now.
     where = "airflow.sdk.io.store" if find_spec("airflow.sdk") else "airflow.io.store"
     import_module(where).attach(protocol="memory", fs=_ObjectStore())
+    with running_emulator(clock=clock) as emulator, running_emulator(bulk_seconds=0.0) as other:
+        yield World(emulator, other, clock, folder)
 
 
 class _ObjectStore(MemoryFileSystem):  # type: ignore[misc]

@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +133,8 @@ def race(
         time.sleep(1)
     seconds = time.monotonic() - started
     instances = patiently(lambda: airflow.api.task_instances(runner.dag_id, run_id))
+    with (airflow.logs / "scheduler.log").open(errors="replace") as log:
+        by_scheduler = mismatches(log)[runner.dag_id]
     claimed, counts, sent = set[str](), Counter[str](), Counter[str]()
     for emulator in emulators:
         claimed |= emulator.service.claimed_ids()
@@ -143,7 +145,7 @@ def race(
         tasks,
         _deferred(airflow, runner),
         Counter(str(instance["state"]) for instance in instances),
-        mismatches(_lines_of(airflow.logs / "scheduler.log"))[runner.dag_id],
+        by_scheduler,
         len(devices - claimed),
         sum(counts[device] > 1 or sent[device] > 1 for device in devices),
         seconds,
@@ -170,11 +172,6 @@ def _deferred(airflow: LocalAirflow, runner: Runner) -> int:
     return len(
         {path.parent for path in logs.rglob("*.trigger.*") if f"task_id={runner.task_id}" in path.parts}
     )
-
-
-def _lines_of(path: Path) -> Iterator[str]:
-    with path.open(errors="replace") as stream:
-        yield from stream
 
 
 def race_all(runners: Sequence[Runner], tasks: int, folder: Path) -> tuple[list[Raced], str]:

@@ -21,6 +21,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from harness.connections import http_connection, nrfprov_connection
@@ -92,7 +93,9 @@ def run_task(operator: Any, tries: int) -> tuple[str, Any]:
     """
     from airflow.providers.common.compat.sdk import AirflowFailException
 
-    context: dict[str, Any] = {"ti": _TaskInstance(), "run_id": "comparison", "params": {}}
+    # What an operator pushes is forgotten.
+    task_instance = SimpleNamespace(xcom_push=lambda *_, **__: None)
+    context: dict[str, Any] = {"ti": task_instance, "run_id": "comparison", "params": {}}
     for _ in range(tries):
         try:
             # What it logs belongs to nobody here.
@@ -119,13 +122,6 @@ def connections(url: str) -> Iterator[None]:
     finally:
         for name in variables:
             del os.environ[name]
-
-
-class _TaskInstance:
-    """Takes what an operator pushes."""
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        """Forget it."""
 
 
 Death = Callable[[list[str]], None]

@@ -197,10 +197,6 @@ class Devices:
         device = self._by_id.get(device_id)
         return None if device is None else device.team
 
-    def count_of(self, team: str) -> int:
-        """Return how many devices a team has."""
-        return len(self._by_team[team])
-
     def of_team(self, team: str, as_of: datetime | None = None) -> list[Device]:
         """Return all devices of a team in the order in which they were claimed, or as it was then."""
         return list(self._shelf(team, as_of))

@@ -68,7 +68,7 @@ def check_creation(devices: Devices, team: str, rows: list[Row], settings: Setti
     if own or foreign:
         raise Conflict("a device of the body exists already")
     limit = settings.project_plan_limit
-    if limit is not None and devices.count_of(team) + len(rows) > limit:
+    if limit is not None and len(devices.of_team(team)) + len(rows) > limit:
         raise Forbidden(f"the plan of the organization has room for {limit} devices")
 
 

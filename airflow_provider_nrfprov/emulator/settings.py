@@ -38,7 +38,7 @@ OPERATION_NAMES = frozenset(
         "UpdateTag",
     }
 )
-"""Of everything but the side doors; ``routes`` has where each is served."""
+"""Of everything but the side doors; ``team_handlers`` and ``project_handlers`` have where each is served."""
 
 
 _A_YEAR = 365 * 24 * 3600

@@ -52,15 +52,6 @@ class Errand:
     folder: str
     """Where a tool may write."""
 
-    def to_json(self) -> str:
-        """Write it, for a worker in another process."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Errand:
-        """Read what ``to_json`` wrote."""
-        return cls(**json.loads(text))
-
     def device_of(self) -> dict[str, str]:
         """Return the device id of each claim token of the file, in its order."""
         with Path(self.claim_file).open(newline="") as stream:
@@ -140,7 +131,7 @@ class Tool:
 
 
 def _worker_command(tool: str, errand: Errand) -> list[str]:
-    return [sys.executable, "-m", "reliability.tools", tool, errand.to_json()]
+    return [sys.executable, "-m", "reliability.tools", tool, json.dumps(asdict(errand))]
 
 
 def our_operator(errand: Errand) -> Any:
@@ -329,4 +320,4 @@ def main(tool: str, errand: Errand) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Errand.from_json(sys.argv[2]))
+    main(sys.argv[1], Errand(**json.loads(sys.argv[2])))

@@ -22,12 +22,11 @@ STAMP = "made-by-make"
 
 
 class Recipe(NamedTuple):
-    """What an environment is made of: arguments of pip, what they are called, and the Pythons that will do."""
+    """What an environment is made of: arguments of pip, what they are called, and the newest Python that will do."""
 
     contents: str
     arguments: "tuple[str, ...]"
     constraints: "str | None"
-    oldest: "tuple[int, int]"
     newest: "tuple[int, int]"
 
 
@@ -45,7 +44,6 @@ def _airflow(
             f"apache-airflow=={version}",
         ),
         f"constraints/airflow-{version}.txt" if constraints == "" else constraints,
-        (3, 10),
         newest,
     )
 
@@ -53,7 +51,7 @@ def _airflow(
 def _client(group: str, contents: str) -> "tuple[str, Recipe]":
     """Name the environment of one of Nordic's own clients and say what it is made of."""
     arguments = ("--group", f"{ROOT / 'pyproject.toml'}:{group}")
-    return group, Recipe(contents, arguments, f"constraints/{group}.txt", (3, 10), (3, 14))
+    return group, Recipe(contents, arguments, f"constraints/{group}.txt", (3, 14))
 
 
 NORDIC = "nordic"
@@ -74,6 +72,7 @@ _RECIPES = dict(
         _client(MEMFAULT, "Nordic's client of the new API"),
     ]
 )
+_OLDEST_PYTHON = (3, 10)
 _PIP = "pip>=25.1"
 """The first that installs dependency groups."""
 _SHOWN_LINES = 15
@@ -98,12 +97,12 @@ def recipe_of(name: str) -> Recipe:
 def check_python(version: "tuple[int, int]", name: str) -> None:
     """Raise a Problem if a Python (major, minor) is one that this environment cannot be made with."""
     recipe = recipe_of(name)
-    if recipe.oldest <= version <= recipe.newest:
+    if _OLDEST_PYTHON <= version <= recipe.newest:
         return
-    wrong = "old" if version < recipe.oldest else "new"
+    wrong = "old" if version < _OLDEST_PYTHON else "new"
     raise Problem(
-        f"Python {_dotted(version)} is too {wrong} for {recipe.contents}, which takes {_dotted(recipe.oldest)} to "
-        f"{_dotted(recipe.newest)}; choose another with PYTHON=, for example make PYTHON=python{_dotted(recipe.oldest)}."
+        f"Python {_dotted(version)} is too {wrong} for {recipe.contents}, which takes {_dotted(_OLDEST_PYTHON)} to "
+        f"{_dotted(recipe.newest)}; choose another with PYTHON=, for example make PYTHON=python{_dotted(_OLDEST_PYTHON)}."
     )
 
 

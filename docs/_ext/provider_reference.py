@@ -16,7 +16,8 @@ from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.get_provider_info import get_provider_info
 
 PACKAGE = "airflow_provider_nrfprov"
-_FIELD = re.compile(r"^:(\w+)(?: (\w+))?: ?", re.MULTILINE)
+# Not any word: a line of text may begin with :class:.
+_FIELD = re.compile(r"^:(param|return|raises)(?: (\w+))?: ?", re.MULTILINE)
 
 
 def public_classes(kind: str) -> list[type]:

@@ -68,6 +68,10 @@ class Argument(Generic[T]):
         return self.read(value)
 
 
+Arguments = Mapping[str, Argument[Any]]
+"""How the arguments of an operator are read, each by its name."""
+
+
 def is_nothing(value: Any) -> bool:
     """Whether a value says nothing: ``None``, a blank text, the text of nothing, or the output of mapped tasks none of which ran."""
     if value is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import inspect
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,6 +16,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_nrfprov.arguments import (
     Argument,
     ArgumentError,
+    Arguments,
     check_leaves,
     ids,
     is_constant,
@@ -36,8 +38,24 @@ _OF_A_PATH = {
 """What the system says of a path that cannot be used, and not of a disk or a network."""
 SECONDS_ON_WORKER = 6.5
 """For so long a worker polls bulk operations before it defers: most end within seconds, and a deferral takes longer."""
+_FIELD = re.compile(r"^(?=:(?:param|return|raises)\b)", re.MULTILINE)
+"""Where a field of a docstring begins."""
 SECRET_MARKS = ("2dn3", "PRIVATE KEY-----")
 """What a claim token begins with, and what a private key in PEM has in its first line."""
+
+
+def _with_inherited(kind: type) -> str:
+    """Return a class's docstring with what those of its bases say of arguments and exceptions, where it says nothing of them."""
+    docstrings = [
+        inspect.cleandoc(each.__doc__ or "")
+        for each in kind.__mro__
+        if issubclass(each, ArgumentReadingOperator)
+    ]
+    fields: dict[str, str] = {}
+    for field in [field for each in docstrings for field in _FIELD.split(each)[1:]]:
+        fields.setdefault(field[: field.index(":", 1)], field.strip())
+    in_order = sorted(fields, key=lambda name: (":param", ":return", ":raises").index(name.split()[0]))
+    return "\n".join((_FIELD.split(docstrings[0])[0], *(fields[name] for name in in_order)))
 
 
 class ArgumentReadingOperator(BaseOperator):
@@ -50,14 +68,18 @@ class ArgumentReadingOperator(BaseOperator):
     :param retry_policy: which failures are worth another try (Airflow 3.3 and later); ``None`` for Airflow's own rule.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {}
-    secret_arguments: ClassVar[Mapping[str, Argument[Any]]] = {}
+    arguments: ClassVar[Arguments] = {}
+    secret_arguments: ClassVar[Arguments] = {}
     xcoms: ClassVar[Mapping[str, str]] = {}
     """What is pushed to XCom beside the return value: key to what it holds. The reference is made from it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let each way into a task end in its metrics being sent."""
+        """Let arguments be template fields, and each way into a task end in its metrics being sent."""
         super().__init_subclass__(**kwargs)
+        if "arguments" in vars(cls):
+            cls.template_fields = tuple(cls.arguments)
+        if cls.__doc__:
+            cls.__doc__ = _with_inherited(cls)
         for name in ("execute", "execute_complete"):
             if name in vars(cls):
                 setattr(cls, name, flushed_at_the_end(vars(cls)[name]))
@@ -200,8 +222,7 @@ class ConnectedOperator(ArgumentReadingOperator):
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {"nrfprov_conn_id": Argument(text)}
-    template_fields: Sequence[str] = tuple(arguments)
+    arguments: ClassVar[Arguments] = {"nrfprov_conn_id": Argument(text)}
     # A client holds locks, and Airflow copies operators.
     shallow_copy_attrs: Sequence[str] = ("hook",)
 

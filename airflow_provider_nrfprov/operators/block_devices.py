@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, ArgumentError, count, text
+from airflow_provider_nrfprov.arguments import Argument, ArgumentError, Arguments, count, text
 from airflow_provider_nrfprov.operators.many_devices import ManyDevicesOperator
 
 if TYPE_CHECKING:
@@ -15,12 +14,11 @@ if TYPE_CHECKING:
 class _BlockingOperator(ManyDevicesOperator):
     """What blocking and unblocking share."""
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         **ManyDevicesOperator.arguments,
         "tag": Argument(text, optional=True),
         "max_devices": Argument(count(1), optional=True),
     }
-    template_fields: Sequence[str] = tuple(arguments)
     _blocked = True
 
     def __init__(

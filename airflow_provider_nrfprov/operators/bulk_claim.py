@@ -10,6 +10,7 @@ from airflow.configuration import conf
 
 from airflow_provider_nrfprov.arguments import (
     Argument,
+    Arguments,
     choice,
     claim_tags,
     count,
@@ -93,7 +94,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
     :raises NotInThisApiError: for tags or ``dry_run_rows`` on a connection of a project; nothing is sent then.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "claim_file": Argument(path),
         "report_dir": Argument(path, optional=True),
         "tags": Argument(claim_tags),
@@ -114,7 +115,6 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         "bulk_ops_request_ids": "ids of the bulk operations; the path of their list if there are more than 40",
         **ClaimReportingOperator.xcoms,
     }
-    template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
     ui_color = "#d7f0f7"
     _seconds_before_deferral = SECONDS_ON_WORKER
@@ -391,12 +391,11 @@ class NrfProvBulkClaimReportOperator(ClaimReportingOperator):
     :raises RowsUnknownError: if too many failed or are unknown (a retry asks again).
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "report_dir": Argument(path),
         "job": Argument(text, optional=True),
         **ClaimReportingOperator.arguments,
     }
-    template_fields: Sequence[str] = tuple(arguments)
     ui_color = "#d7f0f7"
 
     def __init__(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_provider_nrfprov.arguments import Argument, choice, count, moment, text
+from airflow_provider_nrfprov.arguments import Argument, Arguments, choice, count, moment, text
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
@@ -40,14 +40,13 @@ class NrfProvListBulkOpsOperator(ConnectedOperator):
     :raises ServiceError: with the service's status and words.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "status": Argument(choice("PENDING", "IN_PROGRESS", "FAILED", "SUCCEEDED"), optional=True),
         "requested_after": Argument(moment, optional=True),
         "requested_before": Argument(moment, optional=True),
         "limit": Argument(count(1)),
         **ConnectedOperator.arguments,
     }
-    template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(
         self,
@@ -105,11 +104,10 @@ class NrfProvFetchBulkOpsOperator(ConnectedOperator):
     :raises ServiceError: with the service's status and words; also if a file of the operation is unavailable.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "bulk_ops_request_id": Argument(text),
         **ConnectedOperator.arguments,
     }
-    template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(self, *, bulk_ops_request_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

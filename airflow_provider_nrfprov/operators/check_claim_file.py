@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
-from airflow_provider_nrfprov.arguments import Argument, count, path, ratio
+from airflow_provider_nrfprov.arguments import Argument, Arguments, count, path, ratio
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
@@ -35,14 +34,13 @@ class NrfProvCheckClaimFileOperator(ConnectedOperator):
     :raises NrfProvError: if the service could not be asked.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "claim_file": Argument(path),
         "max_rejected_rows": Argument(count(), optional=True),
         "max_rejected_ratio": Argument(ratio, optional=True),
         "dry_run_rows": Argument(count()),
         **ConnectedOperator.arguments,
     }
-    template_fields: Sequence[str] = tuple(arguments)
     ui_color = "#d7f0f7"
 
     def __init__(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, flag, secret_text, tags
+from airflow_provider_nrfprov.arguments import Argument, Arguments, flag, secret_text, tags
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
@@ -37,13 +37,12 @@ class NrfProvClaimDeviceOperator(ConnectedOperator):
     """
 
     operator_extra_links = (NrfProvPortalLink(),)
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "tags": Argument(tags),
         "check_only": Argument(flag),
         **ConnectedOperator.arguments,
     }
-    secret_arguments: ClassVar[Mapping[str, Argument[Any]]] = {"claim_token": Argument(secret_text)}
-    template_fields: Sequence[str] = tuple(arguments)
+    secret_arguments: ClassVar[Arguments] = {"claim_token": Argument(secret_text)}
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
 
     def __init__(

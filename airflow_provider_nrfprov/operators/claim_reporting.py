@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_nrfprov.arguments import Argument
+    from airflow_provider_nrfprov.arguments import Arguments
     from airflow_provider_nrfprov.claiming.job import ClaimJob
     from airflow_provider_nrfprov.claiming.plan import Owner
     from airflow_provider_nrfprov.claiming.report import Summary
@@ -31,7 +31,7 @@ _CHARACTERS_OF_REASONS = 1_000
 class ClaimReportingOperator(ClaimJudgingOperator, ConnectedOperator):
     """What both operators do at the end: settle every row, write the report, judge."""
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         **ClaimJudgingOperator.arguments,
         **ConnectedOperator.arguments,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, count, ratio
+from airflow_provider_nrfprov.arguments import Argument, Arguments, count, ratio
 from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.operators.base import ArgumentReadingOperator
 
@@ -22,7 +22,7 @@ class ClaimJudgingOperator(ArgumentReadingOperator):
     :param max_rejected_ratio: the share of the rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "max_failed_rows": Argument(count(), optional=True),
         "max_failed_ratio": Argument(ratio, optional=True),
         "max_rejected_rows": Argument(count(), optional=True),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, text
+from airflow_provider_nrfprov.arguments import Argument, Arguments, text
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
@@ -23,11 +22,10 @@ class NrfProvFetchDeviceOperator(ConnectedOperator):
     :raises ServiceError: with the service's status and words.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "device_id": Argument(text),
         **ConnectedOperator.arguments,
     }
-    template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(self, *, device_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

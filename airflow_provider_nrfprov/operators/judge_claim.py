@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, ArgumentError, fields
+from airflow_provider_nrfprov.arguments import Argument, ArgumentError, Arguments, fields
 from airflow_provider_nrfprov.links.report import OWNER, NrfProvReportLink
 from airflow_provider_nrfprov.operators.claim_verdict import ClaimJudgingOperator
 
@@ -34,11 +34,10 @@ class NrfProvJudgeClaimOperator(ClaimJudgingOperator):
     :raises RowsRejectedError: if more were rejected (not retried).
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "summary": Argument(fields),
         **ClaimJudgingOperator.arguments,
     }
-    template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"summary": "json"}  # noqa: RUF012 - as Airflow declares it
     operator_extra_links = (NrfProvReportLink(),)
     ui_color = "#d7f0f7"

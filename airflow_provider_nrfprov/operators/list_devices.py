@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, count, moment, path, text
+from airflow_provider_nrfprov.arguments import Argument, Arguments, count, moment, path, text
 from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.operators.base import WRITABLE, ConnectedOperator, push
 
@@ -57,7 +57,7 @@ class NrfProvListDevicesOperator(ConnectedOperator):
     :raises NrfProvError: if the service could not be asked.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "tag": Argument(text, optional=True),
         "status": Argument(text, optional=True),
         "claimed_after": Argument(moment, optional=True),
@@ -69,7 +69,6 @@ class NrfProvListDevicesOperator(ConnectedOperator):
         "path": "of the file, with ``output_path``",
         "count": "how many devices are in it, with ``output_path``",
     }
-    template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, count, device_ids, path, ratio
+from airflow_provider_nrfprov.arguments import Argument, Arguments, count, device_ids, path, ratio
 from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.hooks.metrics import count_outcomes
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
@@ -41,7 +41,7 @@ class ManyDevicesOperator(ConnectedOperator):
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "device_ids": Argument(device_ids, optional=True),
         "report": Argument(path, optional=True),
         "device_file": Argument(path, optional=True),
@@ -51,7 +51,6 @@ class ManyDevicesOperator(ConnectedOperator):
         "max_failed_ratio": Argument(ratio, optional=True),
         **ConnectedOperator.arguments,
     }
-    template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"device_ids": "json"}  # noqa: RUF012 - as Airflow declares it
     xcoms: ClassVar[Mapping[str, str]] = {
         "report": "path of ``report.csv``, if there is a ``report_dir``",

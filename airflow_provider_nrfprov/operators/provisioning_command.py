@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, fields, text
+from airflow_provider_nrfprov.arguments import Argument, Arguments, fields, text
 from airflow_provider_nrfprov.operators.base import ConnectedOperator, push, task_of
 
 if TYPE_CHECKING:
@@ -38,14 +38,13 @@ class NrfProvCreateCommandOperator(ConnectedOperator):
     :raises NrfProvError: if an answer was lost and the command is not among the device's; a retry looks again.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "device_id": Argument(text),
         "description": Argument(text, blank=True),
         **ConnectedOperator.arguments,
     }
-    secret_arguments: ClassVar[Mapping[str, Argument[Any]]] = {"request": Argument(fields)}
+    secret_arguments: ClassVar[Arguments] = {"request": Argument(fields)}
     xcoms: ClassVar[Mapping[str, str]] = {"command_id": "id of the command"}
-    template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(
         self,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, certificates, count
+from airflow_provider_nrfprov.arguments import Argument, Arguments, certificates, count
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
@@ -27,12 +26,11 @@ class NrfProvEnsureOnboardingRuleOperator(ConnectedOperator):
     :raises ServiceError: with the service's status and words.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "sec_tag": Argument(count(0)),
         "certificates": Argument(certificates, optional=True),
         **ConnectedOperator.arguments,
     }
-    template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(
         self,

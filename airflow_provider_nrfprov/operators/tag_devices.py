@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_provider_nrfprov.arguments import Argument, ArgumentError, choice, flag, tags, text
+from airflow_provider_nrfprov.arguments import Argument, ArgumentError, Arguments, choice, flag, tags, text
 from airflow_provider_nrfprov.operators.many_devices import ManyDevicesOperator
 
 if TYPE_CHECKING:
@@ -44,14 +44,13 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
     :raises NrfProvError: for an error that every device would get (401, 403, no answer); the others are not tried.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         **ManyDevicesOperator.arguments,
         "tag": Argument(text, optional=True),
         "tags": Argument(tags),
         "mode": Argument(choice("add", "remove", "replace")),
         "create_tags": Argument(flag),
     }
-    template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"device_ids": "json", "tags": "json"}  # noqa: RUF012 - as Airflow declares it
     _verb = "tag"
     _participle = "tagged"

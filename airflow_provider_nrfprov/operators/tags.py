@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, flag, tag, tags, text
+from airflow_provider_nrfprov.arguments import Argument, Arguments, flag, tag, tags, text
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
@@ -23,12 +23,11 @@ class NrfProvEnsureTagsOperator(ConnectedOperator):
     :raises ServiceError: with the service's status and words.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "tags": Argument(tags),
         "description": Argument(text, blank=True),
         **ConnectedOperator.arguments,
     }
-    template_fields: Sequence[str] = tuple(arguments)
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
 
     def __init__(
@@ -66,13 +65,12 @@ class NrfProvRenameTagOperator(ConnectedOperator):
     :raises ServiceError: with the service's status and words.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "tag": Argument(text),
         "new_tag": Argument(tag),
         "description": Argument(text, optional=True, blank=True),
         **ConnectedOperator.arguments,
     }
-    template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(
         self,
@@ -113,12 +111,11 @@ class NrfProvDeleteTagOperator(ConnectedOperator):
     :raises ServiceError: with the service's status and words.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "tag": Argument(text),
         "from_devices": Argument(flag),
         **ConnectedOperator.arguments,
     }
-    template_fields: Sequence[str] = tuple(arguments)
     ui_color = "#f7dcd7"
 
     def __init__(

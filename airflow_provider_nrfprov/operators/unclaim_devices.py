@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nrfprov.arguments import Argument, count
+from airflow_provider_nrfprov.arguments import Argument, Arguments, count
 from airflow_provider_nrfprov.operators.many_devices import ManyDevicesOperator
 
 if TYPE_CHECKING:
@@ -41,11 +40,10 @@ class NrfProvUnclaimDevicesOperator(ManyDevicesOperator):
     :raises NrfProvError: for an error that every device would get (401, 403, no answer); the others are not tried.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         **ManyDevicesOperator.arguments,
         "max_devices": Argument(count(1)),
     }
-    template_fields: Sequence[str] = tuple(arguments)
     ui_color = "#f7dcd7"
     _verb = "unclaim"
     _participle = "unclaimed"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.configuration import conf
 
 from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
-from airflow_provider_nrfprov.arguments import Argument, flag, ids
+from airflow_provider_nrfprov.arguments import Argument, Arguments, flag, ids
 from airflow_provider_nrfprov.operators.base import SECONDS_ON_WORKER
 from airflow_provider_nrfprov.sensors.deferring import DeferringSensor
 from airflow_provider_nrfprov.triggers.deferral import check_failed, operation_ids
@@ -45,12 +45,11 @@ class NrfProvBulkOpsSensor(DeferringSensor):
     :raises AirflowSensorTimeout: after ``timeout`` seconds (skips with ``soft_fail``).
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "bulk_ops_request_ids": Argument(ids),
         "allow_failed": Argument(flag),
         **DeferringSensor.arguments,
     }
-    template_fields: Sequence[str] = tuple(arguments)
     _seconds_before_deferral = SECONDS_ON_WORKER
     template_fields_renderers = {"bulk_ops_request_ids": "json"}  # noqa: RUF012 - as Airflow declares it
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_nrfprov.arguments import Argument, ArgumentError, flag, interval
+from airflow_provider_nrfprov.arguments import Argument, ArgumentError, Arguments, flag, interval
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
 from airflow_provider_nrfprov.triggers.deferral import backstop, read_event
 
@@ -59,7 +59,7 @@ class DeferringSensor(ConnectedOperator, BaseSensorOperator):
     :param poke_interval: seconds between two rounds of polls, 1 at least.
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "deferrable": Argument(flag),
         **ConnectedOperator.arguments,
     }

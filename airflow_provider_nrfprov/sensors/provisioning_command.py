@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.configuration import conf
 
 from airflow_provider_nrfprov.api.wait_policy import CommandWatch
-from airflow_provider_nrfprov.arguments import Argument, text
+from airflow_provider_nrfprov.arguments import Argument, Arguments, text
 from airflow_provider_nrfprov.exceptions import CommandFailedError
 from airflow_provider_nrfprov.sensors.deferring import DeferringSensor
 
@@ -43,12 +43,11 @@ class NrfProvCommandSensor(DeferringSensor):
     :raises AirflowSensorTimeout: after ``timeout`` seconds (skips with ``soft_fail``).
     """
 
-    arguments: ClassVar[Mapping[str, Argument[Any]]] = {
+    arguments: ClassVar[Arguments] = {
         "device_id": Argument(text),
         "command_id": Argument(text),
         **DeferringSensor.arguments,
     }
-    template_fields: Sequence[str] = tuple(arguments)
 
     def __init__(
         self,

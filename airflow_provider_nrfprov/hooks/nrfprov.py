@@ -11,6 +11,7 @@ from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.errors import ConfigurationError
 from airflow_provider_nrfprov.api.retry import NEVER, Retry
 from airflow_provider_nrfprov.api.service import ProvisioningService
+from airflow_provider_nrfprov.get_provider_info import get_provider_info
 from airflow_provider_nrfprov.hooks.connection import access_of, client_from
 from airflow_provider_nrfprov.hooks.connection_test import try_out
 
@@ -43,14 +44,9 @@ class NrfProvHook(ProvisioningService, BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Say how the connection form looks in Airflow before 3.2; later ones read the provider's metadata."""
+        (connection_type,) = get_provider_info()["connection-types"]
         return {
-            "hidden_fields": ["schema", "login"],
-            "relabeling": {"host": "Base URL", "password": "API key"},
-            "placeholders": {
-                "host": "https://api.provisioning.nrfcloud.com",
-                "password": "of the team in the legacy app: User Account > Current Team Details",
-                "port": "443; without it Airflow 3.3.1 and 3.3.2 cannot test",
-            },
+            name.replace("-", "_"): value for name, value in connection_type["ui-field-behaviour"].items()
         }
 
     def get_conn(self) -> ProvisioningClient:

@@ -35,19 +35,6 @@ class NrfProvBulkOpsTrigger(WaitingTrigger):
         super().__init__(nrfprov_conn_id, poll_interval, end_time, silent_fail=silent_fail)
         self.bulk_ops_request_ids = list(bulk_ops_request_ids)
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and arguments; no secret is among them."""
-        return (
-            "airflow_provider_nrfprov.triggers.bulk_ops.NrfProvBulkOpsTrigger",
-            {
-                "nrfprov_conn_id": self.nrfprov_conn_id,
-                "bulk_ops_request_ids": self.bulk_ops_request_ids,
-                "poll_interval": self.poll_interval,
-                "end_time": self.end_time,
-                "silent_fail": self.silent_fail,
-            },
-        )
-
     def watch(self) -> BulkOpsWatch:
         """Watch the operations."""
         return BulkOpsWatch(self.bulk_ops_request_ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
 from abc import abstractmethod
@@ -50,6 +51,12 @@ class WaitingTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.end_time = end_time
         self.silent_fail = silent_fail
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class path and arguments, which are attributes of the same names; no secret is among them."""
+        kind = type(self)
+        arguments = {name: getattr(self, name) for name in inspect.signature(kind).parameters}
+        return f"{kind.__module__}.{kind.__qualname__}", arguments
 
     @property
     def interval(self) -> float:

@@ -36,20 +36,6 @@ class NrfProvCommandTrigger(WaitingTrigger):
         self.device_id = device_id
         self.command_id = command_id
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and arguments; no secret is among them."""
-        return (
-            "airflow_provider_nrfprov.triggers.provisioning_command.NrfProvCommandTrigger",
-            {
-                "nrfprov_conn_id": self.nrfprov_conn_id,
-                "device_id": self.device_id,
-                "command_id": self.command_id,
-                "poll_interval": self.poll_interval,
-                "end_time": self.end_time,
-                "silent_fail": self.silent_fail,
-            },
-        )
-
     def watch(self) -> CommandWatch:
         """Watch the command."""
         return CommandWatch([self.command_id])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, ArgumentError, Arguments, count, text
+from airflow_provider_nrfprov.exceptions import TooManyDevicesError
 from airflow_provider_nrfprov.operators.many_devices import ManyDevicesOperator
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ class _BlockingOperator(ManyDevicesOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Bring all the devices to what they shall be."""
-        from airflow_provider_nrfprov.exceptions import TooManyDevicesError
         from airflow_provider_nrfprov.fleet.actions import BlockAction
 
         most = self._value("max_devices")

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.configuration import conf
 
+from airflow_provider_nrfprov.api.errors import NrfProvError
+from airflow_provider_nrfprov.api.retry import NEVER
+from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch, pause_on_worker, poll_briefly
 from airflow_provider_nrfprov.arguments import (
     Argument,
     Arguments,
@@ -21,9 +24,15 @@ from airflow_provider_nrfprov.arguments import (
     path,
     text,
 )
+from airflow_provider_nrfprov.asset_events import describe
 from airflow_provider_nrfprov.counted import counted
+from airflow_provider_nrfprov.exceptions import ClaimFileChangedError, RowsFailedError, RowsRejectedError
+from airflow_provider_nrfprov.files.paths import default_report_dir, to_path
+from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.operators.base import READABLE, SECONDS_ON_WORKER, WRITABLE, push
 from airflow_provider_nrfprov.operators.claim_reporting import ClaimReportingOperator, in_xcom, owner_of
+from airflow_provider_nrfprov.operators.task_state import second_place
+from airflow_provider_nrfprov.triggers.deferral import deferral, read_event
 
 if TYPE_CHECKING:
     import os
@@ -32,7 +41,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_nrfprov.api.models import BulkOpsRequest
-    from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
     from airflow_provider_nrfprov.claiming.job import ClaimJob
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
@@ -146,9 +154,6 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         """Send what is not ours yet; then wait, defer, or leave the waiting to others."""
         from airflow_provider_nrfprov.api.contract import DRY_RUN
         from airflow_provider_nrfprov.claiming.job import ClaimJob
-        from airflow_provider_nrfprov.files.paths import to_path
-        from airflow_provider_nrfprov.files.storage import Folder
-        from airflow_provider_nrfprov.operators.task_state import second_place
 
         # All of them before anything is sent.
         value = self._values()
@@ -199,12 +204,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         :param file_has_changed: whether the claim file is not what was claimed. None of the four, if Airflow loses them: ``dag.test()`` of 3.3 does;
             then the job is found by its task and run.
         """
-        from airflow_provider_nrfprov.api.errors import NrfProvError
         from airflow_provider_nrfprov.claiming.job import ClaimJob
-        from airflow_provider_nrfprov.files.paths import to_path
-        from airflow_provider_nrfprov.files.storage import Folder
-        from airflow_provider_nrfprov.operators.task_state import second_place
-        from airflow_provider_nrfprov.triggers.deferral import read_event
 
         folder = Folder(to_path(report_dir or self._report_dir(context)))
         claim = ClaimJob.reopen(
@@ -229,8 +229,6 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
 
     def _end(self, job: ClaimJob, context: Context) -> dict[str, Any]:
         """Report and judge; fail if the file that was claimed is not the file that is there."""
-        from airflow_provider_nrfprov.exceptions import ClaimFileChangedError
-
         receipt = self._verdict(self._report(job, context))
         if job.file_has_changed:
             raise ClaimFileChangedError(
@@ -242,8 +240,6 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
     def _sent(
         self, job: ClaimJob, operations: Sequence[str], ids: list[str] | str, context: Context
     ) -> dict[str, Any]:
-        from airflow_provider_nrfprov.asset_events import describe
-
         receipt = {
             "claim_file": job.details.claim_file,
             "report_dir": str(job.folder),
@@ -256,7 +252,6 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
     def _look_first(self, job: ClaimJob, hook: NrfProvHook, context: Context) -> None:
         """Stop before anything is sent if the file's rows, or the service's word on some of them, say so."""
         from airflow_provider_nrfprov.claiming.preflight import refusals
-        from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError
 
         on_invalid_rows, sample_size = self._value("on_invalid_rows"), self._value("dry_run_rows")
         if on_invalid_rows != "fail" and not sample_size:
@@ -282,8 +277,6 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
             )
 
     def _report_dir(self, context: Context) -> str:
-        from airflow_provider_nrfprov.files.paths import default_report_dir
-
         report_dir: str | None = self._value("report_dir")
         if report_dir is not None:
             return report_dir
@@ -291,8 +284,6 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         return default_report_dir(self._value("claim_file"), owner.run_id or "manual", owner.map_index)
 
     def _send(self, job: ClaimJob, context: Context) -> list[str]:
-        from airflow_provider_nrfprov.api.errors import NrfProvError
-
         try:
             return job.send(max_in_flight=self._value("max_in_flight"))
         except NrfProvError:
@@ -301,11 +292,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
             raise
 
     def _wait(self, job: ClaimJob, operations: Sequence[str], context: Context) -> None:
-        from airflow_provider_nrfprov.api.errors import NrfProvError
-        from airflow_provider_nrfprov.api.retry import NEVER
-        from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch, pause_on_worker, poll_briefly
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-        from airflow_provider_nrfprov.triggers.deferral import deferral
 
         watch = BulkOpsWatch(operations)
         # One for all polls; the next poll is the repetition, as in the triggerer.
@@ -395,9 +382,6 @@ class NrfProvBulkClaimReportOperator(ClaimReportingOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Settle every row and write the report."""
         from airflow_provider_nrfprov.claiming.job import ClaimJob
-        from airflow_provider_nrfprov.files.paths import to_path
-        from airflow_provider_nrfprov.files.storage import Folder
-        from airflow_provider_nrfprov.operators.task_state import second_place
 
         value = self._values()
         folder = Folder(to_path(value["report_dir"]))

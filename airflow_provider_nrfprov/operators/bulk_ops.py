@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_nrfprov.arguments import Argument, Arguments, choice, count, moment, text
+from airflow_provider_nrfprov.exceptions import TooManyForXComError
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
@@ -65,8 +66,6 @@ class NrfProvListBulkOpsOperator(ConnectedOperator):
 
     def execute(self, context: Context) -> list[str]:
         """Read the list page by page."""
-        from airflow_provider_nrfprov.exceptions import TooManyForXComError
-
         limit = self._value("limit")
         found = self.hook.list_bulk_ops_requests(
             status=self._value("status"),

@@ -6,7 +6,10 @@ import logging
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
 from airflow_provider_nrfprov.arguments import Argument, Arguments, count, path, ratio
+from airflow_provider_nrfprov.exceptions import RowsRejectedError
+from airflow_provider_nrfprov.files.paths import require_regular, to_path
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
+from airflow_provider_nrfprov.operators.tolerance import RejectedTolerance
 
 if TYPE_CHECKING:
     import os
@@ -65,9 +68,6 @@ class NrfProvCheckClaimFileOperator(ConnectedOperator):
         from airflow_provider_nrfprov.claiming.claim_file import ClaimFile
         from airflow_provider_nrfprov.claiming.file_copy import unavailable
         from airflow_provider_nrfprov.claiming.preflight import inspect, refusals
-        from airflow_provider_nrfprov.exceptions import RowsRejectedError
-        from airflow_provider_nrfprov.files.paths import require_regular, to_path
-        from airflow_provider_nrfprov.operators.tolerance import RejectedTolerance
 
         value = self._values()
         claim_file, sample_size = value["claim_file"], value["dry_run_rows"]

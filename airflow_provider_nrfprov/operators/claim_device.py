@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError
 from airflow_provider_nrfprov.arguments import Argument, Arguments, flag, secret_text, tags
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
@@ -99,8 +100,6 @@ class NrfProvClaimDeviceOperator(ConnectedOperator):
         }
 
     def _is_ours(self, device_id: str) -> bool | None:
-        from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError
-
         try:
             self.hook.fetch_claimed_device(device_id)
         except NotFoundError:

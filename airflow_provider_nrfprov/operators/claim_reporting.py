@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_nrfprov.asset_events import describe
 from airflow_provider_nrfprov.hooks.metrics import count_outcomes
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink, device_page
 from airflow_provider_nrfprov.links.report import NrfProvReportLink
 from airflow_provider_nrfprov.operators.base import ConnectedOperator, push
 from airflow_provider_nrfprov.operators.claim_verdict import ClaimJudgingOperator
+from airflow_provider_nrfprov.operators.lineage import claim_lineage
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from airflow_provider_nrfprov.claiming.report import Summary
 
 OPERATION_IDS_FILE = "bulk_ops_request_ids.txt"
+IDS_IN_XCOM = 40
+"""So many ids of bulk operations fit into a small XCom; of more, the path of their list is pushed."""
 _REASONS = 5
 _CHARACTERS_OF_REASONS = 1_000
 """Of JSON, where a character that is not of ASCII takes six."""
@@ -58,8 +62,6 @@ class ClaimReportingOperator(ClaimJudgingOperator, ConnectedOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
         """Tell OpenLineage's provider, which alone calls this, what was read and written."""
-        from airflow_provider_nrfprov.operators.lineage import claim_lineage
-
         if self._read is None:
             return (
                 claim_lineage(self._value("claim_file"), None, None)
@@ -92,8 +94,6 @@ class ClaimReportingOperator(ClaimJudgingOperator, ConnectedOperator):
 
     def _report(self, job: ClaimJob, context: Context) -> Summary:
         """Write the report of a job, from its ledger and the service's answers."""
-        from airflow_provider_nrfprov.asset_events import describe
-
         self.log.info("finding out what became of each row")
         summary = job.report(owner_of(context))
         self.log.info("report: %s\n%s", summary.report, summary)
@@ -162,8 +162,6 @@ def summary_in_xcom(summary: Summary, claim_file: str, where: Mapping[str, Any])
 
 def in_xcom(operations: list[str], folder: Any) -> list[str] | str:
     """Return the ids of operations as they go into an XCom: of many, the path of their list."""
-    from airflow_provider_nrfprov.triggers.deferral import IDS_IN_XCOM
-
     if len(operations) <= IDS_IN_XCOM:
         return operations
     folder.write(OPERATION_IDS_FILE, "\n".join(operations) + "\n")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, Arguments, count, ratio
 from airflow_provider_nrfprov.counted import counted
+from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError, RowsUnknownError
 from airflow_provider_nrfprov.operators.base import ArgumentReadingOperator
-
-if TYPE_CHECKING:
-    from airflow_provider_nrfprov.operators.tolerance import Tolerance
+from airflow_provider_nrfprov.operators.tolerance import RejectedTolerance, Tolerance
 
 
 class ClaimJudgingOperator(ArgumentReadingOperator):
@@ -47,8 +46,6 @@ class ClaimJudgingOperator(ArgumentReadingOperator):
         self.max_rejected_ratio = max_rejected_ratio
 
     def _tolerance(self) -> Tolerance:
-        from airflow_provider_nrfprov.operators.tolerance import Tolerance
-
         return Tolerance(self._value("max_failed_rows"), self._value("max_failed_ratio"))
 
     def _judge(self, summary: Mapping[str, Any], explain: Callable[[], Iterable[str]]) -> Mapping[str, Any]:
@@ -57,8 +54,6 @@ class ClaimJudgingOperator(ArgumentReadingOperator):
         :param summary: a report's, see :meth:`airflow_provider_nrfprov.claiming.report.Summary.as_dict`.
         :param explain: gives the lines that an error ends in.
         """
-        from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError, RowsUnknownError
-        from airflow_provider_nrfprov.operators.tolerance import RejectedTolerance
 
         def where() -> str:
             head = f"Report: {summary.get('report')}; rows to run again: {summary.get('failed_rows')}"

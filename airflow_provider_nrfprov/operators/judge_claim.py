@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_nrfprov.api.redaction import redact
 from airflow_provider_nrfprov.arguments import Argument, ArgumentError, Arguments, fields
+from airflow_provider_nrfprov.files.paths import folder_and_name, to_path
+from airflow_provider_nrfprov.files.storage import Folder, lines
 from airflow_provider_nrfprov.links.report import OWNER, NrfProvReportLink
 from airflow_provider_nrfprov.operators.claim_verdict import ClaimJudgingOperator
 
@@ -61,8 +64,6 @@ class NrfProvJudgeClaimOperator(ClaimJudgingOperator):
         import json
 
         from airflow_provider_nrfprov.claiming.report import SUMMARY
-        from airflow_provider_nrfprov.files.paths import folder_and_name, to_path
-        from airflow_provider_nrfprov.files.storage import Folder
 
         try:
             folder, _ = folder_and_name(str(self.written_report))
@@ -81,10 +82,7 @@ class NrfProvJudgeClaimOperator(ClaimJudgingOperator):
 
 
 def _rows_to_explain(report: str | None) -> Iterator[str]:
-    from airflow_provider_nrfprov.api.redaction import redact
     from airflow_provider_nrfprov.claiming.report import Outcome
-    from airflow_provider_nrfprov.files.paths import to_path
-    from airflow_provider_nrfprov.files.storage import lines
 
     if report is None:
         return

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, Arguments, count, moment, path, text
 from airflow_provider_nrfprov.counted import counted
+from airflow_provider_nrfprov.exceptions import TooManyForXComError
+from airflow_provider_nrfprov.files.csv_cells import csv_line
+from airflow_provider_nrfprov.files.paths import folder_and_name, to_path
+from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.operators.base import WRITABLE, ConnectedOperator, push
 
 if TYPE_CHECKING:
@@ -101,8 +105,6 @@ class NrfProvListDevicesOperator(ConnectedOperator):
         return written
 
     def _ids(self, devices: Iterable[ClaimedDevice], limit: int) -> list[str]:
-        from airflow_provider_nrfprov.exceptions import TooManyForXComError
-
         ids = [device.id for device in islice(devices, limit + 1)]
         if len(ids) > limit:
             raise TooManyForXComError(
@@ -112,9 +114,6 @@ class NrfProvListDevicesOperator(ConnectedOperator):
         return ids
 
     def _write(self, devices: Iterable[ClaimedDevice], output: str) -> dict[str, Any]:
-        from airflow_provider_nrfprov.files.paths import folder_and_name, to_path
-        from airflow_provider_nrfprov.files.storage import Folder
-
         parent, name = folder_and_name(output)
         write = _write_ids if name.endswith(".txt") else _write_csv
         count = 0
@@ -127,8 +126,6 @@ class NrfProvListDevicesOperator(ConnectedOperator):
 
 
 def _write_csv(stream: TextIO, devices: Iterable[ClaimedDevice]) -> Iterable[ClaimedDevice]:
-    from airflow_provider_nrfprov.files.csv_cells import csv_line
-
     stream.write(csv_line(COLUMNS))
     for device in devices:
         attributes = {**device.as_dict(), "device_id": device.id, "tags": ",".join(device.tags)}

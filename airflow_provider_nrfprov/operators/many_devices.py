@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, Arguments, count, device_ids, path, ratio
 from airflow_provider_nrfprov.counted import counted
+from airflow_provider_nrfprov.exceptions import DevicesFailedError, DevicesNotTriedError, DevicesRefusedError
+from airflow_provider_nrfprov.files.paths import to_path
+from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.hooks.metrics import count_outcomes
 from airflow_provider_nrfprov.links.nrf_cloud import NrfProvPortalLink
 from airflow_provider_nrfprov.links.report import NrfProvReportLink
 from airflow_provider_nrfprov.operators.base import READABLE, WRITABLE, ConnectedOperator, push, task_of
+from airflow_provider_nrfprov.operators.device_selection import (
+    Selection,
+    only_way,
+    select_devices,
+    select_tagged,
+    warn_if_empty,
+)
+from airflow_provider_nrfprov.operators.tolerance import Tolerance
 
 if TYPE_CHECKING:
     import os
@@ -20,8 +31,6 @@ if TYPE_CHECKING:
     from airflow_provider_nrfprov.fleet.engine import Action, Stop
     from airflow_provider_nrfprov.fleet.job import DeviceJob, JobEnd
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-    from airflow_provider_nrfprov.operators.device_selection import Selection
-    from airflow_provider_nrfprov.operators.tolerance import Tolerance
 
 
 class ManyDevicesOperator(ConnectedOperator):
@@ -105,13 +114,6 @@ class ManyDevicesOperator(ConnectedOperator):
         :raises NotInThisApiError: if the connection's API has no way to do it; nothing is read then.
         :raises ValueError: if they are not named in exactly one way, or what names them cannot be used.
         """
-        from airflow_provider_nrfprov.operators.device_selection import (
-            only_way,
-            select_devices,
-            select_tagged,
-            warn_if_empty,
-        )
-
         self._tolerance()  # a number that cannot be one is said before anything is done
         ways = [name for name in ("device_ids", "report", "device_file", "tag") if name in self.arguments]
         way, value = only_way({name: self._value(name) for name in ways})
@@ -122,8 +124,6 @@ class ManyDevicesOperator(ConnectedOperator):
             return warn_if_empty(way, select_devices(**{way: value}))
 
     def _tolerance(self) -> Tolerance:
-        from airflow_provider_nrfprov.operators.tolerance import Tolerance
-
         return Tolerance(self._value("max_failed_devices"), self._value("max_failed_ratio"))
 
     def _run(self, action: Action, selection: Selection, context: Context, *options: str) -> dict[str, Any]:
@@ -131,8 +131,6 @@ class ManyDevicesOperator(ConnectedOperator):
 
         :param options: what tells the action from others of its name.
         """
-        from airflow_provider_nrfprov.files.paths import to_path
-        from airflow_provider_nrfprov.files.storage import Folder
         from airflow_provider_nrfprov.fleet.engine import Stop
         from airflow_provider_nrfprov.fleet.job import DeviceJob
 
@@ -167,11 +165,6 @@ class ManyDevicesOperator(ConnectedOperator):
             self._stop = None
 
     def _judge(self, job: DeviceJob, end: JobEnd) -> dict[str, Any]:
-        from airflow_provider_nrfprov.exceptions import (
-            DevicesFailedError,
-            DevicesNotTriedError,
-            DevicesRefusedError,
-        )
         from airflow_provider_nrfprov.fleet.engine import DeviceOutcome
 
         tally, report = end.tally, end.paths.get("report")

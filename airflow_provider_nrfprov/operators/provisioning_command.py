@@ -6,6 +6,13 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_nrfprov.api.errors import (
+    ForbiddenError,
+    NotFoundError,
+    UnavailableError,
+    UnreachableError,
+    UnreadableAnswerError,
+)
 from airflow_provider_nrfprov.arguments import Argument, Arguments, fields, text
 from airflow_provider_nrfprov.operators.base import ConnectedOperator, push, task_of
 
@@ -77,12 +84,6 @@ class NrfProvCreateCommandOperator(ConnectedOperator):
     def _create(
         self, device_id: str, request: Mapping[str, Any], description: str, mark: str
     ) -> ProvisioningCommand:
-        from airflow_provider_nrfprov.api.errors import (
-            UnavailableError,
-            UnreachableError,
-            UnreadableAnswerError,
-        )
-
         try:
             return self.hook.create_command(device_id, request, f"{description} {mark}".strip())
         except (UnreachableError, UnreadableAnswerError, UnavailableError):
@@ -94,7 +95,6 @@ class NrfProvCreateCommandOperator(ConnectedOperator):
 
     def _made_before(self, device_id: str, mark: str) -> ProvisioningCommand | None:
         from airflow_provider_nrfprov.api.contract import COMMAND_FAILED
-        from airflow_provider_nrfprov.api.errors import ForbiddenError, NotFoundError
 
         try:
             commands = list(self.hook.list_commands(device_id))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_nrfprov.api.errors import TagError
 from airflow_provider_nrfprov.arguments import Argument, Arguments, flag, tag, tags, text
+from airflow_provider_nrfprov.exceptions import TagRefusedError
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
 
 if TYPE_CHECKING:
@@ -86,9 +88,6 @@ class NrfProvRenameTagOperator(ConnectedOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Rename the tag."""
-        from airflow_provider_nrfprov.api.errors import TagError
-        from airflow_provider_nrfprov.exceptions import TagRefusedError
-
         tag, new_tag, description = (self._value(name) for name in ("tag", "new_tag", "description"))
         try:
             devices = self.hook.rename_tag(tag, new_tag, description)
@@ -129,9 +128,6 @@ class NrfProvDeleteTagOperator(ConnectedOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the tag."""
-        from airflow_provider_nrfprov.api.errors import TagError
-        from airflow_provider_nrfprov.exceptions import TagRefusedError
-
         tag, from_devices = self._value("tag"), self._value("from_devices")
         try:
             devices = self.hook.delete_tag(tag, from_devices=from_devices)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_nrfprov.claiming.ledger import SecondPlace
+if TYPE_CHECKING:
+    from airflow_provider_nrfprov.claiming.ledger import SecondPlace
 
 _log = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nrfprov.arguments import Argument, Arguments, count
+from airflow_provider_nrfprov.exceptions import UnclaimRefusedError
+from airflow_provider_nrfprov.operators.device_selection import Selection
 from airflow_provider_nrfprov.operators.many_devices import ManyDevicesOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-
-    from airflow_provider_nrfprov.operators.device_selection import Selection
 
 
 class NrfProvUnclaimDevicesOperator(ManyDevicesOperator):
@@ -48,8 +48,6 @@ class NrfProvUnclaimDevicesOperator(ManyDevicesOperator):
         return {"unclaimed": counts.pop("done"), "were_not_ours": counts.pop("unchanged"), **counts}
 
     def _guarded_selection(self) -> Selection:
-        from airflow_provider_nrfprov.exceptions import UnclaimRefusedError
-
         most = self._value("max_devices")
         try:
             selection = self._select()

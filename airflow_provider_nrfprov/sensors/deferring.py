@@ -17,6 +17,15 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_nrfprov.api.retry import NEVER
+from airflow_provider_nrfprov.api.wait_policy import (
+    SOONEST_EVENT,
+    Awaited,
+    Watch,
+    at_least,
+    pause_on_worker,
+    poll_briefly,
+)
 from airflow_provider_nrfprov.arguments import Argument, ArgumentError, Arguments, flag, interval
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
 from airflow_provider_nrfprov.triggers.deferral import backstop, read_event
@@ -34,7 +43,6 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_nrfprov.api.wait_policy import Awaited, Watch
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
     from airflow_provider_nrfprov.triggers.polling import WaitingTrigger
 
@@ -100,7 +108,6 @@ class DeferringSensor(ConnectedOperator, BaseSensorOperator):
     @property
     def hook(self) -> NrfProvHook:
         """The hook that polls: one for a whole wait, and so one look-up of the connection. It repeats nothing."""
-        from airflow_provider_nrfprov.api.retry import NEVER
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
         if self._hook is None:
@@ -175,8 +182,6 @@ class DeferringSensor(ConnectedOperator, BaseSensorOperator):
                 raise AirflowSensorTimeout(*error.args) from error
 
     def _first_polls(self, context: Context) -> bool | PokeReturnValue:
-        from airflow_provider_nrfprov.api.wait_policy import poll_briefly
-
         try:
             if done := self.poke(context):
                 return done
@@ -211,8 +216,6 @@ class DeferringSensor(ConnectedOperator, BaseSensorOperator):
     def _get_next_poke_interval(
         self, started_at: Any, run_duration: Callable[[], float], poke_count: int
     ) -> float:
-        from airflow_provider_nrfprov.api.wait_policy import SOONEST_EVENT, at_least, pause_on_worker
-
         interval = at_least(super()._get_next_poke_interval(started_at, run_duration, poke_count))
         if self._watch is None or not self._seconds_before_deferral or self.exponential_backoff:
             return interval

@@ -22,10 +22,6 @@ from airflow_provider_nrfprov.files.storage import lines
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 
-IDS_IN_XCOM = 40
-"""So many ids of bulk operations fit into a small XCom; of more, the path of their list is pushed."""
-
-
 _LONGEST_DEFERRAL = 10 * 365 * 86400.0
 
 

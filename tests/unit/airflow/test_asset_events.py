@@ -51,7 +51,7 @@ def test_each_outlet_asset_gets_counts_paths_and_ids(tmp_path, connect, emulator
 def test_an_event_names_the_list_of_many_operations_and_no_token(
     tmp_path, connect, emulator, tokens, outlet_events, monkeypatch
 ):
-    monkeypatch.setattr("airflow_provider_nrfprov.triggers.deferral.IDS_IN_XCOM", 2)
+    monkeypatch.setattr("airflow_provider_nrfprov.operators.claim_reporting.IDS_IN_XCOM", 2)
     connect(emulator.url)
     asset = Asset("one")
     claim(tmp_path, tokens, {"outlet_events": outlet_events}, outlets=[asset], rows_per_request=1)

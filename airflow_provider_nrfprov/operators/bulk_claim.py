@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.configuration import conf
@@ -32,7 +32,7 @@ from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.operators.base import READABLE, SECONDS_ON_WORKER, WRITABLE, push
 from airflow_provider_nrfprov.operators.claim_reporting import ClaimReportingOperator, in_xcom, owner_of
 from airflow_provider_nrfprov.operators.task_state import second_place
-from airflow_provider_nrfprov.triggers.deferral import deferral, read_event
+from airflow_provider_nrfprov.triggers.deferral import backstop, read_event, seconds_to_wait
 
 if TYPE_CHECKING:
     import os
@@ -258,23 +258,23 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
             return
         found = job.inspect(sample_size=sample_size)
         if on_invalid_rows == "fail" and found.rejected:
-            report = self._report(job, context).report
-            job.forget_copy()
-            raise RowsRejectedError(
-                f"nothing was sent: {found.rejected:,} of {counted(found.rows, 'row')} cannot be sent, and on_invalid_rows is "
-                f"'fail'. Report: {report}\n" + "\n".join(found.examples)
-            )
+            words = f"{found.rejected:,} of {counted(found.rows, 'row')} cannot be sent, and on_invalid_rows is 'fail'"
+            raise self._nothing_sent(RowsRejectedError, words, found.examples, job, context)
         if not found.sample:
             return
-        refused = refusals(found.sample, hook)
-        self.log.info("dry run: %d of %s refused", len(refused), counted(len(found.sample), "row"))
+        refused, asked = refusals(found.sample, hook), counted(len(found.sample), "row")
+        self.log.info("dry run: %d of %s refused", len(refused), asked)
         if len(refused) > self._tolerance().allowed(found.rows):
-            report = self._report(job, context).report
-            job.forget_copy()
-            raise RowsFailedError(
-                f"nothing was sent: the service would refuse {len(refused)} of {counted(len(found.sample), 'row')} that it "
-                f"was asked about. Report: {report}\n" + "\n".join(refused[:10])
-            )
+            words = f"the service would refuse {len(refused)} of {asked} that it was asked about"
+            raise self._nothing_sent(RowsFailedError, words, refused[:10], job, context)
+
+    def _nothing_sent(
+        self, kind: type[Exception], words: str, examples: Iterable[str], job: ClaimJob, context: Context
+    ) -> Exception:
+        """Report, and return the error."""
+        report = self._report(job, context).report
+        job.forget_copy()
+        return kind(f"nothing was sent: {words}. Report: {report}\n" + "\n".join(examples))
 
     def _report_dir(self, context: Context) -> str:
         report_dir: str | None = self._value("report_dir")
@@ -293,6 +293,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
 
     def _wait(self, job: ClaimJob, operations: Sequence[str], context: Context) -> None:
         from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+        from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 
         watch = BulkOpsWatch(operations)
         # One for all polls; the next poll is the repetition, as in the triggerer.
@@ -301,7 +302,8 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         hook.get_conn()
         fetch = job.stoppable(hook.fetch_bulk_ops_request)
         # By a clock that nobody sets.
-        seconds, poll_interval = self._seconds_to_wait(), self._value("poll_interval")
+        seconds = seconds_to_wait(self._value("timeout"), self.execution_timeout)
+        poll_interval = self._value("poll_interval")
         begun, end_time = time.monotonic(), time.time() + seconds
         try:
             self._ask(watch, fetch)
@@ -310,13 +312,12 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
                 # What ends within seconds needs no deferral, which takes Airflow longer and may cost the task.
                 poll_briefly(watch, fetch, min(self._seconds_before_deferral, seconds), job.wait)
             if deferrable and not watch.is_done:
-                trigger, backstop = deferral(
-                    self._value("nrfprov_conn_id"), watch.waiting, poll_interval, end_time
-                )
                 self.defer(
-                    trigger=trigger,
+                    trigger=NrfProvBulkOpsTrigger(
+                        self._value("nrfprov_conn_id"), watch.waiting, poll_interval, end_time
+                    ),
                     method_name="execute_complete",
-                    timeout=backstop,
+                    timeout=backstop(poll_interval, end_time),
                     kwargs={
                         "report_dir": str(job.folder),
                         "job": job.job_id,
@@ -330,13 +331,6 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         except NrfProvError:
             self._report(job, context)
             raise
-
-    def _seconds_to_wait(self) -> float:
-        timeout: float = self._value("timeout")
-        if self.execution_timeout is None:
-            return timeout
-        # Airflow does not enforce it while a task is deferred.
-        return min(timeout, self.execution_timeout.total_seconds())
 
     def _ask(self, watch: BulkOpsWatch, fetch: Callable[[str], BulkOpsRequest]) -> None:
         watch.poll(fetch)

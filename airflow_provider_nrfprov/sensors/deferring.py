@@ -28,7 +28,7 @@ from airflow_provider_nrfprov.api.wait_policy import (
 )
 from airflow_provider_nrfprov.arguments import Argument, ArgumentError, Arguments, flag, interval
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
-from airflow_provider_nrfprov.triggers.deferral import backstop, read_event
+from airflow_provider_nrfprov.triggers.deferral import backstop, read_event, seconds_to_wait
 
 try:
     from airflow.sdk.exceptions import TaskDeferralTimeout
@@ -136,11 +136,7 @@ class DeferringSensor(ConnectedOperator, BaseSensorOperator):
             self._hook = None
         if done:
             return done.xcom_value if isinstance(done, PokeReturnValue) else None
-        seconds = self.timeout
-        if self.execution_timeout is not None:
-            # Airflow does not enforce it while a task is deferred.
-            seconds = min(seconds, self.execution_timeout.total_seconds())
-        self._defer(time.time() + seconds)
+        self._defer(time.time() + seconds_to_wait(self.timeout, self.execution_timeout))
         return None
 
     def poke(self, context: Context) -> bool | PokeReturnValue:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, from_data
 from airflow_provider_nrfprov.api.wait_policy import at_least
@@ -18,9 +18,6 @@ from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.files.paths import to_path
 from airflow_provider_nrfprov.files.storage import lines
-
-if TYPE_CHECKING:
-    from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 
 _LONGEST_DEFERRAL = 10 * 365 * 86400.0
 
@@ -50,14 +47,9 @@ def operation_ids(values: Iterable[str]) -> list[str]:
     return found
 
 
-def deferral(
-    nrfprov_conn_id: str, waiting: Sequence[str], poll_interval: float, end_time: float
-) -> tuple[NrfProvBulkOpsTrigger, timedelta]:
-    """Return the trigger to defer to, and Airflow's own time-out for it: only a backstop behind the trigger's."""
-    from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
-
-    trigger = NrfProvBulkOpsTrigger(nrfprov_conn_id, waiting, poll_interval, end_time)
-    return trigger, backstop(poll_interval, end_time)
+def seconds_to_wait(timeout: float, execution_timeout: timedelta | None) -> float:
+    """Return for how long a task waits: Airflow does not enforce ``execution_timeout`` while it is deferred."""
+    return timeout if execution_timeout is None else min(timeout, execution_timeout.total_seconds())
 
 
 def backstop(poll_interval: float, end_time: float) -> timedelta:

@@ -179,7 +179,7 @@ def carry_out(
         raise ValueError(f"max_in_flight is {max_in_flight}; it has to be at least 1")
     stop = stop or Stop()
     pieces = _pieces(action, device_ids, done_before or {}, stop)
-    with closing(ordered_map(lambda piece: piece(), pieces, max_in_flight, ahead=_AHEAD)) as results:
+    with closing(ordered_map(lambda piece: _outcome(*piece), pieces, max_in_flight, ahead=_AHEAD)) as results:
         for _, result in results:
             yield result
 
@@ -223,12 +223,12 @@ def failed(device_id: str, error: NrfProvError) -> DeviceResult:
 
 def _pieces(
     action: Action, device_ids: Iterable[str], done_before: Mapping[str, DeviceResult], stop: Stop
-) -> Iterator[Callable[[], DeviceResult]]:
+) -> Iterator[tuple[str, Act | None, DeviceResult | None, Stop]]:
     remaining = iter(device_ids)
     while some := list(islice(remaining, DEVICES_LOOKED_UP_AT_ONCE)):
         act = _prepare(action, [each for each in some if each not in done_before], stop)
         for device_id in some:
-            yield _Piece(device_id, act, done_before.get(device_id), stop)
+            yield device_id, act, done_before.get(device_id), stop
 
 
 def _prepare(action: Action, device_ids: Sequence[str], stop: Stop) -> Act | None:
@@ -243,24 +243,16 @@ def _prepare(action: Action, device_ids: Sequence[str], stop: Stop) -> Act | Non
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """The work on one device."""
-
-    device_id: str
-    act: Act | None
-    before: DeviceResult | None
-    stop: Stop
-
-    def __call__(self) -> DeviceResult:
-        if self.before is not None:
-            return self.before
-        if self.act is None or self.stop.wanted:
-            return DeviceResult(self.device_id, DeviceOutcome.NOT_TRIED)
-        try:
-            result = self.act(self.device_id)
-        except NrfProvError as error:
-            self.stop.note(error)
-            return failed(self.device_id, error)
-        self.stop.note_answer()
-        return result
+def _outcome(device_id: str, act: Act | None, before: DeviceResult | None, stop: Stop) -> DeviceResult:
+    """Do the work on one device."""
+    if before is not None:
+        return before
+    if act is None or stop.wanted:
+        return DeviceResult(device_id, DeviceOutcome.NOT_TRIED)
+    try:
+        result = act(device_id)
+    except NrfProvError as error:
+        stop.note(error)
+        return failed(device_id, error)
+    stop.note_answer()
+    return result

@@ -122,7 +122,7 @@ class DeviceJob:
         if self._folder is None:
             yield (lambda _: None), (lambda _: {})
             return
-        with DeviceReport(self._folder) as report:
+        with closing(DeviceReport(self._folder)) as report:
             yield report.add, lambda tally: report.write(self._name, tally, self._why_early(), self._facts)
 
     def _why_early(self) -> str | None:

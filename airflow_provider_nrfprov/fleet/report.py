@@ -10,7 +10,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from types import TracebackType
 from typing import IO
 
 from airflow_provider_nrfprov.claiming.report import REPORT, SUMMARY
@@ -34,12 +33,8 @@ class DeviceReport:
         self._writer = csv.writer(self._lines, lineterminator="\n")
         self._writer.writerow(COLUMNS)
 
-    def __enter__(self) -> DeviceReport:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Let go of what was gathered."""
         self._lines.close()
         self._failed.close()
 

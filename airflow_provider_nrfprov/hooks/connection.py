@@ -68,7 +68,7 @@ def access_of(connection: Connection) -> Access:
     """
     with _naming(connection):
         extra = _extra(connection.extra)
-        return _ACCESS[_api(extra)](connection, extra)
+        return _of_project(connection, extra) if _is_project(extra) else _of_team(connection, extra)
 
 
 def _of_team(connection: Connection, extra: Mapping[str, Any]) -> Access:
@@ -101,14 +101,11 @@ def _of_project(connection: Connection, extra: Mapping[str, Any]) -> Access:
     )
 
 
-_ACCESS = {"team": _of_team, "project": _of_project}
-
-
-def _api(extra: Mapping[str, Any]) -> str:
+def _is_project(extra: Mapping[str, Any]) -> bool:
     name = extra.get("api") or "team"
-    if not isinstance(name, str) or name not in _ACCESS:
-        raise ConfigurationError(f"extra 'api' is {name!r}; it can be {' or '.join(_ACCESS)}")
-    return name
+    if name not in ("team", "project"):
+        raise ConfigurationError(f"extra 'api' is {name!r}; it can be team or project")
+    return bool(name == "project")
 
 
 def _job_words(extra: Mapping[str, Any]) -> JobWords:
@@ -153,7 +150,11 @@ def portal_page_of(connection: Connection) -> str | None:
     extra = _extra(connection.extra)
     url = extra.get("portal_url")
     if not url:
-        return _PORTAL[_api(extra)](connection, extra)
+        return (
+            _page_of_project(connection, extra)
+            if _is_project(extra)
+            else claimed_devices_page(_host(connection))
+        )
     if not isinstance(url, str) or not re.match(r"https?://[^\s/@]+(/\S*)?$", url):
         # It becomes a link that people click on.
         raise ConfigurationError("extra 'portal_url' is not a URL that begins with https:// or http://")
@@ -175,19 +176,12 @@ def device_page_of(connection: Connection) -> str | None:
                 "extra 'device_url' is not a URL that begins with https:// or http:// and has {device_id} in its path"
             )
         return url
-    page = _page_of_project(connection, extra) if _api(extra) == "project" else None
+    page = _page_of_project(connection, extra) if _is_project(extra) else None
     return f"{page}/devices/{{device_id}}" if page else None
-
-
-def _page_of_team(connection: Connection, _: Mapping[str, Any]) -> str | None:
-    return claimed_devices_page(_host(connection))
 
 
 def _page_of_project(connection: Connection, extra: Mapping[str, Any]) -> str | None:
     return project_page(extra.get("organization"), extra.get("project"), _host(connection, PROJECT_URL))
-
-
-_PORTAL = {"team": _page_of_team, "project": _page_of_project}
 
 
 @dataclass(frozen=True, slots=True)

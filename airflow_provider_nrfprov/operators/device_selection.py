@@ -99,13 +99,6 @@ def select_tagged(service: ProvisioningService, tag: str) -> Selection:
     return selection
 
 
-def warn_if_empty(way: str, selection: Selection) -> Selection:
-    """Return the selection; the log says so if it has no device."""
-    if not selection:
-        _log.warning("%s names no device: there is nothing to do", way)
-    return selection
-
-
 def only_way(ways: Mapping[str, Any]) -> tuple[str, Any]:
     """Return the one way in which devices are named, and what it names them by.
 

@@ -19,7 +19,6 @@ from airflow_provider_nrfprov.operators.device_selection import (
     only_way,
     select_devices,
     select_tagged,
-    warn_if_empty,
 )
 from airflow_provider_nrfprov.operators.tolerance import Tolerance
 
@@ -121,7 +120,10 @@ class ManyDevicesOperator(ConnectedOperator):
         if way == "tag":
             return select_tagged(self.hook, value)
         with self._naming_path(way, value, READABLE):
-            return warn_if_empty(way, select_devices(**{way: value}))
+            selection = select_devices(**{way: value})
+        if not selection:
+            self.log.warning("%s names no device: there is nothing to do", way)
+        return selection
 
     def _tolerance(self) -> Tolerance:
         return Tolerance(self._value("max_failed_devices"), self._value("max_failed_ratio"))

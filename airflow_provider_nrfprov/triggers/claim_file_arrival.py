@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 try:
     from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -14,13 +14,7 @@ except ImportError:  # Airflow 2, which has no asset watchers
     from airflow.triggers.base import BaseTrigger as BaseEventTrigger  # type: ignore[assignment]
     from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_nrfprov.arguments import (
-    Argument,
-    ArgumentError,
-    interval,
-    path,
-    text,
-)
+from airflow_provider_nrfprov.arguments import Argument, ArgumentError, interval, path, text
 
 if TYPE_CHECKING:
     import os
@@ -32,6 +26,8 @@ REMEMBERED = "nrfprov_claim_files"
 """Where in the asset's state it is kept for which files there was an event."""
 MOST_REMEMBERED = 4000
 """Files; what is kept of them stays below the 64 KB that Airflow recommends for a value."""
+_VERSION_KEYS = ("ETag", "etag", "md5Hash", "generation", "LastModified", "mtime", "created", "updated")
+"""What tells one version of an object from the next is named differently by every store."""
 _LEAST_INTERVAL = 1.0
 _SECONDS_TO_STORE = 5.0
 """After so long the triggerer has written an event to Airflow's database: it does so each second or two."""
@@ -146,19 +142,17 @@ def _given(name: str, read: Callable[[Any], T], value: Any) -> T:
         raise ArgumentError(f"{name} of NrfProvClaimFileTrigger {error}") from None
 
 
-class _File:
+class _File(NamedTuple):
     """A file as a look found it."""
 
-    def __init__(self, path: str, size: int, version: object) -> None:
-        self.path = path
-        self.size = size
-        self.mark = hashlib.sha256(f"{path}\n{size}\n{version}".encode()).hexdigest()[:14]
+    path: str
+    size: int
+    version: object
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _File) and self.mark == other.mark
-
-    def __hash__(self) -> int:
-        return hash(self.mark)
+    @property
+    def mark(self) -> str:
+        """What tells it from every other, and from what it was before."""
+        return hashlib.sha256("\n".join(map(str, self)).encode()).hexdigest()[:14]
 
 
 def _landed(before: Mapping[str, _File], found: Mapping[str, _File], fired: frozenset[str]) -> list[_File]:
@@ -197,20 +191,7 @@ def _listed(path: Any) -> Iterable[tuple[str, int, object]]:
     file_system.invalidate_cache(path.path)
     for entry in file_system.ls(path.path, detail=True):
         if entry["type"] == "file":
-            # What tells one version of an object from the next is named differently by every store.
-            version = [
-                str(entry.get(key))
-                for key in (
-                    "ETag",
-                    "etag",
-                    "md5Hash",
-                    "generation",
-                    "LastModified",
-                    "mtime",
-                    "created",
-                    "updated",
-                )
-            ]
+            version = [str(entry.get(key)) for key in _VERSION_KEYS]
             yield entry["name"].rpartition("/")[2], entry.get("size") or 0, version
 
 

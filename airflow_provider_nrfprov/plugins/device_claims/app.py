@@ -69,8 +69,8 @@ def build_app() -> FastAPI:
     (-1 for a task that is not mapped) are their query. ``/api/inbox`` and ``/api/dags/{dag_id}/inbox`` are for files that are sent.
     """
     app = FastAPI(title="Device claims", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_exception_handler(NoReportError, _no_report)
-    app.add_exception_handler(TookTooLongError, _too_long)
+    app.add_exception_handler(NoReportError, partial(_refused, 404))
+    app.add_exception_handler(TookTooLongError, partial(_refused, 504))
     page = _Page()
     app.middleware("http")(_with_headers)
     app.get("/api/claims")(page.claims)
@@ -229,9 +229,5 @@ async def _with_headers(request: Request, answer: Any) -> Response:
     return response
 
 
-async def _no_report(_: Request, error: Exception) -> Response:
-    return JSONResponse({"detail": str(error)}, status_code=404)
-
-
-async def _too_long(_: Request, error: Exception) -> Response:
-    return JSONResponse({"detail": str(error)}, status_code=504)
+async def _refused(status: int, _: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": str(error)}, status_code=status)

@@ -11,9 +11,8 @@ from typing import Any
 from fastapi import HTTPException
 
 from airflow_provider_nrfprov.plugins.device_claims.airflow_api import Airflow
-from airflow_provider_nrfprov.plugins.device_claims.summaries import tidy
+from airflow_provider_nrfprov.plugins.device_claims.summaries import plain, tidy
 from airflow_provider_nrfprov.plugins.device_claims.threads import Threads, TookTooLongError
-from airflow_provider_nrfprov.plugins.device_claims.xcom_values import plain
 
 MOST = 1_000
 """Claims of one answer: the newest."""

@@ -27,8 +27,7 @@ from airflow_provider_nrfprov.files.paths import to_path
 from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.hooks.connection import Inbox, inbox_of
 from airflow_provider_nrfprov.plugins.device_claims.airflow_api import Airflow, as_the_caller
-from airflow_provider_nrfprov.plugins.device_claims.programs import ENVIRONMENT, command
-from airflow_provider_nrfprov.plugins.device_claims.threads import Threads
+from airflow_provider_nrfprov.plugins.device_claims.threads import ENVIRONMENT, Threads, command
 
 MOST_BYTES = 64 << 20
 """About 250,000 rows."""

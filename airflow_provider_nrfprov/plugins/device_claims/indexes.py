@@ -16,8 +16,8 @@ from stat import S_IMODE, S_ISDIR
 from typing import IO, cast
 
 from airflow_provider_nrfprov.plugins.device_claims.building import FORMAT
-from airflow_provider_nrfprov.plugins.device_claims.programs import ENVIRONMENT, command
 from airflow_provider_nrfprov.plugins.device_claims.reports import NoReportError, Report, opened
+from airflow_provider_nrfprov.plugins.device_claims.threads import ENVIRONMENT, command
 
 _AT_A_TIME = 2
 _WAITING = 20

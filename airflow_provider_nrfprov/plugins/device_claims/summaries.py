@@ -1,9 +1,11 @@
-"""Summaries as the page may show them: whoever writes a DAG may push anything under that name."""
+"""What a task pushed, whatever keeps the values of XComs; and summaries as the page may show them: a DAG may push anything by that name."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any
 
 REASONS = 250
@@ -62,3 +64,26 @@ def _reasons(value: Any) -> list[dict[str, Any]]:
         and isinstance(each.get("reason"), str)
         and _is_count(each.get("count"))
     ]
+
+
+def plain(value: Any) -> Any:
+    """Return the value of an XCom as the task pushed it, given what Airflow's database has.
+
+    Never as an object of a class that the text names. It may have to ask an object store: for a thread only.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        text = json.loads(value)
+    except (ValueError, RecursionError):
+        text = value
+    return _from_backend(text) if isinstance(text, str) else text
+
+
+def _from_backend(text: str) -> Any:
+    """Return what a reference of an XCom backend stands for; of the usual backend, and of no reference, the text itself."""
+    from airflow.providers.common.compat.sdk import XCom
+
+    if XCom.__module__ in {"airflow.sdk.bases.xcom", "airflow.models.xcom"}:
+        return text
+    return XCom.deserialize_value(SimpleNamespace(value=text))

@@ -1,8 +1,14 @@
-"""Threads for what may hang: few, daemons, and waited for only so long. Airflow's own are left alone."""
+"""Work beside the web server's own: threads for what may hang, and programs for what takes long.
+
+Threads are few, daemons, and waited for only so long; Airflow's own are left alone. What a program does takes none of the server's
+interpreter, and it knows none of its secrets.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import threading
 import time
 from collections import Counter
@@ -81,3 +87,15 @@ class Threads:
             self._busy[key] -= 1
             if not self._busy[key]:
                 del self._busy[key]
+
+
+ENVIRONMENT: dict[str, str] = {}
+_BEGIN = "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)); "
+
+
+def command(code: str, *arguments: str) -> list[str]:
+    """Return the command of a Python program that finds the modules that are found here, and nothing else.
+
+    :param code: what it does; its arguments are ``sys.argv[1:]``.
+    """
+    return [sys.executable, "-I", "-W", "ignore", "-c", _BEGIN + code, json.dumps(sys.path), *arguments]

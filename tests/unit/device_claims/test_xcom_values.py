@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.providers.common.compat import sdk
 
-from airflow_provider_nrfprov.plugins.device_claims.xcom_values import plain
+from airflow_provider_nrfprov.plugins.device_claims.summaries import plain
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_7_PLUS
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_1_7_PLUS, reason="there is no page before Airflow 3.1.7")

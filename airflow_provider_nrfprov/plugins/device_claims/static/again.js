@@ -1,8 +1,8 @@
 // A new run of the same DAG with the rows that were not claimed, by the user's own rights.
 
-import { airflow, runPage, trigger } from "./api.js";
-import { h, say, show } from "./dom.js";
-import { outLink, problem } from "./parts.js";
+import { airflow, trigger } from "./api.js";
+import { h, show } from "./dom.js";
+import { problem, started } from "./parts.js";
 import { counted, fileName } from "./words.js";
 
 const left = (summary) => (summary.rejected ?? 0) + (summary.failed ?? 0) + (summary.unknown ?? 0) - (summary.repeated ?? 0);
@@ -34,9 +34,7 @@ export function againButton(task, summary, run) {
       try {
         const conf = await configured;
         const note = `Claims again the rows that run ${task.run_id} (task ${task.task_id}) did not claim.`;
-        const started = await trigger(task.dag_id, { logical_date: null, conf, note });
-        say("Started");
-        show(outcome, h("p", {}, "Started: ", outLink(runPage({ dag_id: task.dag_id, run_id: started.dag_run_id }), {}, started.dag_run_id)));
+        show(outcome, started(task.dag_id, await trigger(task.dag_id, { logical_date: null, conf, note })));
       } catch (error) {
         start.disabled = false;
         show(outcome, problem(error.status === 403 ? new Error(`You may not start the DAG ${task.dag_id}. Ask somebody who may.`) : error));

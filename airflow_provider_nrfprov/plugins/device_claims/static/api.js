@@ -38,10 +38,11 @@ async function ask(url, options = {}) {
     const detail = typeof body.detail === "string" ? body.detail : `Airflow answered ${answer.status}.`;
     throw new Refused(answer.status, WORDS[answer.status] ?? detail);
   }
-  return { status: answer.status, body };
+  return body;
 }
 
-const get = async (url, signal) => (await ask(url, { signal })).body;
+const get = (url, signal) => ask(url, { signal });
+const post = (url, headers, body) => ask(url, { method: "POST", headers, body });
 
 /** Return what Airflow's own API says. */
 export const airflow = (ids, parameters = {}) => get(`${AIRFLOW}api/v2/${path(...ids)}${query(parameters)}`);
@@ -64,14 +65,8 @@ export const rows = (task, wanted, signal) => get(below(task, "rows", wanted), s
 export const reportFile = (task) => below(task, "report.csv");
 
 /** Start a DAG run; return it. */
-export const trigger = async (dagId, body) =>
-  (
-    await ask(`${AIRFLOW}api/v2/${path("dags", dagId, "dagRuns")}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-    })
-  ).body;
+export const trigger = (dagId, body) =>
+  post(`${AIRFLOW}api/v2/${path("dags", dagId, "dagRuns")}`, { "Content-Type": "application/json" }, JSON.stringify(body));
 
 /** Return what names a task instance in a path of Airflow's API. */
 export const taskPath = (task) => [
@@ -93,11 +88,5 @@ export const logPage = (task) => page(task, true);
 export const inbox = (conn_id) => get(`${HERE}api/inbox${query({ conn_id })}`);
 
 /** Send a claim file: to be checked, or to be put into the inbox, too. */
-export const send = async (dagId, conn_id, file, store) =>
-  (
-    await ask(`${HERE}api/dags/${path(dagId)}/inbox${query({ conn_id, name: file.name, store })}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/octet-stream", "X-Nrfprov-Upload": "1" },
-      body: file,
-    })
-  ).body;
+export const send = (dagId, conn_id, file, store) =>
+  post(`${HERE}api/dags/${path(dagId)}/inbox${query({ conn_id, name: file.name, store })}`, { "Content-Type": "application/octet-stream", "X-Nrfprov-Upload": "1" }, file);

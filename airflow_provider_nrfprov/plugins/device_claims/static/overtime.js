@@ -22,13 +22,15 @@ const BOTTOM = 40;
 const DAY_NAME = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short" });
 const HOUR_NAME = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
+const nothingFrom = (start) => ({ start, total: 0, ...Object.fromEntries(NAMES.map((name) => [name, 0])) });
+
 function gathered(found, hourly) {
   const spans = new Map();
   for (const claim of found) {
     if (!claim.summary || !claim.start_date) continue;
     const hour = clockHour(new Date(claim.start_date));
     const start = hourly ? hour : new Date(hour - (hour % DAY));
-    const span = spans.get(+start) ?? { start, total: 0, ...Object.fromEntries(NAMES.map((name) => [name, 0])) };
+    const span = spans.get(+start) ?? nothingFrom(start);
     for (const name of NAMES) {
       span[name] += claim.summary[name] ?? 0;
       span.total += claim.summary[name] ?? 0;
@@ -43,7 +45,7 @@ function everySpan(spans, hourly) {
   const byStart = new Map(spans.map((span) => [+span.start, span]));
   const last = spans.at(-1).start;
   for (let at = spans[0].start; at <= last && all.length < 400; ) {
-    all.push(byStart.get(+at) ?? { start: at, total: 0, ...Object.fromEntries(NAMES.map((name) => [name, 0])) });
+    all.push(byStart.get(+at) ?? nothingFrom(at));
     at = new Date(+at + (hourly ? HOUR : DAY));
   }
   return all;

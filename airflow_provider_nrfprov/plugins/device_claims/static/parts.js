@@ -1,6 +1,6 @@
 // Pieces that several views show: the bar of outcomes, links out of the frame, copying, pages, errors.
 
-import { devicePage } from "./devices.js";
+import { runPage } from "./api.js";
 import { h, say } from "./dom.js";
 import { OUTCOMES, advice, counted, number, outcomeName, percent, standing } from "./words.js";
 
@@ -95,6 +95,30 @@ export function copyButton(text, what) {
   return button;
 }
 
+const originOf = (text) => {
+  try {
+    return new URL(text).origin;
+  } catch {
+    return null;
+  }
+};
+
+/** Return whether people may be sent there: with https, or to the claim's own service, as an emulator's page is. */
+export const mayLead = (address, summary) => {
+  const origin = originOf(address);
+  return /^https:/.test(origin) || (/^http:/.test(origin) && [summary.service ?? []].flat().some((each) => originOf(each) === origin));
+};
+
+const OURS = new Set(["claimed", "already_claimed"]);
+
+/** Return the address of a device's page, nothing if it is not known or the device is not ours. */
+export function devicePage(summary, id, outcome) {
+  const { device_url: template } = summary;
+  if (!id || !OURS.has(outcome) || typeof template !== "string" || !template.includes("{device_id}")) return null;
+  const address = template.replaceAll("{device_id}", encodeURIComponent(id));
+  return mayLead(address, summary) ? address : null;
+}
+
 /** Return a device's id: a link to its page in nRF Cloud, if there is one. */
 export function deviceMark(summary, id, outcome) {
   const page = devicePage(summary, id, outcome);
@@ -117,6 +141,12 @@ export function pages({ offset, size, total, go, what = "rows" }) {
     button("Next ›", offset + size, "Next page"),
     button("»", last, "Last page"),
   );
+}
+
+/** Return a link to a run that was started, which is said, too. */
+export function started(dag_id, run) {
+  say("Started");
+  return h("p", {}, "Started: ", outLink(runPage({ dag_id, run_id: run.dag_run_id }), {}, run.dag_run_id));
 }
 
 /** Return what is shown of an error. */

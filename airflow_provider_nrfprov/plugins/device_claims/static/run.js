@@ -2,9 +2,8 @@
 
 import { airflow, claims, logPage, report, reportFile, runPage, taskPath } from "./api.js";
 import { againButton } from "./again.js";
-import { mayLead } from "./devices.js";
 import { h, show } from "./dom.js";
-import { bar, copyButton, outLink, outcomeMark, problem, reasonText, stateMark } from "./parts.js";
+import { bar, copyButton, mayLead, outLink, outcomeMark, problem, reasonText, stateMark } from "./parts.js";
 import { rowsTable } from "./rows.js";
 import { listAddress } from "./runs.js";
 import { OUTCOMES, counted, duration, fileName, number, serviceName, starter, when, withoutReport } from "./words.js";
@@ -66,6 +65,9 @@ const meaning = (summary) =>
   "claimed" in summary &&
   h("details", {}, h("summary", {}, "What do these words mean?"), h("dl", { class: "meanings" }, Object.entries(OUTCOMES).map(([outcome, [, text]]) => [h("dt", {}, outcomeMark(outcome)), h("dd", {}, text, " In report.csv: ", h("code", {}, outcome), ".")])));
 
+const outcomes = (summary) =>
+  h("section", { "aria-label": "Outcomes" }, h("p", { class: "total" }, counted(summary.rows ?? summary.devices ?? 0, "row", "rows")), bar(summary), meaning(summary));
+
 const back = () => h("p", {}, h("a", { href: listAddress() }, "‹ All claims"));
 
 /** Show a claim whose report cannot be read: what Airflow knows of it, why, and where to look. */
@@ -78,7 +80,7 @@ async function showWithoutReport(place, task, error, instance, run, signal) {
     place,
     back(),
     h("div", { class: "headline" }, h("h2", {}, summary?.claim_file ? fileName(summary.claim_file) : task.task_id), stateMark({ state: instance.state, summary }, run)),
-    summary && h("section", { "aria-label": "Outcomes" }, h("p", { class: "total" }, counted(summary.rows, "row", "rows")), bar(summary), meaning(summary)),
+    summary && outcomes(summary),
     why ? h("p", { class: "note" }, why) : problem(error),
     h("p", { class: "buttons" }, outLink(logPage(task), { class: "button" }, "Log"), outLink(runPage(task), { class: "button" }, "Run")),
     facts(task, summary ?? {}, summary?.report, instance, run),
@@ -105,7 +107,7 @@ export async function runView(place, { dag, run: runId, task: taskId, map = -1, 
     place,
     back(),
     heading(task, summary, instance, run),
-    h("section", { "aria-label": "Outcomes" }, h("p", { class: "total" }, counted(summary.rows ?? summary.devices ?? 0, "row", "rows")), bar(summary), meaning(summary)),
+    outcomes(summary),
     h(
       "p",
       { class: "buttons" },

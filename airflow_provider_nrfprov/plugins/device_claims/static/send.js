@@ -1,8 +1,8 @@
 // Send a claim file: it is checked first, then put into the inbox of a connection and claimed by a DAG.
 
-import { inbox, runPage, send, trigger } from "./api.js";
+import { inbox, send, trigger } from "./api.js";
 import { h, say, show } from "./dom.js";
-import { choice, field, outLink, problem, reasonText } from "./parts.js";
+import { choice, field, problem, reasonText, started } from "./parts.js";
 import { counted, number } from "./words.js";
 
 const DEFAULT = "nrfprov_default";
@@ -28,8 +28,7 @@ async function claim(dag, conn, file, result) {
   const { path, ...found } = await send(dag, conn, file, true);
   if (!path) return show(result, verdict(found));
   const run = await trigger(dag, { logical_date: null, conf: { claim_file: path }, note: `Claims ${file.name}, which was sent from Device claims.` });
-  say("Started");
-  return show(result, verdict(found), h("p", {}, "Started: ", outLink(runPage({ dag_id: dag, run_id: run.dag_run_id }), {}, run.dag_run_id)));
+  return show(result, verdict(found), started(dag, run));
 }
 
 /** Show the form, and what the check of a file says. */

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_nrfprov.api.contract import BLOCKED_STATUS
 from airflow_provider_nrfprov.api.errors import ConflictError, NotFoundError
 from airflow_provider_nrfprov.api.models import ClaimedDevice
-from airflow_provider_nrfprov.fleet.engine import Act, DeviceOutcome, DeviceResult, failed
+from airflow_provider_nrfprov.fleet.engine import Act, Action, DeviceOutcome, DeviceResult, failed
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
@@ -30,57 +30,49 @@ class TagMode(str, Enum):
     REPLACE = "replace"
 
 
-class TagAction:
-    """Brings the tags of devices to what they should be.
+def tagging(
+    service: ProvisioningService,
+    tags: Sequence[str],
+    mode: TagMode,
+    known: Mapping[str, ClaimedDevice] | None = None,
+) -> Action:
+    """Return what brings the tags of devices to what they should be.
 
     Setting tags replaces a device's whole set, so its present tags are asked first: mostly 0.01 to 0.1
     requests a device, one where the team's list is much longer than what is to be tagged.
 
     :param known: devices of which the tags are known, by id.
     """
+    known = known or {}
 
-    def __init__(
-        self,
-        service: ProvisioningService,
-        tags: Sequence[str],
-        mode: TagMode,
-        known: Mapping[str, ClaimedDevice] | None = None,
-    ) -> None:
-        self._service = service
-        self._tags = tags
-        self._mode = mode
-        self._known = known or {}
-
-    def prepare(self, device_ids: Sequence[str]) -> Act:
-        """Ask which tags the devices have."""
-        unknown = [device_id for device_id in device_ids if device_id not in self._known]
-        found, is_all = self._service.find_on_pages(unknown)
-        present = {device.id: device.tags for device in (*self._known.values(), *found.values())}
+    def prepare(device_ids: Sequence[str]) -> Act:
+        found, is_all = service.find_on_pages([each for each in device_ids if each not in known])
+        present = {device.id: device.tags for device in (*known.values(), *found.values())}
 
         def act(device_id: str) -> DeviceResult:
-            tags = present.get(device_id)
-            if tags is None and not is_all:
-                tags = self._fetch(device_id)
-            if tags is None:
+            before = present.get(device_id)
+            if before is None and not is_all:
+                before = _tags_of(service, device_id)
+            if before is None:
                 return DeviceResult(
                     device_id, DeviceOutcome.FAILED, "not_ours", "is not among our claimed devices"
                 )
-            return self._set(device_id, tags)
+            wanted = wanted_tags(before, tags, mode)
+            if set(wanted) == set(before):
+                return DeviceResult(device_id, DeviceOutcome.UNCHANGED)
+            service.set_device_tags(device_id, wanted)
+            return DeviceResult(device_id, DeviceOutcome.DONE)
 
         return act
 
-    def _fetch(self, device_id: str) -> tuple[str, ...] | None:
-        try:
-            return self._service.fetch_claimed_device(device_id).tags
-        except NotFoundError:
-            return None
+    return prepare
 
-    def _set(self, device_id: str, present: Sequence[str]) -> DeviceResult:
-        wanted = wanted_tags(present, self._tags, self._mode)
-        if set(wanted) == set(present):
-            return DeviceResult(device_id, DeviceOutcome.UNCHANGED)
-        self._service.set_device_tags(device_id, wanted)
-        return DeviceResult(device_id, DeviceOutcome.DONE)
+
+def _tags_of(service: ProvisioningService, device_id: str) -> tuple[str, ...] | None:
+    try:
+        return service.fetch_claimed_device(device_id).tags
+    except NotFoundError:
+        return None
 
 
 def wanted_tags(present: Sequence[str], tags: Sequence[str], mode: TagMode) -> tuple[str, ...]:
@@ -92,8 +84,10 @@ def wanted_tags(present: Sequence[str], tags: Sequence[str], mode: TagMode) -> t
     return tuple(dict.fromkeys(tags))
 
 
-class BlockAction:
-    """Blocks devices, or unblocks them.
+def blocking(
+    service: ProvisioningService, *, blocked: bool, known: Mapping[str, ClaimedDevice] | None = None
+) -> Action:
+    """Return what blocks devices, or unblocks them.
 
     Sending costs one request a device whatever its status is, so no more than 0.1 are spent to learn
     the status before; where it is not learnt, the device counts as done and not as unchanged.
@@ -101,64 +95,49 @@ class BlockAction:
     :param blocked: what the devices shall be.
     :param known: devices of which the status is known, by id.
     """
+    known = known or {}
+    send = service.block_device if blocked else service.unblock_device
 
-    def __init__(
-        self, service: ProvisioningService, *, blocked: bool, known: Mapping[str, ClaimedDevice] | None = None
-    ) -> None:
-        self._service = service
-        self._blocked = blocked
-        self._send = service.block_device if blocked else service.unblock_device
-        self._known = known or {}
-
-    def prepare(self, device_ids: Sequence[str]) -> Act:
-        """Ask which status the devices have."""
-        unknown = [device_id for device_id in device_ids if device_id not in self._known]
+    def prepare(device_ids: Sequence[str]) -> Act:
+        unknown = [each for each in device_ids if each not in known]
         if len(unknown) <= _FEW:
-            found = self._service.find_claimed_devices(unknown)
+            found = service.find_claimed_devices(unknown)
         else:
-            found, _ = self._service.find_on_pages(unknown)
-        devices = (*self._known.values(), *found.values())
-        so_already = {device.id for device in devices if _is_blocked(device) is self._blocked}
+            found, _ = service.find_on_pages(unknown)
+        devices = (*known.values(), *found.values())
+        so_already = {device.id for device in devices if _is_blocked(device) is blocked}
 
         def act(device_id: str) -> DeviceResult:
-            return self._act(device_id, so_already=device_id in so_already)
+            unchanged = DeviceResult(device_id, DeviceOutcome.UNCHANGED)
+            if blocked and device_id in so_already:
+                return unchanged
+            try:
+                # Also to unblock a device that does not look blocked: the word for it is inferred.
+                send(device_id)
+            except ConflictError as error:
+                if _is_blocked(service.fetch_claimed_device(device_id)) is not blocked:
+                    return failed(device_id, error)
+                return unchanged._replace(status=str(error.status), message=error.problem.message)
+            return unchanged if device_id in so_already else DeviceResult(device_id, DeviceOutcome.DONE)
 
         return act
 
-    def _act(self, device_id: str, *, so_already: bool) -> DeviceResult:
-        if so_already and self._blocked:
-            return DeviceResult(device_id, DeviceOutcome.UNCHANGED)
-        try:
-            # Also to unblock a device that does not look blocked: the word for it is inferred.
-            self._send(device_id)
-        except ConflictError as error:
-            return self._after_conflict(device_id, error)
-        return DeviceResult(device_id, DeviceOutcome.UNCHANGED if so_already else DeviceOutcome.DONE)
-
-    def _after_conflict(self, device_id: str, error: ConflictError) -> DeviceResult:
-        if _is_blocked(self._service.fetch_claimed_device(device_id)) is not self._blocked:
-            return failed(device_id, error)
-        return DeviceResult(device_id, DeviceOutcome.UNCHANGED, str(error.status), error.problem.message)
+    return prepare
 
 
 def _is_blocked(device: ClaimedDevice) -> bool:
     return (device.status or "").upper() == BLOCKED_STATUS
 
 
-class UnclaimAction:
-    """Unclaims devices, one request each."""
+def unclaiming(service: ProvisioningService) -> Action:
+    """Return what unclaims devices, one request each; nothing has to be known before."""
 
-    def __init__(self, service: ProvisioningService) -> None:
-        self._service = service
-
-    def prepare(self, device_ids: Sequence[str]) -> Act:
-        """Nothing has to be known before."""
-        return self._act
-
-    def _act(self, device_id: str) -> DeviceResult:
+    def act(device_id: str) -> DeviceResult:
         try:
-            self._service.unclaim_device(device_id)
+            service.unclaim_device(device_id)
         except NotFoundError:
             # Also if our first request did it, and its answer was lost.
             return DeviceResult(device_id, DeviceOutcome.UNCHANGED, "404", "was not ours, or no longer is")
         return DeviceResult(device_id, DeviceOutcome.DONE)
+
+    return lambda _: act

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from airflow_provider_nrfprov.api.errors import (
     ConfigurationError,
@@ -79,17 +79,10 @@ class DeviceResult(NamedTuple):
 
 
 Act = Callable[[str], DeviceResult]
-
-
-class Action(Protocol):
-    """Something that can be done to a device, to the same end however often it is done."""
-
-    def prepare(self, device_ids: Sequence[str]) -> Act:
-        """Learn what has to be known of some devices; give what is then called for each, from many threads.
-
-        Both may raise ``NrfProvError``.
-        """
-        ...
+"""Called for each device, from many threads; may raise ``NrfProvError``."""
+Action = Callable[[Sequence[str]], Act]
+"""Something that can be done to a device, to the same end however often it is done: learns what has to be known of some devices
+before, and may raise ``NrfProvError``."""
 
 
 class Stop:
@@ -235,7 +228,7 @@ def _prepare(action: Action, device_ids: Sequence[str], stop: Stop) -> Act | Non
     if not device_ids or stop.wanted:
         return None
     try:
-        return action.prepare(device_ids)
+        return action(device_ids)
     except NrfProvError as error:
         # Not even these could be looked up.
         stop.error = error

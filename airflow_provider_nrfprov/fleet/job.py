@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from airflow_provider_nrfprov.api.errors import NrfProvError
@@ -84,15 +84,18 @@ class DeviceJob:
         tally = Tally()
         not_named_now = len(done) - sum(device_id in done for device_id in self._device_ids) if done else 0
         progress = Progress(self._name, len(self._device_ids) + not_named_now, len(done))
-        with self._report() as (add, write):
+        with ExitStack() as stack:
+            report = stack.enter_context(closing(DeviceReport(self._folder))) if self._folder else None
             for result in self._results(done):
                 tally.add(result)
-                add(result)
+                if report:
+                    report.add(result)
                 progress.see(tally)
             progress.say(tally)
             if self._record:
                 self._record.write()
-            return JobEnd(tally, write(tally), self._stop.error)
+            paths = report.write(self._name, tally, self._why_early(), self._facts) if report else {}
+            return JobEnd(tally, paths, self._stop.error)
 
     def close(self) -> None:
         """Record that the job is over: the same work starts over next time."""
@@ -114,16 +117,6 @@ class DeviceJob:
                 yield result
         # What an earlier try did and nothing names any more: a removed tag chose it, or the file is another by now.
         yield from done.values()
-
-    @contextmanager
-    def _report(
-        self,
-    ) -> Iterator[tuple[Callable[[DeviceResult], None], Callable[[Tally], dict[str, str | None]]]]:
-        if self._folder is None:
-            yield (lambda _: None), (lambda _: {})
-            return
-        with closing(DeviceReport(self._folder)) as report:
-            yield report.add, lambda tally: report.write(self._name, tally, self._why_early(), self._facts)
 
     def _why_early(self) -> str | None:
         if self._stop.error is not None:

@@ -32,7 +32,7 @@ class _BlockingOperator(ManyDevicesOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Bring all the devices to what they shall be."""
-        from airflow_provider_nrfprov.fleet.actions import BlockAction
+        from airflow_provider_nrfprov.fleet.actions import blocking
 
         most = self._value("max_devices")
         selection = self._select()
@@ -43,7 +43,7 @@ class _BlockingOperator(ManyDevicesOperator):
             raise TooManyDevicesError(
                 f"nothing was {self._participle}: {len(selection)} devices are more than max_devices={most} allows"
             )
-        action = BlockAction(self._connected_hook(), blocked=self._blocked, known=selection.known)
+        action = blocking(self._connected_hook(), blocked=self._blocked, known=selection.known)
         counts = self._run(action, selection, context)
         return {self._participle: counts.pop("done"), **counts}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nrfprov.arguments import ArgumentError, shown
@@ -53,25 +53,19 @@ class Selection(Collection[str]):
         return any(each == device_id for each in self)
 
 
-def select_devices(
-    *,
-    device_ids: Sequence[str] | None = None,
-    report: str | None = None,
-    device_file: str | None = None,
-) -> Selection:
-    """Select devices that are named one by one, in exactly one way.
+def select_devices(way: str, value: Any) -> Selection:
+    """Select devices that are named one by one.
 
-    :param device_ids: UUIDs.
-    :param report: path of a ``report.csv``: its devices that are ours.
-    :param device_file: path of a text file with one UUID a line.
+    :param way: ``report``, of which those are meant that are ours; ``device_file``; or ``device_ids``.
+    :param value: path of a ``report.csv``, or of a text file with one UUID a line; or UUIDs.
     :raises ValueError: if something is not a device UUID.
     """
-    if report is not None:
-        return _of_report(report)
-    if device_file is not None:
-        with to_path(device_file).open("r", encoding="utf-8-sig", errors="replace") as stream:
-            return Selection(_of_file(lines(stream), device_file))
-    return Selection(device_ids or ())
+    if way == "report":
+        return _of_report(value)
+    if way == "device_file":
+        with to_path(value).open("r", encoding="utf-8-sig", errors="replace") as stream:
+            return Selection(_of_file(lines(stream), value))
+    return Selection(value)
 
 
 def select_tagged(service: ProvisioningService, tag: str) -> Selection:

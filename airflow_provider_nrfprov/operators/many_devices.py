@@ -120,7 +120,7 @@ class ManyDevicesOperator(ConnectedOperator):
         if way == "tag":
             return select_tagged(self.hook, value)
         with self._naming_path(way, value, READABLE):
-            selection = select_devices(**{way: value})
+            selection = select_devices(way, value)
         if not selection:
             self.log.warning("%s names no device: there is nothing to do", way)
         return selection

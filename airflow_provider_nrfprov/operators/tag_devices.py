@@ -59,7 +59,7 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Tag the devices."""
-        from airflow_provider_nrfprov.fleet.actions import TagAction, TagMode
+        from airflow_provider_nrfprov.fleet.actions import TagMode, tagging
 
         tags, mode, create_tags = (
             self._value("tags"),
@@ -81,6 +81,6 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
         if create_tags and selection and mode is not TagMode.REMOVE:
             for name in tags:
                 hook.ensure_tag(name)
-        action = TagAction(hook, tags, mode, selection.known)
+        action = tagging(hook, tags, mode, selection.known)
         counts = self._run(action, selection, context, mode.value, *tags)
         return {"changed": counts.pop("done"), **counts}

@@ -41,10 +41,10 @@ class NrfProvUnclaimDevicesOperator(ManyDevicesOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Unclaim the devices."""
-        from airflow_provider_nrfprov.fleet.actions import UnclaimAction
+        from airflow_provider_nrfprov.fleet.actions import unclaiming
 
         selection = self._guarded_selection()
-        counts = self._run(UnclaimAction(self._connected_hook()), selection, context)
+        counts = self._run(unclaiming(self._connected_hook()), selection, context)
         return {"unclaimed": counts.pop("done"), "were_not_ours": counts.pop("unchanged"), **counts}
 
     def _guarded_selection(self) -> Selection:

@@ -39,9 +39,10 @@ from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.fleet import engine as many_devices
 from airflow_provider_nrfprov.fleet import record as device_record
-from airflow_provider_nrfprov.fleet.actions import BlockAction, TagAction, TagMode, UnclaimAction, wanted_tags
+from airflow_provider_nrfprov.fleet.actions import TagMode, blocking, tagging, unclaiming, wanted_tags
 from airflow_provider_nrfprov.fleet.engine import (
     Act,
+    Action,
     DeviceOutcome,
     DeviceResult,
     Stop,
@@ -70,8 +71,8 @@ def watched() -> Iterator[tuple[Emulator, Traffic]]:
         yield emulator, traffic
 
 
-def block(emulator: Emulator, **settings: Any) -> BlockAction:
-    return BlockAction(Calls(emulator, **settings), blocked=True)
+def block(emulator: Emulator, **settings: Any) -> Action:
+    return blocking(Calls(emulator, **settings), blocked=True)
 
 
 def job(action: Any, ids: Sequence[str], folder: Path | None = None, **settings: Any) -> DeviceJob:
@@ -147,7 +148,7 @@ def test_unblocking_sends_also_to_what_does_not_look_blocked_since_the_word_for_
         assert statuses(emulator) == {"SUSPENDED": 6, "READY": 6}
         # Blocked devices that do not say BLOCKED are sent the block again.
         assert counts(job(block(emulator), ids[:6]).run()) == {"done": 6}
-        unblock = BlockAction(Calls(emulator), blocked=False)
+        unblock = blocking(Calls(emulator), blocked=False)
         assert counts(job(unblock, ids).run()) == {"unchanged": 12}
         assert statuses(emulator) == {"READY": 12}
 
@@ -259,7 +260,7 @@ def test_a_path_that_was_switched_off_ends_the_work_and_is_no_device_that_is_not
 
     stop = Stop()
     ids = [f"7b21b4bc-1cc9-41df-b05c-61b4605e5bb{number}" for number in range(3)]
-    results = list(carry_out(UnclaimAction(SwitchedOff()), ids, max_in_flight=1, stop=stop))
+    results = list(carry_out(unclaiming(SwitchedOff()), ids, max_in_flight=1, stop=stop))
     assert [result.outcome for result in results] == [FAILED, NOT_TRIED, NOT_TRIED]
     assert (results[0].status, stop.error) == ("410", gone)
 
@@ -274,7 +275,7 @@ def test_a_service_that_is_down_ends_the_work_but_single_failures_do_not(watched
     assert (end.error, end.tally.may_succeed_later, len(end.tally.examples)) == (None, 24, 10)
     emulator.service.faults.clear()
     emulator.service.faults.plan("UnblockClaimedDevice", Refuse(503), times=None)
-    end = job(BlockAction(Calls(emulator), blocked=False), ids, max_in_flight=1).run()
+    end = job(blocking(Calls(emulator), blocked=False), ids, max_in_flight=1).run()
     assert isinstance(end.error, UnavailableError)
     assert counts(end) == {"failed": 20, "not_tried": 80}
 
@@ -322,7 +323,7 @@ def test_unclaims_several_at_a_time_and_what_is_not_ours_is_as_wanted(watched, t
     ids = claimed(emulator, 40)
     slow(emulator, 0.05)
     stranger = str(uuid.uuid4())
-    end = job(UnclaimAction(Calls(emulator)), [stranger, *ids], tmp_path).run()
+    end = job(unclaiming(Calls(emulator)), [stranger, *ids], tmp_path).run()
     assert counts(end) == {"done": 40, "unchanged": 1}
     assert traffic.most_in_flight == 8
     assert not emulator.service.claimed_ids()
@@ -335,14 +336,14 @@ def test_unclaims_several_at_a_time_and_what_is_not_ours_is_as_wanted(watched, t
 def test_a_lost_answer_to_an_unclaim_is_no_failure(emulator):
     ids = claimed(emulator, 3)
     emulator.service.faults.plan("UnclaimDevice", DropAfter(), nth=2)
-    end = job(UnclaimAction(Calls(emulator, retry=Retry(first_wait=0.01))), ids).run()
+    end = job(unclaiming(Calls(emulator, retry=Retry(first_wait=0.01))), ids).run()
     assert counts(end) == {"done": 2, "unchanged": 1}
     assert not emulator.service.claimed_ids()
 
 
 def test_tags_of_many_devices_cost_a_page_a_hundred_and_one_request_each(emulator):
     ids = claimed(emulator, 300, tags=("a",))
-    tag = TagAction(Calls(emulator), ["b"], TagMode.ADD)
+    tag = tagging(Calls(emulator), ["b"], TagMode.ADD)
     assert counts(job(tag, [*ids, str(uuid.uuid4())]).run()) == {"done": 300, "failed": 1}
     assert {tuple(device.tags) for device in emulator.service.claimed_devices()} == {("a", "b")}
     assert emulator.service.request_counts() == {"ListClaimedDevices": 3, "UpdateClaimedDevice": 300}
@@ -354,7 +355,7 @@ def test_where_the_list_is_long_the_tags_of_a_few_are_fetched_by_several_threads
     emulator, traffic = watched
     ids = claimed(emulator, 1000)[-20:]
     slow(emulator, 0.03)
-    assert counts(job(TagAction(Calls(emulator), ["b"], TagMode.ADD), ids).run()) == {"done": 20}
+    assert counts(job(tagging(Calls(emulator), ["b"], TagMode.ADD), ids).run()) == {"done": 20}
     assert emulator.service.request_counts() == {
         "ListClaimedDevices": 3, "FetchClaimedDevice": 20, "UpdateClaimedDevice": 20,
     }  # fmt: skip
@@ -374,8 +375,8 @@ class Dying:
     def __init__(self, action: Any, at: int) -> None:
         self._action, self._at, self._devices = action, at, itertools.count(1)
 
-    def prepare(self, device_ids: Sequence[str]) -> Act:
-        act = self._action.prepare(device_ids)
+    def __call__(self, device_ids: Sequence[str]) -> Act:
+        act = self._action(device_ids)
 
         def perhaps(device_id: str) -> DeviceResult:
             if next(self._devices) == self._at:
@@ -449,7 +450,7 @@ def test_what_failed_is_tried_again_and_a_job_that_is_over_begins_anew(emulator,
 def test_devices_that_are_not_selected_any_more_stay_in_the_report(emulator, tmp_path):
     """They were selected by a tag that the first try took from them."""
     ids = claimed(emulator, 100, tags=("lot=7",))
-    untag = TagAction(Calls(emulator), ["lot=7"], TagMode.REMOVE)
+    untag = tagging(Calls(emulator), ["lot=7"], TagMode.REMOVE)
     with pytest.raises(Killed):
         job(Dying(untag, 71), ids, tmp_path).run()
     left = [device.id for device in emulator.service.claimed_devices() if device.tags]
@@ -466,7 +467,7 @@ from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.fleet import record as device_record
-from airflow_provider_nrfprov.fleet.actions import BlockAction
+from airflow_provider_nrfprov.fleet.actions import blocking
 from airflow_provider_nrfprov.fleet.job import DeviceJob
 from airflow_provider_nrfprov.files.storage import Folder
 
@@ -479,7 +480,7 @@ class Calls(ProvisioningService):
         return self.client
 
 ids = Path(folder, "ids.txt").read_text().split()
-job = DeviceJob("block", BlockAction(Calls(), blocked=True), ids, folder=Folder(Path(folder)), work=("1",))
+job = DeviceJob("block", blocking(Calls(), blocked=True), ids, folder=Folder(Path(folder)), work=("1",))
 print(job.run().tally)
 """
 
@@ -515,7 +516,7 @@ def test_a_worker_that_is_killed_has_left_what_the_next_one_needs(watched, tmp_p
 class Instant:
     """An action that asks nobody."""
 
-    def prepare(self, device_ids: Sequence[str]) -> Act:
+    def __call__(self, device_ids: Sequence[str]) -> Act:
         return lambda device_id: DeviceResult(device_id, DONE)
 
 
@@ -551,7 +552,7 @@ def test_progress_is_told_each_few_seconds_too(caplog, monkeypatch):
     monkeypatch.setattr(many_devices, "_SECONDS_A_LINE", 0.05)
 
     class Slow:
-        def prepare(self, device_ids: Sequence[str]) -> Act:
+        def __call__(self, device_ids: Sequence[str]) -> Act:
             return lambda device_id: (time.sleep(0.02), DeviceResult(device_id, DONE))[1]
 
     job(Slow(), [str(uuid.UUID(int=number)) for number in range(20)], max_in_flight=1).run()

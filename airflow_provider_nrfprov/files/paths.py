@@ -24,17 +24,17 @@ def to_path(where: str | os.PathLike[str]) -> PathLike:
         return cast("PathLike", where)
     scheme, separator, rest = where.partition("://")
     if not separator:
-        return cast("PathLike", Path(where))
+        return Path(where)
     if scheme.lower() == "file":
         host, slash, name = rest.partition("/")
         if host not in {"", "localhost"}:
             raise ValueError(
                 f"{where!r} names the host {host!r}; a file:// URL is local, like file:///folder/file"
             )
-        return cast("PathLike", Path(unquote(slash + name)))
+        return Path(unquote(slash + name))
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    return cast("PathLike", ObjectStoragePath(where))
+    return ObjectStoragePath(where)
 
 
 def require_regular(path: PathLike | Path) -> None:

@@ -15,7 +15,13 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, AnyStr, BinaryIO, Protocol, TextIO, cast
+from typing import IO, TYPE_CHECKING, Any, AnyStr, BinaryIO, TextIO, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+PathLike: TypeAlias = "Path | ObjectStoragePath"
+"""Where files and folders are; both classes are used alike."""
 
 _OWNER_ONLY = 0o600
 _FOLDERLESS = ("s3", "gs", "gcs", "abfs", "az", "adl", "wasb")
@@ -28,30 +34,6 @@ def lines(stream: IO[AnyStr]) -> Iterator[AnyStr]:
     """Yield the lines of an open file; what Airflow 2 opens on an object store cannot be iterated itself."""
     while line := stream.readline():
         yield line
-
-
-class PathLike(Protocol):
-    """The part of :class:`pathlib.Path` that is used here."""
-
-    def __truediv__(self, name: str) -> PathLike:
-        """Return the path of something in this folder."""
-        ...
-
-    def open(self, mode: str = ..., **kwargs: Any) -> IO[Any]:
-        """Open the file."""
-        ...
-
-    def mkdir(self, *, parents: bool, exist_ok: bool) -> None:
-        """Make the folder."""
-        ...
-
-    def iterdir(self) -> Iterator[Any]:
-        """Yield the paths of what is in the folder; each has a ``name``."""
-        ...
-
-    def unlink(self, *, missing_ok: bool) -> None:
-        """Remove the file."""
-        ...
 
 
 class Folder:
@@ -94,7 +76,7 @@ class Folder:
             yield None
             return
         with stream:
-            yield cast("BinaryIO", stream)
+            yield stream
 
     def write(self, name: str, text: str) -> None:
         """Write a file, whole."""

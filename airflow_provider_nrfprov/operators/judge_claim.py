@@ -12,7 +12,7 @@ from airflow_provider_nrfprov.arguments import Argument, ArgumentError, Argument
 from airflow_provider_nrfprov.files.paths import folder_and_name, to_path
 from airflow_provider_nrfprov.files.storage import Folder, lines
 from airflow_provider_nrfprov.links.report import OWNER, NrfProvReportLink
-from airflow_provider_nrfprov.operators.claim_verdict import ClaimJudgingOperator
+from airflow_provider_nrfprov.operators.claim_reporting import ClaimJudgingOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -121,21 +121,18 @@ export async function runsView(place, parameters, signal) {
 
   const draw = () => {
     const fitting = found.claims.filter((claim) => fits(claim, filters));
-    const go = (offset) => {
-      filters.offset = offset;
-      remember(filters);
-      draw();
-    };
+    const go = (offset) => set({ offset }, draw);
     const more = found.more && h("p", { class: "note" }, "There are more: these are the newest 1,000. Choose a shorter period or a DAG.");
     say(counted(fitting.length, "claim", "claims"));
     if (fitting.length) showPage(list, fitting, filters, go, more);
     else show(list, more, nothing(found.claims.length));
   };
-  const change = (name) => (value) => {
-    Object.assign(filters, { [name]: value, offset: 0 });
+  const set = (values, then) => {
+    Object.assign(filters, { offset: 0 }, values);
     remember(filters);
-    draw();
+    then();
   };
+  const change = (name) => (value) => set({ [name]: value }, draw);
   const load = async () => {
     const mine = ++latest;
     show(list, h("p", {}, "Loading…"));
@@ -151,11 +148,6 @@ export async function runsView(place, parameters, signal) {
       if (mine === latest && !signal.aborted) show(list, problem(error));
     }
   };
-  const choosePeriod = (period) => {
-    Object.assign(filters, { period, offset: 0 });
-    remember(filters);
-    load();
-  };
   dags.addEventListener("change", () => change("dag")(dags.value));
   const words = h("input", { type: "search", value: filters.words, placeholder: "file, DAG, run, service or connection", oninput: () => change("words")(words.value.trim()) });
   show(
@@ -163,7 +155,7 @@ export async function runsView(place, parameters, signal) {
     h(
       "form",
       { class: "filters", role: "search", "aria-label": "Filter the claims", onsubmit: (event) => event.preventDefault() },
-      field("Period", choice(PERIODS, filters.period, choosePeriod)),
+      field("Period", choice(PERIODS, filters.period, (period) => set({ period }, load))),
       field("DAG", dags),
       field("Result", choice(RESULTS, filters.result, change("result"))),
       field("Text", words),

@@ -74,9 +74,11 @@ class ArgumentReadingOperator(BaseOperator):
     """What is pushed to XCom beside the return value: key to what it holds. The reference is made from it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let arguments be template fields, and each way into a task end in its metrics being sent."""
+        """Add the arguments of the bases, let all be template fields, and each way into a task end in its metrics being sent."""
         super().__init_subclass__(**kwargs)
         if "arguments" in vars(cls):
+            own, inherited = cls.arguments, super(cls, cls).arguments  # type: ignore[misc]
+            cls.arguments = {**own, **{name: inherited[name] for name in inherited if name not in own}}
             cls.template_fields = tuple(cls.arguments)
         if cls.__doc__:
             cls.__doc__ = _with_inherited(cls)

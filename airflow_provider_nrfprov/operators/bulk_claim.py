@@ -106,7 +106,6 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         "dry_run_rows": Argument(count()),
         "rows_per_request": Argument(count(1)),
         "max_in_flight": Argument(count(1)),
-        **ClaimReportingOperator.arguments,
     }
     xcoms: ClassVar[Mapping[str, str]] = {
         "report_dir": "folder of the job's report and ledger",
@@ -357,7 +356,6 @@ class NrfProvBulkClaimReportOperator(ClaimReportingOperator):
     arguments: ClassVar[Arguments] = {
         "report_dir": Argument(path),
         "job": Argument(text, optional=True),
-        **ClaimReportingOperator.arguments,
     }
     ui_color = "#d7f0f7"
 

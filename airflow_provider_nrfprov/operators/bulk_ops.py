@@ -45,7 +45,6 @@ class NrfProvListBulkOpsOperator(ConnectedOperator):
         "requested_after": Argument(moment, optional=True),
         "requested_before": Argument(moment, optional=True),
         "limit": Argument(count(1)),
-        **ConnectedOperator.arguments,
     }
 
     def __init__(
@@ -101,10 +100,7 @@ class NrfProvFetchBulkOpsOperator(ConnectedOperator):
     :raises ServiceError: with the service's status and words; also if a file of the operation is unavailable.
     """
 
-    arguments: ClassVar[Arguments] = {
-        "bulk_ops_request_id": Argument(text),
-        **ConnectedOperator.arguments,
-    }
+    arguments: ClassVar[Arguments] = {"bulk_ops_request_id": Argument(text)}
 
     def __init__(self, *, bulk_ops_request_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -42,7 +42,6 @@ class NrfProvCheckClaimFileOperator(ConnectedOperator):
         "max_rejected_rows": Argument(count(), optional=True),
         "max_rejected_ratio": Argument(ratio, optional=True),
         "dry_run_rows": Argument(count()),
-        **ConnectedOperator.arguments,
     }
     ui_color = "#d7f0f7"
 

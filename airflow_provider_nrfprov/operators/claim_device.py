@@ -40,7 +40,6 @@ class NrfProvClaimDeviceOperator(ConnectedOperator):
     arguments: ClassVar[Arguments] = {
         "tags": Argument(tags),
         "check_only": Argument(flag),
-        **ConnectedOperator.arguments,
     }
     secret_arguments: ClassVar[Arguments] = {"claim_token": Argument(secret_text)}
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it

@@ -21,10 +21,7 @@ class NrfProvFetchDeviceOperator(ConnectedOperator):
     :raises ServiceError: with the service's status and words.
     """
 
-    arguments: ClassVar[Arguments] = {
-        "device_id": Argument(text),
-        **ConnectedOperator.arguments,
-    }
+    arguments: ClassVar[Arguments] = {"device_id": Argument(text)}
 
     def __init__(self, *, device_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

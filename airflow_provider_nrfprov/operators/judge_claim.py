@@ -33,10 +33,7 @@ class NrfProvJudgeClaimOperator(ClaimJudgingOperator):
     :raises RowsRejectedError: if more were rejected (not retried).
     """
 
-    arguments: ClassVar[Arguments] = {
-        "summary": Argument(fields),
-        **ClaimJudgingOperator.arguments,
-    }
+    arguments: ClassVar[Arguments] = {"summary": Argument(fields)}
     template_fields_renderers = {"summary": "json"}  # noqa: RUF012 - as Airflow declares it
     operator_extra_links = (NrfProvReportLink(),)
     ui_color = "#d7f0f7"

@@ -66,7 +66,6 @@ class NrfProvListDevicesOperator(ConnectedOperator):
         "claimed_after": Argument(moment, optional=True),
         "output_path": Argument(path, optional=True),
         "limit": Argument(count(1)),
-        **ConnectedOperator.arguments,
     }
     xcoms: ClassVar[Mapping[str, str]] = {
         "path": "of the file, with ``output_path``",

@@ -59,7 +59,6 @@ class ManyDevicesOperator(ConnectedOperator):
         "max_in_flight": Argument(count(1)),
         "max_failed_devices": Argument(count(), optional=True),
         "max_failed_ratio": Argument(ratio, optional=True),
-        **ConnectedOperator.arguments,
     }
     template_fields_renderers = {"device_ids": "json"}  # noqa: RUF012 - as Airflow declares it
     xcoms: ClassVar[Mapping[str, str]] = {

@@ -47,7 +47,6 @@ class NrfProvCreateCommandOperator(ConnectedOperator):
     arguments: ClassVar[Arguments] = {
         "device_id": Argument(text),
         "description": Argument(text, blank=True),
-        **ConnectedOperator.arguments,
     }
     secret_arguments: ClassVar[Arguments] = {"request": Argument(fields)}
     xcoms: ClassVar[Mapping[str, str]] = {"command_id": "id of the command"}

@@ -28,7 +28,6 @@ class NrfProvEnsureOnboardingRuleOperator(ConnectedOperator):
     arguments: ClassVar[Arguments] = {
         "sec_tag": Argument(count(0)),
         "certificates": Argument(certificates, optional=True),
-        **ConnectedOperator.arguments,
     }
 
     def __init__(

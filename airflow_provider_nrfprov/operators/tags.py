@@ -27,7 +27,6 @@ class NrfProvEnsureTagsOperator(ConnectedOperator):
     arguments: ClassVar[Arguments] = {
         "tags": Argument(tags),
         "description": Argument(text, blank=True),
-        **ConnectedOperator.arguments,
     }
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
 
@@ -69,7 +68,6 @@ class NrfProvRenameTagOperator(ConnectedOperator):
         "tag": Argument(text),
         "new_tag": Argument(tag),
         "description": Argument(text, optional=True, blank=True),
-        **ConnectedOperator.arguments,
     }
 
     def __init__(
@@ -110,7 +108,6 @@ class NrfProvDeleteTagOperator(ConnectedOperator):
     arguments: ClassVar[Arguments] = {
         "tag": Argument(text),
         "from_devices": Argument(flag),
-        **ConnectedOperator.arguments,
     }
     ui_color = "#f7dcd7"
 

@@ -46,7 +46,6 @@ class NrfProvBulkOpsSensor(DeferringSensor):
     arguments: ClassVar[Arguments] = {
         "bulk_ops_request_ids": Argument(ids),
         "allow_failed": Argument(flag),
-        **DeferringSensor.arguments,
     }
     _seconds_before_deferral = SECONDS_ON_WORKER
     template_fields_renderers = {"bulk_ops_request_ids": "json"}  # noqa: RUF012 - as Airflow declares it

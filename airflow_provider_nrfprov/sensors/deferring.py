@@ -66,10 +66,7 @@ class DeferringSensor(ConnectedOperator, BaseSensorOperator):
     :param poke_interval: seconds between two rounds of polls, 1 at least.
     """
 
-    arguments: ClassVar[Arguments] = {
-        "deferrable": Argument(flag),
-        **ConnectedOperator.arguments,
-    }
+    arguments: ClassVar[Arguments] = {"deferrable": Argument(flag)}
     _seconds_before_deferral = 0.0
     """For so long the worker polls in quick succession before it defers. 0: nor does it poll sooner while the wait is young."""
     # Of the class: Airflow 2 asks for `reschedule` while the sensor is being made.

@@ -44,7 +44,6 @@ class NrfProvCommandSensor(DeferringSensor):
     arguments: ClassVar[Arguments] = {
         "device_id": Argument(text),
         "command_id": Argument(text),
-        **DeferringSensor.arguments,
     }
 
     def __init__(

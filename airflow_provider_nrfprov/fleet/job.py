@@ -67,9 +67,10 @@ class DeviceJob:
         self._device_ids = device_ids
         if folder is not None and facts:
             # Whose report it is: another task's, another run's or a claim's is never overwritten.
-            folder = take_folder(
-                folder, job_id_of({"action": name, **_whose(facts)}), {"action": name, **facts}
-            )
+            about = {"action": name, **facts}
+            # Each try of a task is the same.
+            identity = {key: value for key, value in about.items() if key != "try_number"}
+            folder = take_folder(folder, job_id_of(identity), about)
         self._folder = folder
         self._record = None if folder is None else DeviceRecord(folder, name, *work)
         self._facts = facts or {}
@@ -122,8 +123,3 @@ class DeviceJob:
         if self._stop.error is not None:
             return str(self._stop.error)
         return "asked to stop" if self._stop.wanted else None
-
-
-def _whose(facts: Mapping[str, object]) -> dict[str, object]:
-    """Return what tells the task that reports from every other; each of its tries is the same."""
-    return {name: value for name, value in facts.items() if name != "try_number"}

@@ -147,7 +147,9 @@ class ArgumentReadingOperator(BaseOperator):
         """Whether the DAG's author wrote an argument as it is, or left it out."""
         if name not in self._written:
             return False
-        mapped = self._mapped_operator()
+        mapped: Any = None
+        if self._is_mapped_instance() and self.has_dag():  # type: ignore[no-untyped-call]
+            mapped = self.dag.task_dict.get(self.task_id)
         if mapped is None or name in mapped.partial_kwargs:
             return True
         # What ``expand`` gave is another task's, or represents it.
@@ -155,11 +157,6 @@ class ArgumentReadingOperator(BaseOperator):
 
     def _is_mapped_instance(self) -> bool:
         return bool(getattr(self, "_BaseOperator__from_mapped", False))
-
-    def _mapped_operator(self) -> Any:
-        if not self._is_mapped_instance() or not self.has_dag():  # type: ignore[no-untyped-call]
-            return None
-        return self.dag.task_dict.get(self.task_id)
 
     def _checked(self, name: str, argument: Argument[Any], value: Any, *, written: bool) -> Any:
         with self._naming(name):

@@ -279,7 +279,10 @@ class BulkOpsPoller:
             if not due:
                 continue
             found, error = await self._poll(status, due)
-            if _is_refused(found, error) and await connected.renew():
+            is_refused = any(
+                isinstance(each, (UnauthorizedError, ForbiddenError)) for each in (error, *found.values())
+            )
+            if is_refused and await connected.renew():
                 status = BulkOpsStatus(connected.client)
                 found, error = await self._poll(status, due)
             await self._tell(found, error, due)
@@ -343,10 +346,6 @@ class BulkOpsPoller:
         if seconds := seconds_asked_for(error):
             _log.info("polling pauses for %.0f s, as the service asked: %s", seconds, error)
             self._not_before = time.time() + seconds
-
-
-def _is_refused(found: Found, error: NrfProvError | None) -> bool:
-    return any(isinstance(each, UnauthorizedError | ForbiddenError) for each in (error, *found.values()))
 
 
 def _collect(

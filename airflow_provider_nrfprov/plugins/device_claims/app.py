@@ -132,17 +132,14 @@ class _Page:
         wanted = rows.Wanted(offset, limit, outcome, reason, words.strip(), sort, descending)
         index = self._indexes.of(report)
         if isinstance(index, Build) and report.size <= _SOON_BUILT:
-            index = await self._wait_for(index, report)
+            await asyncio.wait([asyncio.wrap_future(index.done)], timeout=_FOR_AN_INDEX)
+            index = self._indexes.of(report)
         if isinstance(index, Path):
             return await self._queries.run(str(index), partial(rows.page, index, wanted))
         if wanted.is_plain and offset < rows.FIRST:
             first = await self._storage.run(report.path, partial(rows.first_rows, report, wanted))
             return {**first, "building": index.share}
         return JSONResponse({"building": index.share}, status_code=202)
-
-    async def _wait_for(self, build: Build, report: Report) -> Path | Build:
-        await asyncio.wait([asyncio.wrap_future(build.done)], timeout=_FOR_AN_INDEX)
-        return self._indexes.of(report)
 
     async def download(self, airflow: Airflows, owner: Owner) -> Response:
         report = await self._find(airflow, owner)

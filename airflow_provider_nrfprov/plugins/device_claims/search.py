@@ -53,12 +53,11 @@ def _rows_with(
         end = text.find(b"\n", start)
         line = BytesIO(text[start : end if end >= 0 else None])
         row = dict(zip(header, next(rows_of(line.readline), []), strict=False))
-        if row != dict(zip(header, header, strict=False)) and _is_about(row, words):
+        is_about = any(
+            words.lower() in value.lower() for name, value in row.items() if name not in _NOT_A_DEVICE
+        )
+        if is_about and row != dict(zip(header, header, strict=False)):
             rows.append(row)
             if len(rows) >= most:
                 break
     return rows
-
-
-def _is_about(row: dict[str, str], words: str) -> bool:
-    return any(words.lower() in value.lower() for name, value in row.items() if name not in _NOT_A_DEVICE)

@@ -61,11 +61,15 @@ def select_devices(way: str, value: Any) -> Selection:
     :raises ValueError: if something is not a device UUID.
     """
     if way == "report":
-        return _of_report(value)
-    if way == "device_file":
+        selection = _of_report(value)
+    elif way == "device_file":
         with to_path(value).open("r", encoding="utf-8-sig", errors="replace") as stream:
-            return Selection(_of_file(lines(stream), value))
-    return Selection(value)
+            selection = Selection(_of_file(lines(stream), value))
+    else:
+        selection = Selection(value)
+    if not selection:
+        _log.warning("%s names no device: there is nothing to do", way)
+    return selection
 
 
 def select_tagged(service: ProvisioningService, tag: str) -> Selection:

@@ -119,10 +119,7 @@ class ManyDevicesOperator(ConnectedOperator):
         if way == "tag":
             return select_tagged(self.hook, value)
         with self._naming_path(way, value, READABLE):
-            selection = select_devices(way, value)
-        if not selection:
-            self.log.warning("%s names no device: there is nothing to do", way)
-        return selection
+            return select_devices(way, value)
 
     def _tolerance(self) -> Tolerance:
         return Tolerance(self._value("max_failed_devices"), self._value("max_failed_ratio"))

@@ -19,7 +19,7 @@ ARROWS: dict[str, set[str]] = {
     "emulator": {"claiming"},
     "exceptions": {"api"},
     "fleet": {"api", "claiming", "counted", "files", "ordered_map"},
-    "hooks": {"api"},
+    "hooks": {"api", "get_provider_info"},
     "links": {"api", "hooks", "version_compat"},
     "operators": {
         "api",

@@ -63,7 +63,8 @@ class ArgumentReadingOperator(BaseOperator):
 
     Each argument is in ``arguments``, and so a template field of its own name, or in ``secret_arguments``: those are no template
     fields, so that no view shows them, and are rendered by the operator itself. Every argument may be a template, or another
-    task's output, which then is upstream.
+    task's output, which then is upstream. A class writes down its own: the arguments of its bases, and what their docstrings say of
+    arguments and exceptions, are added.
 
     :param retry_policy: which failures are worth another try (Airflow 3.3 and later); ``None`` for Airflow's own rule.
     """
@@ -74,7 +75,7 @@ class ArgumentReadingOperator(BaseOperator):
     """What is pushed to XCom beside the return value: key to what it holds. The reference is made from it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Add the arguments of the bases, let all be template fields, and each way into a task end in its metrics being sent."""
+        """Add what is the bases', let arguments be template fields, and each way into a task end in its metrics being sent."""
         super().__init_subclass__(**kwargs)
         if "arguments" in vars(cls):
             own, inherited = cls.arguments, super(cls, cls).arguments  # type: ignore[misc]

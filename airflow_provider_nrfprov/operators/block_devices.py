@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 class _BlockingOperator(ManyDevicesOperator):
-    """What blocking and unblocking share."""
+    """What blocking and unblocking share.
+
+    :param tag: instead of naming devices: all claimed devices that have this tag when the task begins.
+    :raises ArgumentError: if devices are not named, or named in several ways, or no claimed device has the tag.
+    """
 
     arguments: ClassVar[Arguments] = {
         **ManyDevicesOperator.arguments,
@@ -54,11 +58,9 @@ class NrfProvBlockDevicesOperator(_BlockingOperator):
     A blocked device cannot connect to the Provisioning Service, and its pending commands wait. It stays ours,
     and onboarded if it was. One that is blocked already is unchanged, so the task may be repeated.
 
-    :param tag: instead of naming devices: all claimed devices that have this tag when the task begins.
     :param max_devices: the most devices that this task may block; if there are more, none is blocked. ``None`` for any number.
     :return: ``{"blocked", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
         ``report`` and ``failed_devices``, which are also pushed by key.
-    :raises ArgumentError: if devices are not named, or named in several ways, or no claimed device has the tag.
     :raises TooManyDevicesError: if there are more than ``max_devices``; nothing is blocked then.
     """
 
@@ -72,11 +74,9 @@ class NrfProvUnblockDevicesOperator(_BlockingOperator):
 
     A device that is not blocked is unchanged, so the task may be repeated.
 
-    :param tag: instead of naming devices: all claimed devices that have this tag when the task begins.
     :param max_devices: the most devices that this task may unblock; if there are more, none is unblocked. ``None`` for any number.
     :return: ``{"unblocked", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
         ``report`` and ``failed_devices``, which are also pushed by key.
-    :raises ArgumentError: if devices are not named, or named in several ways, or no claimed device has the tag.
     :raises TooManyDevicesError: if there are more than ``max_devices``; nothing is unblocked then.
     """
 

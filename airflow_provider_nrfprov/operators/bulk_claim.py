@@ -114,7 +114,6 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         **ClaimReportingOperator.xcoms,
     }
     template_fields_renderers = {"tags": "json"}  # noqa: RUF012 - as Airflow declares it
-    ui_color = "#d7f0f7"
     _seconds_before_deferral = SECONDS_ON_WORKER
 
     def __init__(
@@ -357,7 +356,6 @@ class NrfProvBulkClaimReportOperator(ClaimReportingOperator):
         "report_dir": Argument(path),
         "job": Argument(text, optional=True),
     }
-    ui_color = "#d7f0f7"
 
     def __init__(
         self,

@@ -49,6 +49,9 @@ class ClaimJudgingOperator(ArgumentReadingOperator):
         "max_rejected_rows": Argument(count(), optional=True),
         "max_rejected_ratio": Argument(ratio, optional=True),
     }
+    ui_color = "#d7f0f7"
+    written_report: str | None = None
+    """Path of the claim's report, once there is one; the link to it asks."""
     _may_know_more_later = True
     """Whether a retry asks again what became of the rows that are unknown."""
 
@@ -121,8 +124,6 @@ class ClaimReportingOperator(ClaimJudgingOperator, ConnectedOperator):
         "summary": "what ``return_value`` is, the claim file, service and connection; there also if the task fails",
     }
     operator_extra_links = (NrfProvPortalLink(), NrfProvReportLink())
-    written_report: str | None = None
-    """Path of the report, once it is written; the link to it asks."""
     _read: tuple[str, int] | None = None
     """The claim file and its number of rows, then."""
     _job: ClaimJob | None = None

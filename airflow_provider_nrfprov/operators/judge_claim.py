@@ -36,10 +36,7 @@ class NrfProvJudgeClaimOperator(ClaimJudgingOperator):
     arguments: ClassVar[Arguments] = {"summary": Argument(fields)}
     template_fields_renderers = {"summary": "json"}  # noqa: RUF012 - as Airflow declares it
     operator_extra_links = (NrfProvReportLink(),)
-    ui_color = "#d7f0f7"
     _may_know_more_later = False
-    written_report: str | None = None
-    """Path of the claim's report; the link to it asks."""
     report_owner: Mapping[str, Any] | None = None
     """Which task wrote it."""
 

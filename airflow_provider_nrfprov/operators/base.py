@@ -46,16 +46,14 @@ SECRET_MARKS = ("2dn3", "PRIVATE KEY-----")
 
 def _with_inherited(kind: type) -> str:
     """Return a class's docstring with what those of its bases say of arguments and exceptions, where it says nothing of them."""
-    docstrings = [
-        inspect.cleandoc(each.__doc__ or "")
-        for each in kind.__mro__
-        if issubclass(each, ArgumentReadingOperator)
-    ]
+    # The docstrings of bases have what those of their bases say.
+    kinds = (kind, *(base for base in kind.__bases__ if issubclass(base, ArgumentReadingOperator)))
+    (text, *own), *others = (_FIELD.split(inspect.cleandoc(each.__doc__ or "")) for each in kinds)
     fields: dict[str, str] = {}
-    for field in [field for each in docstrings for field in _FIELD.split(each)[1:]]:
+    for field in (*own, *(field for _, *inherited in others for field in inherited)):
         fields.setdefault(field[: field.index(":", 1)], field.strip())
     in_order = sorted(fields, key=lambda name: (":param", ":return", ":raises").index(name.split()[0]))
-    return "\n".join((_FIELD.split(docstrings[0])[0], *(fields[name] for name in in_order)))
+    return "\n".join((text.strip(), "", *(fields[name] for name in in_order)))
 
 
 class ArgumentReadingOperator(BaseOperator):

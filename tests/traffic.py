@@ -19,7 +19,7 @@ from airflow_provider_nrfprov.emulator.server import Emulator, Server
 from airflow_provider_nrfprov.emulator.service import Service
 from airflow_provider_nrfprov.emulator.settings import Settings
 
-Meddler = Callable[[dict[str, Any]], "tuple[int, dict[str, str]] | None"]
+Meddler = Callable[[dict[str, Any]], "tuple[int, dict[str, str]] | tuple[int, dict[str, str], bytes] | None"]
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Traffic:
     answers: list[tuple[float, int]] = field(default_factory=list)
     """When each answer began, and its status."""
     meddle: Meddler | None = None
-    """Is shown each request (an ASGI scope, which it may change); may answer it with a status and headers."""
+    """Is shown each request (an ASGI scope, which it may change); may answer it with a status, headers, and a body."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def statuses(self) -> list[int]:
@@ -69,8 +69,11 @@ def _watched(app: Any, traffic: Traffic) -> Any:
     return watched
 
 
-async def _answer(receive: Any, send: Any, status: int, headers: dict[str, str]) -> None:
-    body = json.dumps({"code": status * 100, "message": "because the test says so"}).encode()
+async def _answer(
+    receive: Any, send: Any, status: int, headers: dict[str, str], body: bytes | None = None
+) -> None:
+    if body is None:
+        body = json.dumps({"code": status * 100, "message": "because the test says so"}).encode()
     while (await receive()).get("more_body"):
         pass
     pairs = {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}

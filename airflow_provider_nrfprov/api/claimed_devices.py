@@ -11,9 +11,10 @@ import pendulum
 
 from airflow_provider_nrfprov.api.client import ProvisioningClient
 from airflow_provider_nrfprov.api.contract import CLAIMED_DEVICES_FILTERS, REFUSES_PARAMETERS
-from airflow_provider_nrfprov.api.errors import NotFoundError, ServiceError
+from airflow_provider_nrfprov.api.errors import NotFoundError, ServiceError, UnreadableAnswerError
 from airflow_provider_nrfprov.api.ids import checked_device_id
 from airflow_provider_nrfprov.api.models import ClaimedDevice, Page
+from airflow_provider_nrfprov.counted import counted
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class DeviceFilter:
     def matches(self, device: ClaimedDevice) -> bool:
         """Whether a device is meant."""
         return (
-            (self.tag is None or self.tag in device.tags)
+            (self.tag is None or self.tag in (device.tags or ()))
             and (self.status is None or self.status == device.status)
             and (
                 self.claimed_after is None
@@ -64,24 +65,40 @@ def list_claimed_devices(client: ProvisioningClient, wanted: DeviceFilter) -> It
     refuses a name (400, 422) is asked for the whole list. One that takes a name for something else could
     leave devices out; that is the risk that remains.
 
+    A device that two pages show, since something was added meanwhile, comes once.
+
     :raises NrfProvError: if the service cannot be asked.
+    :raises UnreadableAnswerError: if a device cannot be read, or a tag is wanted and the list does not say which tags a device has:
+        it would be missing without a word.
     """
     query = wanted.query()
-    devices = _pages(client, query)
+    devices = _devices(client, query)
     try:
         first = next(devices, None)
     except ServiceError as error:
         if not query or error.status not in REFUSES_PARAMETERS:
             raise
         _log.info("the service does not accept these filters: %s; reading the whole list", ", ".join(query))
-        devices = _pages(client, {})
+        devices = _devices(client, {})
         first = next(devices, None)
-    found = devices if first is None else chain([first], devices)
-    yield from filter(wanted.matches, found)
+    for device in devices if first is None else chain([first], devices):
+        if wanted.tag is not None and device.tags is None:
+            raise _incomplete(f"does not say which tags {device.id} has; name the devices one by one")
+        if wanted.matches(device):
+            yield device
 
 
-def _pages(client: ProvisioningClient, query: Mapping[str, str]) -> Iterator[ClaimedDevice]:
-    return client.iterate(lambda token: client.api.list_claimed_devices(token, filters=query))
+def _devices(client: ProvisioningClient, query: Mapping[str, str]) -> Iterator[ClaimedDevice]:
+    before: set[str] = set()
+    for page in client.pages(lambda token: client.api.list_claimed_devices(token, filters=query)):
+        if page.unreadable:
+            raise _incomplete(f"has {counted(page.unreadable, 'item')} that cannot be read")
+        yield from (device for device in page.items if device.id not in before)
+        before = {device.id for device in page.items}
+
+
+def _incomplete(why: str) -> UnreadableAnswerError:
+    return UnreadableAnswerError(f"the list of claimed devices {why}", status=200, text="")
 
 
 def find_claimed_devices(

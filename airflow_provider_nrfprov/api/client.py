@@ -220,6 +220,11 @@ class ProvisioningClient:
 
         :raises NrfProvError: also if the service gives the same page token twice, which has no end.
         """
+        for page in self.pages(list_page):
+            yield from page.items
+
+    def pages(self, list_page: Callable[[str | None], Operation[Page[ItemT]]]) -> Iterator[Page[ItemT]]:
+        """Yield the pages of a list, as :meth:`iterate` yields their items."""
         token: str | None = None
         seen: set[str] = set()
         before: tuple[ItemT, ...] = ()
@@ -228,7 +233,7 @@ class ProvisioningClient:
             if page.items and page.items == before:
                 raise NrfProvError("the service returned the same page twice; the list would never end")
             before = page.items
-            yield from page.items
+            yield page
             token = page.next_page_token
             if token is None:
                 return

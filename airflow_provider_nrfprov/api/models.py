@@ -37,7 +37,8 @@ class ClaimedDevice:
     imei: str | None = None
     owner_id: str | None = None
     ownership_status: str | None = None
-    tags: tuple[str, ...] = ()
+    tags: tuple[str, ...] | None = None
+    """``None`` where the service does not say: nothing may be written back from that."""
     status: str | None = None
     claimed_at: pendulum.DateTime | None = None
     extra: Json = field(default_factory=dict)
@@ -55,7 +56,7 @@ class ClaimedDevice:
             imei=_text(body.get("imei")),
             owner_id=_text(body.get("ownerId")),
             ownership_status=_text(body.get("ownershipStatus")),
-            tags=_tags(body.get("tags")),
+            tags=None if body.get("tags") is None else _tags(body["tags"]),
             status=_text(body.get("status")),
             claimed_at=_time(body.get("claimedAt")),
             extra=_others(body, names),
@@ -70,7 +71,7 @@ class ClaimedDevice:
             "imei": self.imei,
             "owner_id": self.owner_id,
             "ownership_status": self.ownership_status,
-            "tags": list(self.tags),
+            "tags": None if self.tags is None else list(self.tags),
             "status": self.status,
             "claimed_at": _iso(self.claimed_at),
         }
@@ -277,6 +278,8 @@ class Page(Generic[ItemT]):
 
     items: tuple[ItemT, ...]
     next_page_token: str | None = None
+    unreadable: int = 0
+    """How many more items it has, which cannot be read."""
 
 
 def _others(body: Json, known: set[str]) -> Json:

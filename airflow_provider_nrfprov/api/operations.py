@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -327,8 +327,28 @@ def _page_query(
     return query | {name: value for name, value in filters.items() if value}
 
 
-def _read_nothing(_answer: Response) -> None:
-    return None
+def _read_nothing(answer: Response) -> None:
+    """Read the answer to a change, of which nothing is known but what it is not: a login page, an error under a good status.
+
+    :raises UnreadableAnswerError: if it is one of these; whether anything was done is open then.
+    """
+    if answer.is_web_page:
+        raise answer.unreadable("is a web page, which nRF Cloud does not send")
+    try:
+        body = parse_json(answer.body)
+    except ValueError:
+        return
+    if isinstance(body, dict) and (body.get("error") or any(map(_is_error_number, _numbers(body)))):
+        raise answer.unreadable("says that it failed")
+
+
+def _numbers(body: Mapping[str, Any]) -> Iterator[Any]:
+    return (body.get(name) for name in ("code", "status", "statusCode"))
+
+
+def _is_error_number(value: object) -> bool:
+    """Whether it is an HTTP status of an error, or one of the service's own codes, which begin with one: 40101."""
+    return isinstance(value, int) and value >= 400
 
 
 def read_object(build: Callable[[Any], ItemT]) -> Callable[[Response], ItemT]:
@@ -355,7 +375,7 @@ def _read_page(build: Callable[[Any], ItemT]) -> Callable[[Response], Page[ItemT
         built = [item for each in items if (item := _item(build, each, answer)) is not None]
         if items and not built:
             raise answer.unreadable("does not have the expected fields")
-        return Page(tuple(built), token or None)
+        return Page(tuple(built), token or None, len(items) - len(built))
 
     return read
 
@@ -380,7 +400,8 @@ def _is_dry_run_result(answer: Response) -> bool:
     # Which status a refusal has is unknown. The others say something of the caller, not of the device.
     if answer.status == contract.DRY_RUN_CLAIMABLE:
         return True
-    return 400 <= answer.status < 500 and answer.status not in contract.DRY_RUN_SAYS_NOTHING
+    says_something = 400 <= answer.status < 500 and answer.status not in contract.DRY_RUN_SAYS_NOTHING
+    return says_something and not answer.is_web_page
 
 
 def _read_dry_run(answer: Response) -> DryRun:

@@ -143,6 +143,9 @@ class Response:
     def error(self, operation: str) -> ServiceError:
         """Build the exception that this answer to an operation is, if its status is an error."""
         kind = UnavailableError if self.status >= 500 else _BY_STATUS.get(self.status, ServiceError)
+        if kind is NotFoundError and self.is_web_page:
+            # Another server's: it says nothing of what was asked for.
+            kind = ServiceError
         hint, text = self._hint(operation), self.text
         shown = text[:SHOWN_CHARACTERS] or "(empty body)"
         if 300 <= self.status < 400 and (location := self.headers.get("Location")):

@@ -229,7 +229,7 @@ class ProvisioningService:
         try:
             return list(client.iterate(lambda token: operations.list_device_tags(device_id, token)))
         except (NotFoundError, GoneError):
-            return [Tag(tag) for tag in self.fetch_claimed_device(device_id).tags]
+            return [Tag(tag) for tag in self.fetch_claimed_device(device_id).tags or ()]
 
     def find_tag(self, tag: str) -> Tag | None:
         """Find a tag of the team by its name, ``None`` if there is no such tag."""
@@ -278,7 +278,9 @@ class ProvisioningService:
         try:
             self.get_conn().send(operations.delete_tag(present.id or present.tag))
         except NotFoundError:
-            _log.debug("tag %r does not exist any more", tag)
+            if self.find_tag(tag) is not None:
+                # It is the path that is not there.
+                raise
         return carried
 
     def _count(self, tag: str) -> int:

@@ -17,6 +17,7 @@ from airflow_provider_nrfprov.api.errors import (
     NotEndedError,
     NotFoundError,
     NrfProvError,
+    ServiceError,
     UnavailableError,
     UnreachableError,
     UnreadableAnswerError,
@@ -34,6 +35,17 @@ LONGEST_JOB = 900.0
 """Seconds that a job of one row is waited for: so long as Nordic's own client waits for one."""
 _PAUSES = (0.1, 0.5, 1.0, 2.0)
 _PAUSE = 5.0
+_MAYBE = (
+    ClaimRefusedError,
+    NotEndedError,
+    ConflictError,
+    UnreachableError,
+    UnreadableAnswerError,
+    UnavailableError,
+)
+"""After these it is asked whose the device is."""
+_REDIRECTS = range(300, 400)
+"""After these, too: the service may have done it before something on the way sent the redirect."""
 
 
 def claim_once(service: ProvisioningService, claim_token: str, tags: Sequence[str]) -> ClaimedDevice:
@@ -49,18 +61,22 @@ def claim_once(service: ProvisioningService, claim_token: str, tags: Sequence[st
     if tags:
         service.require(CLAIM_TAGS)
     try:
-        if service.can("ClaimDeviceOwnership"):
-            return service.claim_device(token.text, tags)
-        return _claim_by_a_job(service, token)
-    except (
-        ClaimRefusedError,
-        NotEndedError,
-        ConflictError,
-        UnreachableError,
-        UnreadableAnswerError,
-        UnavailableError,
-    ) as error:
-        refusal: NrfProvError = error
+        if not service.can("ClaimDeviceOwnership"):
+            return _claim_by_a_job(service, token)
+        device = service.claim_device(token.text, tags)
+        if device.id == token.device_id:
+            return device
+        refusal: NrfProvError = UnreadableAnswerError(
+            f"the answer to the claim of device {token.device_id} is about device {device.id}",
+            status=201,
+            text="",
+        )
+    except _MAYBE as error:
+        refusal = error
+    except ServiceError as error:
+        if error.status not in _REDIRECTS:
+            raise
+        refusal = error
     try:
         device = service.fetch_claimed_device(token.device_id)
     except NotFoundError:

@@ -1,25 +1,25 @@
 """What can be done to a device: tag, block or unblock, unclaim. Each may be repeated to the same end.
 
+What a device is like is asked of the device itself, right before anything is done to it. A list may lag behind what was
+done a moment ago, leave a device out or say nothing of its tags; tags that are written back from it would be lost.
+
 A block is skipped only where the service itself calls the device blocked: a quarantine must not rest on a
 guess. Whether a blocked device may be blocked again is unknown; 200 and 409 are both understood.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from airflow_provider_nrfprov.api.contract import BLOCKED_STATUS
-from airflow_provider_nrfprov.api.errors import ConflictError, NotFoundError
+from airflow_provider_nrfprov.api.errors import ConflictError, NotFoundError, UnreadableAnswerError
 from airflow_provider_nrfprov.api.models import ClaimedDevice
-from airflow_provider_nrfprov.fleet.engine import Act, Action, DeviceOutcome, DeviceResult, failed
+from airflow_provider_nrfprov.fleet.engine import Action, DeviceOutcome, DeviceResult, Step, failed
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
-
-_FEW = 5
-"""So many devices are fetched one by one: no page of a list is worth it."""
 
 
 class TagMode(str, Enum):
@@ -31,48 +31,38 @@ class TagMode(str, Enum):
 
 
 def tagging(
-    service: ProvisioningService,
-    tags: Sequence[str],
-    mode: TagMode,
-    known: Mapping[str, ClaimedDevice] | None = None,
+    service: ProvisioningService, tags: Sequence[str], mode: TagMode, *, only_with: str | None = None
 ) -> Action:
-    """Return what brings the tags of devices to what they should be.
+    """Return what brings the tags of devices to what they should be: a request to ask, and one to set the whole set.
 
-    Setting tags replaces a device's whole set, so its present tags are asked first: mostly 0.01 to 0.1
-    requests a device, one where the team's list is much longer than what is to be tagged.
-
-    :param known: devices of which the tags are known, by id.
+    :param only_with: the tag that the devices were selected by; one that has lost it meanwhile stays as it is.
     """
-    known = known or {}
 
-    def prepare(device_ids: Sequence[str]) -> Act:
-        found, is_all = service.find_on_pages([each for each in device_ids if each not in known])
-        present = {device.id: device.tags for device in (*known.values(), *found.values())}
+    def look(device_id: str, _only_look: bool) -> DeviceResult | Step:
+        device = _fetched(service, device_id)
+        if device is None:
+            return _not_ours(device_id)
+        if _lacks(device, only_with):
+            return _no_longer_selected(device_id, only_with)
+        present = device.tags
+        if present is None and mode is not TagMode.REPLACE:
+            raise UnreadableAnswerError(
+                f"the answer to FetchClaimedDevice does not say which tags {device_id} has; setting tags replaces all of them, so "
+                "none was set",
+                status=200,
+                text="",
+            )
+        wanted = wanted_tags(present or (), tags, mode)
+        if present is not None and set(wanted) == set(present):
+            return DeviceResult(device_id, DeviceOutcome.UNCHANGED)
 
-        def act(device_id: str) -> DeviceResult:
-            before = present.get(device_id)
-            if before is None and not is_all:
-                before = _tags_of(service, device_id)
-            if before is None:
-                return DeviceResult(
-                    device_id, DeviceOutcome.FAILED, "not_ours", "is not among our claimed devices"
-                )
-            wanted = wanted_tags(before, tags, mode)
-            if set(wanted) == set(before):
-                return DeviceResult(device_id, DeviceOutcome.UNCHANGED)
+        def set_tags() -> DeviceResult:
             service.set_device_tags(device_id, wanted)
             return DeviceResult(device_id, DeviceOutcome.DONE)
 
-        return act
+        return set_tags
 
-    return prepare
-
-
-def _tags_of(service: ProvisioningService, device_id: str) -> tuple[str, ...] | None:
-    try:
-        return service.fetch_claimed_device(device_id).tags
-    except NotFoundError:
-        return None
+    return look
 
 
 def wanted_tags(present: Sequence[str], tags: Sequence[str], mode: TagMode) -> tuple[str, ...]:
@@ -84,33 +74,26 @@ def wanted_tags(present: Sequence[str], tags: Sequence[str], mode: TagMode) -> t
     return tuple(dict.fromkeys(tags))
 
 
-def blocking(
-    service: ProvisioningService, *, blocked: bool, known: Mapping[str, ClaimedDevice] | None = None
-) -> Action:
-    """Return what blocks devices, or unblocks them.
-
-    Sending costs one request a device whatever its status is, so no more than 0.1 are spent to learn
-    the status before; where it is not learnt, the device counts as done and not as unchanged.
+def blocking(service: ProvisioningService, *, blocked: bool, only_with: str | None = None) -> Action:
+    """Return what blocks devices, or unblocks them: a request to ask, and one to do it.
 
     :param blocked: what the devices shall be.
-    :param known: devices of which the status is known, by id.
+    :param only_with: the tag that the devices were selected by; one that has lost it meanwhile stays as it is.
     """
-    known = known or {}
     send = service.block_device if blocked else service.unblock_device
 
-    def prepare(device_ids: Sequence[str]) -> Act:
-        unknown = [each for each in device_ids if each not in known]
-        if len(unknown) <= _FEW:
-            found = service.find_claimed_devices(unknown)
-        else:
-            found, _ = service.find_on_pages(unknown)
-        devices = (*known.values(), *found.values())
-        so_already = {device.id for device in devices if _is_blocked(device) is blocked}
+    def look(device_id: str, only_look: bool) -> DeviceResult | Step:
+        device = _fetched(service, device_id)
+        if device is None:
+            return _not_ours(device_id)
+        if _lacks(device, only_with):
+            return _no_longer_selected(device_id, only_with)
+        unchanged = DeviceResult(device_id, DeviceOutcome.UNCHANGED)
+        is_so = _is_blocked(device) is blocked
+        if is_so and (blocked or only_look):
+            return unchanged
 
-        def act(device_id: str) -> DeviceResult:
-            unchanged = DeviceResult(device_id, DeviceOutcome.UNCHANGED)
-            if blocked and device_id in so_already:
-                return unchanged
+        def bring_about() -> DeviceResult:
             try:
                 # Also to unblock a device that does not look blocked: the word for it is inferred.
                 send(device_id)
@@ -118,26 +101,62 @@ def blocking(
                 if _is_blocked(service.fetch_claimed_device(device_id)) is not blocked:
                     return failed(device_id, error)
                 return unchanged._replace(status=str(error.status), message=error.problem.message)
-            return unchanged if device_id in so_already else DeviceResult(device_id, DeviceOutcome.DONE)
+            return unchanged if is_so else DeviceResult(device_id, DeviceOutcome.DONE)
 
-        return act
+        return bring_about
 
-    return prepare
+    return look
+
+
+def unclaiming(service: ProvisioningService) -> Action:
+    """Return what unclaims devices, one request each. What an earlier try unclaimed and is ours again is left alone."""
+
+    def look(device_id: str, only_look: bool) -> DeviceResult | Step:
+        if not only_look:
+            return unclaim_of(device_id)
+        if _fetched(service, device_id) is None:
+            return DeviceResult(device_id, DeviceOutcome.UNCHANGED, "404", "was not ours, or no longer is")
+        words = "an earlier try unclaimed it, and it is claimed again; if that is not meant, unclaim it in a new run"
+        return DeviceResult(device_id, DeviceOutcome.FAILED, "claimed_again", words)
+
+    def unclaim_of(device_id: str) -> Step:
+        def unclaim() -> DeviceResult:
+            try:
+                service.unclaim_device(device_id)
+            except NotFoundError as error:
+                if _fetched(service, device_id) is not None:
+                    # It is the path that is not there.
+                    return failed(device_id, error)
+                # Also if our first request did it, and its answer was lost.
+                words = "was not ours, or no longer is"
+                return DeviceResult(device_id, DeviceOutcome.UNCHANGED, "404", words)
+            return DeviceResult(device_id, DeviceOutcome.DONE)
+
+        return unclaim
+
+    return look
+
+
+def _fetched(service: ProvisioningService, device_id: str) -> ClaimedDevice | None:
+    """Return a device of ours as it is now, ``None`` if it is not ours."""
+    try:
+        return service.fetch_claimed_device(device_id)
+    except NotFoundError:
+        return None
+
+
+def _not_ours(device_id: str) -> DeviceResult:
+    return DeviceResult(device_id, DeviceOutcome.FAILED, "not_ours", "is not among our claimed devices")
+
+
+def _lacks(device: ClaimedDevice, tag: str | None) -> bool:
+    return tag is not None and device.tags is not None and tag not in device.tags
+
+
+def _no_longer_selected(device_id: str, tag: str | None) -> DeviceResult:
+    words = f"no longer has the tag {tag!r} that it was selected by"
+    return DeviceResult(device_id, DeviceOutcome.UNCHANGED, "", words)
 
 
 def _is_blocked(device: ClaimedDevice) -> bool:
     return (device.status or "").upper() == BLOCKED_STATUS
-
-
-def unclaiming(service: ProvisioningService) -> Action:
-    """Return what unclaims devices, one request each; nothing has to be known before."""
-
-    def act(device_id: str) -> DeviceResult:
-        try:
-            service.unclaim_device(device_id)
-        except NotFoundError:
-            # Also if our first request did it, and its answer was lost.
-            return DeviceResult(device_id, DeviceOutcome.UNCHANGED, "404", "was not ours, or no longer is")
-        return DeviceResult(device_id, DeviceOutcome.DONE)
-
-    return lambda _: act

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import islice
+from itertools import chain
 from typing import NamedTuple
 
 from airflow_provider_nrfprov.api.errors import (
@@ -23,14 +24,13 @@ from airflow_provider_nrfprov.api.errors import (
     UnavailableError,
     UnreachableError,
 )
+from airflow_provider_nrfprov.files.csv_cells import shortened, visible
 from airflow_provider_nrfprov.ordered_map import ordered_map
 
 _log = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 8
 """The service's limits are unknown; a 429 slows all requests down together (module ``api.throttle``)."""
-DEVICES_LOOKED_UP_AT_ONCE = 10_000
-"""More would cost fewer pages of the list, but what a device was like would be older when it is acted upon."""
 _AHEAD = 1000
 """So many devices may be done before a slow one that comes earlier; a future takes 2 KB."""
 _HOPELESS = (
@@ -49,7 +49,8 @@ _SECONDS_A_LINE = 10.0
 SHOWN_EXAMPLES = 10
 NO_ANSWER = "no_answer"
 """Status of a device whose request got no usable answer."""
-_MAY_SUCCEED_LATER = {NO_ANSWER, "408", "429"}
+_MAY_SUCCEED_LATER = re.compile(f"{NO_ANSWER}|3..|408|429|5..")
+"""A redirect says nothing of the device, nor whether anything was done."""
 
 
 class DeviceOutcome(str, Enum):
@@ -78,11 +79,12 @@ class DeviceResult(NamedTuple):
     """The service's message, unedited but for secrets; or ours, where it was not asked."""
 
 
-Act = Callable[[str], DeviceResult]
-"""Called for each device, from many threads; may raise ``NrfProvError``."""
-Action = Callable[[Sequence[str]], Act]
-"""Something that can be done to a device, to the same end however often it is done: learns what has to be known of some devices
-before, and may raise ``NrfProvError``."""
+Step = Callable[[], DeviceResult]
+"""Does something to a device; may raise ``NrfProvError``."""
+Action = Callable[[str, bool], "DeviceResult | Step"]
+"""Something that can be done to a device, to the same end however often it is done. Asks what the device is like, and returns its
+result if nothing is left to be done, else what does it. The second argument says that the device is only looked at: an earlier try
+may have done it. Called from many threads; may raise ``NrfProvError``."""
 
 
 class Stop:
@@ -136,9 +138,10 @@ class Tally:
         """Count a device."""
         self.counts[result.outcome] += 1
         if result.outcome is DeviceOutcome.FAILED:
-            self.may_succeed_later += result.status in _MAY_SUCCEED_LATER or result.status.startswith("5")
+            self.may_succeed_later += bool(_MAY_SUCCEED_LATER.fullmatch(result.status))
             if len(self.examples) < SHOWN_EXAMPLES:
-                self.examples.append(f"{result.device_id}: {result.status} {result.message}".strip())
+                status = f"{result.status} " if result.status.isdigit() else ""
+                self.examples.append(f"{result.device_id}: {status}{visible(result.message)}")
 
     def __str__(self) -> str:
         return ", ".join(
@@ -154,6 +157,7 @@ def carry_out(
     *,
     max_in_flight: int = MAX_IN_FLIGHT,
     done_before: Mapping[str, DeviceResult] | None = None,
+    not_named: Iterable[str] = (),
     stop: Stop | None = None,
 ) -> Generator[DeviceResult, None, None]:
     """Do something to each of many devices; yield what became of each, in the order of ``device_ids``.
@@ -164,17 +168,22 @@ def carry_out(
     ``stop.error`` is it.
 
     :param device_ids: UUIDs, each once, lower case.
-    :param done_before: what an earlier try did; no request is sent for these.
+    :param done_before: what an earlier try did. That is looked at, and done again where it is so no longer.
+    :param not_named: devices that an earlier try was about, and this one is not: they are looked at, and come last if the
+        earlier try may have done something to them.
     :param stop: ends the work early, from any thread, when asked to.
     :raises ValueError: if ``max_in_flight`` is below 1.
     """
     if max_in_flight < 1:
         raise ValueError(f"max_in_flight is {max_in_flight}; it has to be at least 1")
     stop = stop or Stop()
-    pieces = _pieces(action, device_ids, done_before or {}, stop)
-    with closing(ordered_map(lambda piece: _outcome(*piece), pieces, max_in_flight, ahead=_AHEAD)) as results:
-        for _, result in results:
-            yield result
+    stopping, before = stop, done_before or {}
+    work = chain(((each, True) for each in device_ids), ((each, False) for each in not_named))
+    pieces = (_Piece(each, before.get(each), is_named) for each, is_named in work)
+    with closing(
+        ordered_map(lambda piece: piece.outcome(action, stopping), pieces, max_in_flight, ahead=_AHEAD)
+    ) as results:
+        yield from (result for _, result in results if result is not None)
 
 
 class Progress:
@@ -209,43 +218,38 @@ class Progress:
 def failed(device_id: str, error: NrfProvError) -> DeviceResult:
     """Return what an error means for a device."""
     if isinstance(error, ServiceError):
-        words = error.problem.message or "(no words)"
-        return DeviceResult(device_id, DeviceOutcome.FAILED, str(error.status), words)
+        words = error.problem.message or str(error).partition("\n")[0]
+        return DeviceResult(device_id, DeviceOutcome.FAILED, str(error.status), shortened(words))
     return DeviceResult(device_id, DeviceOutcome.FAILED, NO_ANSWER, str(error))
 
 
-def _pieces(
-    action: Action, device_ids: Iterable[str], done_before: Mapping[str, DeviceResult], stop: Stop
-) -> Iterator[tuple[str, Act | None, DeviceResult | None, Stop]]:
-    remaining = iter(device_ids)
-    while some := list(islice(remaining, DEVICES_LOOKED_UP_AT_ONCE)):
-        act = _prepare(action, [each for each in some if each not in done_before], stop)
-        for device_id in some:
-            yield device_id, act, done_before.get(device_id), stop
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The work on one device."""
 
+    device_id: str
+    before: DeviceResult | None
+    """What an earlier try did."""
+    is_named: bool
+    """Whether anything may be done to it; else it is only looked at."""
 
-def _prepare(action: Action, device_ids: Sequence[str], stop: Stop) -> Act | None:
-    if not device_ids or stop.wanted:
-        return None
-    try:
-        return action(device_ids)
-    except NrfProvError as error:
-        # Not even these could be looked up.
-        stop.error = error
-        stop.now()
-        return None
+    def outcome(self, action: Action, stop: Stop) -> DeviceResult | None:
+        """Do the work; ``None`` for a device that is not named, and to which nothing was done."""
+        if stop.wanted:
+            return self.before or (
+                DeviceResult(self.device_id, DeviceOutcome.NOT_TRIED) if self.is_named else None
+            )
+        try:
+            result = self._result(action(self.device_id, self.before is not None or not self.is_named))
+        except NrfProvError as error:
+            stop.note(error)
+            return failed(self.device_id, error) if self.is_named else self.before
+        stop.note_answer()
+        return result
 
-
-def _outcome(device_id: str, act: Act | None, before: DeviceResult | None, stop: Stop) -> DeviceResult:
-    """Do the work on one device."""
-    if before is not None:
-        return before
-    if act is None or stop.wanted:
-        return DeviceResult(device_id, DeviceOutcome.NOT_TRIED)
-    try:
-        result = act(device_id)
-    except NrfProvError as error:
-        stop.note(error)
-        return failed(device_id, error)
-    stop.note_answer()
-    return result
+    def _result(self, found: DeviceResult | Step) -> DeviceResult | None:
+        if not isinstance(found, DeviceResult):
+            return found() if self.is_named else self.before
+        if found.outcome in SETTLED:
+            return self.before or found
+        return found if self.is_named else self.before

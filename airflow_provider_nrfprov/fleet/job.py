@@ -40,8 +40,8 @@ class JobEnd:
 class DeviceJob:
     """An action on many devices. May be repeated: what is so already stays so.
 
-    With a folder, what is done is on record while the job runs, and a later job of the same ``work`` in
-    that folder skips it; the report is written there in the end, also if the job ended early.
+    With a folder, what is done is on record while the job runs. A later job of the same ``work`` in that folder looks at what
+    that did, and does it again where it is so no longer; the report is written there in the end, also if the job ended early.
 
     :param name: the action in a word, for log and report.
     :param device_ids: UUIDs, each once, lower case.
@@ -83,11 +83,12 @@ class DeviceJob:
         if done:
             _log.info("resuming: an earlier try did %s", counted(len(done), "device"))
         tally = Tally()
-        not_named_now = len(done) - sum(device_id in done for device_id in self._device_ids) if done else 0
-        progress = Progress(self._name, len(self._device_ids) + not_named_now, len(done))
+        # A removed tag chose them, or the file is another by now.
+        not_named = self._record.begin(self._device_ids) if self._record else []
+        progress = Progress(self._name, len(self._device_ids) + len(not_named), len(done))
         with ExitStack() as stack:
             report = stack.enter_context(closing(DeviceReport(self._folder))) if self._folder else None
-            for result in self._results(done):
+            for result in self._results(done, not_named):
                 tally.add(result)
                 if report:
                     report.add(result)
@@ -103,21 +104,20 @@ class DeviceJob:
         if self._record:
             self._record.close()
 
-    def _results(self, done: dict[str, DeviceResult]) -> Iterator[DeviceResult]:
+    def _results(self, done: dict[str, DeviceResult], not_named: Collection[str]) -> Iterator[DeviceResult]:
         work = carry_out(
             self._action,
             self._device_ids,
             max_in_flight=self._max_in_flight,
             done_before=done,
+            not_named=not_named,
             stop=self._stop,
         )
         with closing(work) as results:
             for result in results:
-                if done.pop(result.device_id, None) is None and self._record:
+                if done.pop(result.device_id, None) is not result and self._record:
                     self._record.add(result)
                 yield result
-        # What an earlier try did and nothing names any more: a removed tag chose it, or the file is another by now.
-        yield from done.values()
 
     def _why_early(self) -> str | None:
         if self._stop.error is not None:

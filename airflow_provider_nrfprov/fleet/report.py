@@ -5,7 +5,6 @@ The names and columns are those of the bulk claim's report as far as they make s
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import tempfile
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from typing import IO
 
 from airflow_provider_nrfprov.claiming.report import REPORT, SUMMARY
+from airflow_provider_nrfprov.files.csv_cells import csv_line
 from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.fleet.engine import SETTLED, DeviceOutcome, DeviceResult, Tally
 
@@ -30,8 +30,7 @@ class DeviceReport:
         self._folder = folder
         self._lines: IO[str] = _spool()
         self._failed: IO[str] = _spool()
-        self._writer = csv.writer(self._lines, lineterminator="\n")
-        self._writer.writerow(COLUMNS)
+        self._lines.write(csv_line(COLUMNS))
 
     def close(self) -> None:
         """Let go of what was gathered."""
@@ -40,7 +39,7 @@ class DeviceReport:
 
     def add(self, result: DeviceResult) -> None:
         """Take what became of a device."""
-        self._writer.writerow((result.device_id, result.outcome.value, result.status, result.message))
+        self._lines.write(csv_line((result.device_id, result.outcome.value, result.status, result.message)))
         if result.outcome not in SETTLED:
             self._failed.write(f"{result.device_id}\n")
 

@@ -14,6 +14,7 @@ from airflow_provider_nrfprov.api.errors import (
     ForbiddenError,
     NotFoundError,
     NrfProvError,
+    ServiceError,
     UnauthorizedError,
     UnavailableError,
     UnreachableError,
@@ -26,6 +27,7 @@ _NO_TOKEN = "not a claim token"  # noqa: S105 - just what it says
 _NO_JOB = "connection-test"
 
 _SHOWN_CHARACTERS = 80
+_NOT_FOUND = 404
 
 
 def try_out(client: ProvisioningClient, urls: Mapping[Host, str]) -> tuple[bool, str]:
@@ -97,7 +99,9 @@ def in_words(error: NrfProvError, url: str) -> str:
         )
     if isinstance(error, UnavailableError):
         return f"The service was reached, but it failed ({error.status}): try again later. ({error})"
-    if isinstance(error, (NotFoundError, UnreadableAnswerError)) or _is_no_such_path(error):
+    if isinstance(error, UnreadableAnswerError) or (
+        isinstance(error, ServiceError) and (error.status == _NOT_FOUND or _is_no_such_path(error))
+    ):
         return (
             f"{url} answers, but not as nRF Cloud does ({error.status}): check the base URL. "
             f"The answer begins: {error.text[:_SHOWN_CHARACTERS]!r}"

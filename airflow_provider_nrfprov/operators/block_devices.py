@@ -47,7 +47,7 @@ class _BlockingOperator(ManyDevicesOperator):
             raise TooManyDevicesError(
                 f"nothing was {self._participle}: {len(selection)} devices are more than max_devices={most} allows"
             )
-        action = blocking(self._connected_hook(), blocked=self._blocked, known=selection.known)
+        action = blocking(self._connected_hook(), blocked=self._blocked, only_with=self._value("tag"))
         counts = self._run(action, selection, context)
         return {self._participle: counts.pop("done"), **counts}
 

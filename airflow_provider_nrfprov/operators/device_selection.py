@@ -14,7 +14,6 @@ from airflow_provider_nrfprov.files.paths import to_path
 from airflow_provider_nrfprov.files.storage import lines
 
 if TYPE_CHECKING:
-    from airflow_provider_nrfprov.api.models import ClaimedDevice
     from airflow_provider_nrfprov.api.service import ProvisioningService
 
 _log = logging.getLogger(__name__)
@@ -28,9 +27,6 @@ class Selection(Collection[str]):
     :raises ValueError: if something is no UUID.
     """
 
-    known: Mapping[str, ClaimedDevice]
-    """What is known of the devices already, by id; of none or of all of them."""
-
     def __init__(self, device_ids: Iterable[str]) -> None:
         seen: set[bytes] = set()
         packed = bytearray()
@@ -40,7 +36,6 @@ class Selection(Collection[str]):
                 seen.add(device_id)
                 packed += device_id
         self._packed = bytes(packed)
-        self.known = {}
 
     def __len__(self) -> int:
         return len(self._packed) // _UUID_BYTES
@@ -73,26 +68,13 @@ def select_devices(way: str, value: Any) -> Selection:
 
 
 def select_tagged(service: ProvisioningService, tag: str) -> Selection:
-    """Select all claimed devices that have a tag, as they are now.
+    """Select all claimed devices that have a tag, as the list shows them now.
 
     The whole list is read before anything is done to its devices: what is done may change it.
 
     :raises NrfProvError: if the service cannot be asked.
     """
-    from airflow_provider_nrfprov.fleet.engine import DEVICES_LOOKED_UP_AT_ONCE
-
-    known: dict[str, ClaimedDevice] = {}
-
-    def having_it() -> Iterator[str]:
-        for device in service.list_claimed_devices(tag=tag):
-            # What more devices were like would be old by the time that it is their turn.
-            if len(known) <= DEVICES_LOOKED_UP_AT_ONCE:
-                known[device.id] = device
-            yield device.id
-
-    selection = Selection(having_it())
-    if len(known) <= DEVICES_LOOKED_UP_AT_ONCE:
-        selection.known = known
+    selection = Selection(device.id for device in service.list_claimed_devices(tag=tag))
     _log.info("%s the tag %r", counted(len(selection), "claimed device has", "claimed devices have"), tag)
     return selection
 

@@ -32,6 +32,9 @@ class NrfProvFetchDeviceOperator(ConnectedOperator):
         """Fetch the device."""
         device = self.hook.fetch_claimed_device(self._value("device_id"))
         self.log.info(
-            "device %s is %s, tags: %s", device.id, device.status or "ours", ", ".join(device.tags) or "none"
+            "device %s is %s, tags: %s",
+            device.id,
+            device.status or "ours",
+            ", ".join(device.tags or ()) or "none",
         )
         return device.as_dict()

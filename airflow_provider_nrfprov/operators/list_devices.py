@@ -127,7 +127,7 @@ class NrfProvListDevicesOperator(ConnectedOperator):
 def _write_csv(stream: TextIO, devices: Iterable[ClaimedDevice]) -> Iterable[ClaimedDevice]:
     stream.write(csv_line(COLUMNS))
     for device in devices:
-        attributes = {**device.as_dict(), "device_id": device.id, "tags": ",".join(device.tags)}
+        attributes = {**device.as_dict(), "device_id": device.id, "tags": ",".join(device.tags or ())}
         stream.write(csv_line(attributes[column] for column in COLUMNS))
         yield device
 

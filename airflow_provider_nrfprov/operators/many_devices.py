@@ -169,7 +169,8 @@ class ManyDevicesOperator(ConnectedOperator):
         where, devices = f" Report: {report}" if report else "", counted(tally.devices, "device")
         failed, not_tried = tally.counts[DeviceOutcome.FAILED], tally.counts[DeviceOutcome.NOT_TRIED]
         if end.error is not None:
-            self.log.warning("ended early: %d of %s not tried.%s", not_tried, devices, where)
+            if not_tried:
+                self.log.warning("ended early: %d of %s not tried.%s", not_tried, devices, where)
             raise end.error
         if not_tried:
             raise DevicesNotTriedError(f"asked to stop: {not_tried:,} of {devices} not tried.{where}")

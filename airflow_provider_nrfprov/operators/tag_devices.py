@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class NrfProvTagDevicesOperator(ManyDevicesOperator):
     """Adds, removes or replaces the tags of claimed devices, many in one task.
 
-    A device that has the wanted tags already costs no request, so the task may be repeated. How a
-    device's tags are set (method and path) is inferred; the connection's ``endpoints`` can change it.
+    Each device is asked for its tags right before they are set, and nothing is set where they are as wanted, so the task may be
+    repeated. How a device's tags are set (method and path) is inferred; the connection's ``endpoints`` can change it.
 
     :param tag: instead of naming devices: all claimed devices that have this tag when the task begins.
     :param tags: the tags to add, to remove, or to put in the place of all others; at most 100 characters each. An empty list adds
@@ -81,6 +81,6 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
         if create_tags and selection and mode is not TagMode.REMOVE:
             for name in tags:
                 hook.ensure_tag(name)
-        action = tagging(hook, tags, mode, selection.known)
+        action = tagging(hook, tags, mode, only_with=self._value("tag"))
         counts = self._run(action, selection, context, mode.value, *tags)
         return {"changed": counts.pop("done"), **counts}

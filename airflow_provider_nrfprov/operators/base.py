@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import inspect
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -38,22 +37,8 @@ _OF_A_PATH = {
 """What the system says of a path that cannot be used, and not of a disk or a network."""
 SECONDS_ON_WORKER = 6.5
 """For so long a worker polls bulk operations before it defers: most end within seconds, and a deferral takes longer."""
-_FIELD = re.compile(r"^(?=:(?:param|return|raises)\b)", re.MULTILINE)
-"""Where a field of a docstring begins."""
 SECRET_MARKS = ("2dn3", "PRIVATE KEY-----")
 """What a claim token begins with, and what a private key in PEM has in its first line."""
-
-
-def _with_inherited(kind: type) -> str:
-    """Return a class's docstring with what those of its bases say of arguments and exceptions, where it says nothing of them."""
-    # The docstrings of bases have what those of their bases say.
-    kinds = (kind, *(base for base in kind.__bases__ if issubclass(base, ArgumentReadingOperator)))
-    (text, *own), *others = (_FIELD.split(inspect.cleandoc(each.__doc__ or "")) for each in kinds)
-    fields: dict[str, str] = {}
-    for field in (*own, *(field for _, *inherited in others for field in inherited)):
-        fields.setdefault(field[: field.index(":", 1)], field.strip())
-    in_order = sorted(fields, key=lambda name: (":param", ":return", ":raises").index(name.split()[0]))
-    return "\n".join((text.strip(), "", *(fields[name] for name in in_order)))
 
 
 class ArgumentReadingOperator(BaseOperator):
@@ -79,8 +64,6 @@ class ArgumentReadingOperator(BaseOperator):
             own, inherited = cls.arguments, super(cls, cls).arguments  # type: ignore[misc]
             cls.arguments = {**own, **{name: inherited[name] for name in inherited if name not in own}}
             cls.template_fields = tuple(cls.arguments)
-        if cls.__doc__:
-            cls.__doc__ = _with_inherited(cls)
         for name in ("execute", "execute_complete"):
             if name in vars(cls):
                 setattr(cls, name, flushed_at_the_end(vars(cls)[name]))

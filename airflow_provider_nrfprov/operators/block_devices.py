@@ -58,10 +58,26 @@ class NrfProvBlockDevicesOperator(_BlockingOperator):
     A blocked device cannot connect to the Provisioning Service, and its pending commands wait. It stays ours,
     and onboarded if it was. One that is blocked already is unchanged, so the task may be repeated.
 
+    :param device_ids: UUIDs of the devices: a list, or text with commas between them.
+    :param report: instead: path of a bulk claim's ``report.csv``, whose claimed and already claimed devices are
+        meant; ``report.output["report"]`` fits. So does the report of such an operator: done and unchanged.
+    :param device_file: instead: path of a text file with one UUID a line, as ``failed_devices.txt`` is.
+    :param tag: instead of naming devices: all claimed devices that have this tag when the task begins.
     :param max_devices: the most devices that this task may block; if there are more, none is blocked. ``None`` for any number.
+    :param report_dir: folder for ``report.csv`` (a line a device), ``failed_devices.txt`` and ``summary.json``, and for the
+        record that a retry goes on from; local or on an object store. Different for each run, task and map index; the
+        same for each try. ``None`` for no report.
+    :param max_in_flight: how many requests are in flight at most; a 429 slows all of them down together.
+    :param max_failed_devices: how many devices may fail before the task fails, after all were tried; ``None`` for any
+        number.
+    :param max_failed_ratio: the share of the devices that may fail, from 0 to 1; the larger limit counts. ``None`` for no share.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"blocked", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
         ``report`` and ``failed_devices``, which are also pushed by key.
     :raises TooManyDevicesError: if there are more than ``max_devices``; nothing is blocked then.
+    :raises DevicesFailedError: if more devices failed than allowed, after all of them were tried; names ten.
+        ``DevicesRefusedError`` if a retry would be refused again.
+    :raises NrfProvError: for an error that every device would get (401, 403, no answer); the others are not tried.
     """
 
     _verb = "block"
@@ -74,10 +90,26 @@ class NrfProvUnblockDevicesOperator(_BlockingOperator):
 
     A device that is not blocked is unchanged, so the task may be repeated.
 
+    :param device_ids: UUIDs of the devices: a list, or text with commas between them.
+    :param report: instead: path of a bulk claim's ``report.csv``, whose claimed and already claimed devices are
+        meant; ``report.output["report"]`` fits. So does the report of such an operator: done and unchanged.
+    :param device_file: instead: path of a text file with one UUID a line, as ``failed_devices.txt`` is.
+    :param tag: instead of naming devices: all claimed devices that have this tag when the task begins.
     :param max_devices: the most devices that this task may unblock; if there are more, none is unblocked. ``None`` for any number.
+    :param report_dir: folder for ``report.csv`` (a line a device), ``failed_devices.txt`` and ``summary.json``, and for the
+        record that a retry goes on from; local or on an object store. Different for each run, task and map index; the
+        same for each try. ``None`` for no report.
+    :param max_in_flight: how many requests are in flight at most; a 429 slows all of them down together.
+    :param max_failed_devices: how many devices may fail before the task fails, after all were tried; ``None`` for any
+        number.
+    :param max_failed_ratio: the share of the devices that may fail, from 0 to 1; the larger limit counts. ``None`` for no share.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"unblocked", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
         ``report`` and ``failed_devices``, which are also pushed by key.
     :raises TooManyDevicesError: if there are more than ``max_devices``; nothing is unblocked then.
+    :raises DevicesFailedError: if more devices failed than allowed, after all of them were tried; names ten.
+        ``DevicesRefusedError`` if a retry would be refused again.
+    :raises NrfProvError: for an error that every device would get (401, 403, no answer); the others are not tried.
     """
 
     _blocked = False

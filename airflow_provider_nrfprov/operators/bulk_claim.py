@@ -73,6 +73,13 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
     :param poll_interval: seconds between two rounds of asking at most, or a ``timedelta``. Up to ten operations are asked about
         sooner while the wait is young; deferred, later ones less often (docs/operators.md).
     :param timeout: seconds, or a ``timedelta``, until the wait is given up; the operations go on in nRF Cloud.
+    :param max_failed_rows: how many rows may fail or be unknown before the task fails, after the report is
+        written; ``None`` for any number.
+    :param max_failed_ratio: the share of the file's rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
+    :param max_rejected_rows: how many rows may be rejected, each a device that ships unclaimed, before the task fails; ``None``
+        for any number, as long as some row is claimed. A file of which every row is rejected fails. Rows that repeat a device
+        do not count.
+    :param max_rejected_ratio: the share of the file's rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param on_invalid_rows: ``claim_rest`` claims the rows that can be sent and rejects the others;
         ``fail`` sends nothing if any row is bad, and fails with the report written.
     :param dry_run_rows: how many rows of the file, drawn at random, the service is asked about before the first chunk of a new
@@ -80,6 +87,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
         sent.
     :param rows_per_request: how many rows one request claims; 1,000 is the most (inferred).
     :param max_in_flight: how many requests are under way at the same time; the service's limits are unknown.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: counts by outcome, ``rows``, and the paths ``report`` and ``failed_rows``: under 2 KB. Without
         waiting: ``claim_file``, ``report_dir`` and the number of ``bulk_operations``. Also pushed, by key:
         ``bulk_ops_request_ids`` (past 40 of them the path of their list), ``report_dir`` and ``report``. The events of
@@ -89,6 +97,7 @@ class NrfProvBulkClaimOperator(ClaimReportingOperator):
     :raises ClaimFileChangedError: if the file is not what an earlier try of the run began to claim (a retry claims the new one).
     :raises RowsFailedError: if too many rows failed, or were refused in the dry run (not retried).
     :raises RowsRejectedError: if rows cannot be sent and ``on_invalid_rows`` is ``fail`` (not retried).
+    :raises RowsUnknownError: if too many failed or are unknown (a retry asks again).
     :raises NrfProvError: if the service could not be asked; a report of what was done is left all the same.
     :raises NotInThisApiError: for tags or ``dry_run_rows`` on a connection of a project; nothing is sent then.
     """
@@ -345,11 +354,20 @@ class NrfProvBulkClaimReportOperator(ClaimReportingOperator):
 
     :param report_dir: the folder that the bulk claim reported to: ``claim.output["report_dir"]``.
     :param job: id of the job, ``claim.output["job"]``; has to be given if several jobs report to the folder.
+    :param max_failed_rows: how many rows may fail or be unknown before the task fails, after the report is
+        written; ``None`` for any number.
+    :param max_failed_ratio: the share of the file's rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
+    :param max_rejected_rows: how many rows may be rejected, each a device that ships unclaimed, before the task fails; ``None``
+        for any number, as long as some row is claimed. A file of which every row is rejected fails. Rows that repeat a device
+        do not count.
+    :param max_rejected_ratio: the share of the file's rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: as of :class:`NrfProvBulkClaimOperator` with ``wait_for_completion``; ``report`` is also pushed
         by key.
     :raises FileNotFoundError: if no bulk claim was sent with this folder.
     :raises ClaimFileError: if the claim file is gone or has changed since.
     :raises RowsFailedError: if too many rows failed (not retried).
+    :raises RowsUnknownError: if too many failed or are unknown (a retry asks again).
     """
 
     arguments: ClassVar[Arguments] = {

@@ -34,6 +34,7 @@ class NrfProvListBulkOpsOperator(ConnectedOperator):
         names a zone); ``None`` for any.
     :param requested_before: operations that were started at this time or before it; ``None`` for any.
     :param limit: how many ids are pushed to XCom at most.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: the list of ids (ULIDs).
     :raises TooManyForXComError: if there are more than ``limit``.
     :raises ArgumentError: for a condition that renders to nothing or is not a time.
@@ -93,6 +94,7 @@ class NrfProvFetchBulkOpsOperator(ConnectedOperator):
     :class:`~airflow_provider_nrfprov.operators.bulk_claim.NrfProvBulkClaimReportOperator` finds out.
 
     :param bulk_ops_request_id: id of the operation (a ULID).
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"id", "status", "endpoint", "requested_at", "completed_at", "errors", "examples", "result"}``: ``errors`` is the
         number of errors, ``examples`` ten of them, ``result`` the first 2,000 characters of the result data or ``None``.
         Rows count from 0.

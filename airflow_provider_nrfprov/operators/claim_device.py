@@ -26,6 +26,7 @@ class NrfProvClaimDeviceOperator(ConnectedOperator):
         left as they are.
     :param check_only: only ask whether the device could be claimed, and if not, why not; nothing is claimed. A token
         that cannot be used is such a reason then.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: the device's attributes (``id``, ``device_type``, ``firmware_id``, ``imei``, ``owner_id``,
         ``ownership_status``, ``tags``, ``status``, ``claimed_at`` as ISO 8601). With ``check_only`` ``{"device_id",
         "claimable", "reason", "is_ours"}``: ``reason`` is the service's message, ``is_ours`` if the device is ours already

@@ -103,17 +103,7 @@ class ClaimJudgingOperator(ArgumentReadingOperator):
 
 
 class ClaimReportingOperator(ClaimJudgingOperator, ConnectedOperator):
-    """What both operators do at the end: settle every row, write the report, judge. Not for use in DAGs.
-
-    :param max_failed_rows: how many rows may fail or be unknown before the task fails, after the report is
-        written; ``None`` for any number.
-    :param max_failed_ratio: the share of the file's rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
-    :param max_rejected_rows: how many rows may be rejected, each a device that ships unclaimed, before the task fails; ``None``
-        for any number, as long as some row is claimed. A file of which every row is rejected fails. Rows that repeat a device
-        do not count.
-    :param max_rejected_ratio: the share of the file's rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
-    :raises RowsUnknownError: if too many failed or are unknown (a retry asks again).
-    """
+    """What both operators do at the end: settle every row, write the report, judge."""
 
     arguments: ClassVar[Arguments] = {
         **ClaimJudgingOperator.arguments,

@@ -15,6 +15,7 @@ class NrfProvFetchDeviceOperator(ConnectedOperator):
     """Fetches one claimed device (FetchClaimedDevice; the path is inferred), for a branch or a mapped task to look at.
 
     :param device_id: UUID of the device.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: the device's attributes: ``id``, ``device_type``, ``firmware_id``, ``imei``, ``owner_id``,
         ``ownership_status``, ``tags`` (a list), ``status``, ``claimed_at`` as ISO 8601.
     :raises NotFoundError: if it is not one of our claimed devices.

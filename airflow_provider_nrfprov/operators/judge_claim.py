@@ -28,6 +28,10 @@ class NrfProvJudgeClaimOperator(ClaimJudgingOperator):
     the claim's report. It does not ask the service anything.
 
     :param summary: what the claim returned, ``claim.output``.
+    :param max_failed_rows: how many rows may fail or be unknown; ``None`` for any number.
+    :param max_failed_ratio: the share of the rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
+    :param max_rejected_rows: how many rows may be rejected; ``None`` for any number, as long as some row is claimed.
+    :param max_rejected_ratio: the share of the rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
     :return: the summary as it was given.
     :raises RowsFailedError: if more did (not retried).
     :raises RowsRejectedError: if more were rejected (not retried).

@@ -54,6 +54,7 @@ class NrfProvListDevicesOperator(ConnectedOperator):
         ``ownership_status``. If its name ends in ``.txt``: one id a line, which the operators over many devices take
         as their ``device_file``.
     :param limit: how many ids are pushed to XCom at most.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: without ``output_path`` the list of ids; with it ``{"path", "count"}``, both also pushed by key.
     :raises TooManyForXComError: if there are more than ``limit`` and no ``output_path``.
     :raises ArgumentError: for a condition that renders to nothing or is not a time.

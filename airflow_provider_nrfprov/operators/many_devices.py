@@ -46,9 +46,7 @@ class ManyDevicesOperator(ConnectedOperator):
     :param max_failed_devices: how many devices may fail before the task fails, after all were tried; ``None`` for any
         number.
     :param max_failed_ratio: the share of the devices that may fail, from 0 to 1; the larger limit counts. ``None`` for no share.
-    :raises DevicesFailedError: if more devices failed than allowed, after all of them were tried; names ten.
-        ``DevicesRefusedError`` if a retry would be refused again.
-    :raises NrfProvError: for an error that every device would get (401, 403, no answer); the others are not tried.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     """
 
     arguments: ClassVar[Arguments] = {

@@ -37,6 +37,7 @@ class NrfProvCreateCommandOperator(ConnectedOperator):
         rendered-template view shows a private key. What renders to nothing in it is an error. In a mapped task a private key
         that is written in the DAG is refused. The command to finish comes last: after it a device asks for no more.
     :param description: shown in the portal before the mark.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"device_id", "command_id", "status"}``; ``command_id`` is also pushed by key.
     :raises ArgumentError: for an argument, or a part of the request, that renders to nothing; nothing is sent then.
     :raises NotFoundError: if the device is not one of ours.

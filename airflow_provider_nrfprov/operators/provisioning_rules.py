@@ -20,6 +20,7 @@ class NrfProvEnsureOnboardingRuleOperator(ConnectedOperator):
 
     :param sec_tag: security tag of the modem for keys and certificates; 16842753 is that of Nordic's tools.
     :param certificates: PEM of the roots that a device is to trust, which is read before anything is sent; ``None`` for Amazon's and Nordic's CoAP root.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"rule_id", "name", "created"}``.
     :raises ConflictError: if a rule for another tag has the name of this one.
     :raises ServiceError: with the service's status and words.

@@ -18,15 +18,30 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
     Each device is asked for its tags right before they are set, and nothing is set where they are as wanted, so the task may be
     repeated. How a device's tags are set (method and path) is inferred; the connection's ``endpoints`` can change it.
 
+    :param device_ids: UUIDs of the devices: a list, or text with commas between them.
+    :param report: instead: path of a bulk claim's ``report.csv``, whose claimed and already claimed devices are
+        meant; ``report.output["report"]`` fits. So does the report of such an operator: done and unchanged.
+    :param device_file: instead: path of a text file with one UUID a line, as ``failed_devices.txt`` is.
     :param tag: instead of naming devices: all claimed devices that have this tag when the task begins.
     :param tags: the tags to add, to remove, or to put in the place of all others; at most 100 characters each. An empty list adds
         and removes nothing. To take all tags away, write ``tags=[]`` and ``mode="replace"``: an empty list that comes from
         a template or another task is refused there.
     :param mode: ``add``, ``remove`` or ``replace``.
     :param create_tags: create the tags first where they do not exist, as the service's guide says.
+    :param report_dir: folder for ``report.csv`` (a line a device), ``failed_devices.txt`` and ``summary.json``, and for the
+        record that a retry goes on from; local or on an object store. Different for each run, task and map index; the
+        same for each try. ``None`` for no report.
+    :param max_in_flight: how many requests are in flight at most; a 429 slows all of them down together.
+    :param max_failed_devices: how many devices may fail before the task fails, after all were tried; ``None`` for any
+        number.
+    :param max_failed_ratio: the share of the devices that may fail, from 0 to 1; the larger limit counts. ``None`` for no share.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"changed", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
         ``report`` and ``failed_devices``, which are also pushed by key.
     :raises ArgumentError: for a device id, tag or mode that is not valid.
+    :raises DevicesFailedError: if more devices failed than allowed, after all of them were tried; names ten.
+        ``DevicesRefusedError`` if a retry would be refused again.
+    :raises NrfProvError: for an error that every device would get (401, 403, no answer); the others are not tried.
     """
 
     arguments: ClassVar[Arguments] = {

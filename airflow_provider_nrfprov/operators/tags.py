@@ -19,6 +19,7 @@ class NrfProvEnsureTagsOperator(ConnectedOperator):
 
     :param tags: at most 100 characters each, which is checked before anything is sent.
     :param description: of those that are created.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"created", "existing"}``, lists of tags.
     :raises ArgumentError: if a tag is empty or too long.
     :raises ServiceError: with the service's status and words.
@@ -58,6 +59,7 @@ class NrfProvRenameTagOperator(ConnectedOperator):
     :param tag: the tag as it is called now.
     :param new_tag: at most 100 characters, which is checked before anything is sent.
     :param description: a new one; ``None`` for the tag to keep its own.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"tag", "devices"}``: its name now, and how many devices this run renamed it on.
     :raises TagRefusedError: if there is no such tag, or another one has the new name.
     :raises ArgumentError: if the new name is empty or too long.
@@ -100,6 +102,7 @@ class NrfProvDeleteTagOperator(ConnectedOperator):
 
     :param tag: its name.
     :param from_devices: delete it even though devices carry it; it leaves all of them.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"tag", "devices"}``: its name, and how many devices carried it.
     :raises TagRefusedError: if devices carry it and ``from_devices`` is not set; says how many.
     :raises ServiceError: with the service's status and words.

@@ -37,6 +37,8 @@ class NrfProvBulkOpsSensor(DeferringSensor):
     :param allow_failed: accept FAILED as an end like SUCCEEDED. That is right where
         :class:`~airflow_provider_nrfprov.operators.bulk_claim.NrfProvBulkClaimReportOperator` follows, since an
         operation is FAILED if one of its rows is.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
+    :param deferrable: wait in the triggerer and give the worker slot up.
     :param poke_interval: seconds between two rounds of polls at most, 10 by default, 1 at least. Up to ten operations are polled
         sooner while the wait is young; deferred, later ones less often (docs/operators.md).
     :raises BulkOpsFailedError: if an operation ended FAILED (skips with ``soft_fail`` or ``never_fail``).

@@ -34,6 +34,8 @@ class NrfProvCommandSensor(DeferringSensor):
     :param device_id: UUID of the claimed device.
     :param command_id: id of the command; ``create.output["command_id"]`` of
         :class:`~airflow_provider_nrfprov.operators.provisioning_command.NrfProvCreateCommandOperator` fits.
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
+    :param deferrable: wait in the triggerer and give the worker slot up.
     :param poke_interval: seconds between two polls, 30 by default, 1 at least.
     :return: ``{"device_id", "command_id", "status", "response"}``; ``response`` is what the device answered, under
         the kind of command: ``{"certificateSigningRequest": {"message": …}}``.

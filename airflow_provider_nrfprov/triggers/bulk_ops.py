@@ -19,8 +19,12 @@ class NrfProvBulkOpsTrigger(WaitingTrigger):
     Its one event is ``{"status": "ended", "failed": […]}``, ``{"status": "timeout", "waiting": […]}`` or
     ``{"status": "error", "error": {…}}``.
 
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param bulk_ops_request_ids: the operations to wait for.
     :param poll_interval: seconds between two rounds of asking about many, or while polls fail; 1 at least.
+    :param end_time: when to give up, as seconds since the epoch; absolute, so that a restarted
+        triggerer does not start the wait over.
+    :param silent_fail: keep asking until ``end_time`` whatever goes wrong.
     """
 
     def __init__(

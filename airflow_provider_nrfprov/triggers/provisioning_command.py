@@ -18,8 +18,13 @@ class NrfProvCommandTrigger(WaitingTrigger):
     Its one event is ``{"status": "ended", "failed": […]}``, ``{"status": "timeout", "waiting": […]}`` or
     ``{"status": "error", "error": {…}}``. What the device answered is not in it: the task fetches that.
 
+    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :param device_id: UUID of the device.
     :param command_id: id of the command.
+    :param poll_interval: seconds between two rounds of asking, 1 at least.
+    :param end_time: when to give up, as seconds since the epoch; absolute, so that a restarted
+        triggerer does not start the wait over.
+    :param silent_fail: keep asking until ``end_time`` whatever goes wrong.
     """
 
     def __init__(

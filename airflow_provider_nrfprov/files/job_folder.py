@@ -46,7 +46,7 @@ def take_folder(base: Folder, job_id: str, about: Mapping[str, Any]) -> Folder:
         return base
     own = base.folder(job_id)
     _log.warning(
-        "%s holds the report of another job%s; this one reports to %s. Give each file and run a report folder of its own",
+        "%s holds the report of another job%s; this one reports to %s. Give each file, run and task a report folder of its own",
         base, f" ({holder})" if holder else "", own,
     )  # fmt: skip
     if JOB not in own.names():

@@ -45,7 +45,7 @@ class _BlockingOperator(ManyDevicesOperator):
             raise ArgumentError(f"nothing was {self._participle}: no claimed device has the tag {self.tag!r}")
         if most is not None and len(selection) > most:
             raise TooManyDevicesError(
-                f"nothing was {self._participle}: {len(selection)} devices are more than max_devices={most} allows"
+                f"nothing was {self._participle}: {len(selection):,} devices are more than max_devices={most:,} allows"
             )
         action = blocking(self._connected_hook(), blocked=self._blocked, only_with=self._value("tag"))
         counts = self._run(action, selection, context)
@@ -73,7 +73,7 @@ class NrfProvBlockDevicesOperator(_BlockingOperator):
     :param max_failed_ratio: the share of the devices that may fail, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"blocked", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
-        ``report`` and ``failed_devices``, which are also pushed by key.
+        ``report`` and ``failed_devices``, which are also pushed by key: the latter only if some failed, else it is ``None`` here.
     :raises TooManyDevicesError: if there are more than ``max_devices``; nothing is blocked then.
     :raises DevicesFailedError: if more devices failed than allowed, after all of them were tried; names ten.
         ``DevicesRefusedError`` if a retry would be refused again.
@@ -105,7 +105,7 @@ class NrfProvUnblockDevicesOperator(_BlockingOperator):
     :param max_failed_ratio: the share of the devices that may fail, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"unblocked", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
-        ``report`` and ``failed_devices``, which are also pushed by key.
+        ``report`` and ``failed_devices``, which are also pushed by key: the latter only if some failed, else it is ``None`` here.
     :raises TooManyDevicesError: if there are more than ``max_devices``; nothing is unblocked then.
     :raises DevicesFailedError: if more devices failed than allowed, after all of them were tried; names ten.
         ``DevicesRefusedError`` if a retry would be refused again.

@@ -37,7 +37,7 @@ class NrfProvTagDevicesOperator(ManyDevicesOperator):
     :param max_failed_ratio: the share of the devices that may fail, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"changed", "unchanged", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
-        ``report`` and ``failed_devices``, which are also pushed by key.
+        ``report`` and ``failed_devices``, which are also pushed by key: the latter only if some failed, else it is ``None`` here.
     :raises ArgumentError: for a device id, tag or mode that is not valid.
     :raises DevicesFailedError: if more devices failed than allowed, after all of them were tried; names ten.
         ``DevicesRefusedError`` if a retry would be refused again.

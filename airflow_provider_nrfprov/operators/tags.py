@@ -132,6 +132,6 @@ class NrfProvDeleteTagOperator(ConnectedOperator):
         try:
             devices = self.hook.delete_tag(tag, from_devices=from_devices)
         except TagError as error:
-            raise TagRefusedError(f"{error}; set from_devices to remove it from them") from None
+            raise TagRefusedError(f"{error}; set from_devices to remove it from there, too") from None
         self.log.info("deleted the tag %r; devices that had it: %d", tag, devices)
         return {"tag": tag, "devices": devices}

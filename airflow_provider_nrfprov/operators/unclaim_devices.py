@@ -33,7 +33,7 @@ class NrfProvUnclaimDevicesOperator(ManyDevicesOperator):
     :param max_failed_ratio: the share of the devices that may fail, from 0 to 1; the larger limit counts. ``None`` for no share.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"unclaimed", "were_not_ours", "failed"}``, numbers of devices, and with a ``report_dir`` the paths
-        ``report`` and ``failed_devices``, which are also pushed by key.
+        ``report`` and ``failed_devices``, which are also pushed by key: the latter only if some failed, else it is ``None`` here.
     :raises UnclaimRefusedError: by a guard, before anything is unclaimed.
     :raises DevicesFailedError: if more devices failed than allowed, after all of them were tried; names ten.
         ``DevicesRefusedError`` if a retry would be refused again.
@@ -72,6 +72,6 @@ class NrfProvUnclaimDevicesOperator(ManyDevicesOperator):
             raise UnclaimRefusedError("nothing was unclaimed: the selection of devices is empty")
         if len(selection) > most:
             raise UnclaimRefusedError(
-                f"nothing was unclaimed: {len(selection)} devices are more than max_devices={most} allows"
+                f"nothing was unclaimed: {len(selection):,} devices are more than max_devices={most:,} allows"
             )
         return selection

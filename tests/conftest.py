@@ -104,6 +104,13 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
 
 
 @pytest.fixture
+def nrfcloud(emulator: Emulator, connect: Connect) -> Emulator:
+    """The emulator, and the connection ``nrfprov_default`` to it."""
+    connect(emulator.url)
+    return emulator
+
+
+@pytest.fixture
 def tokens() -> list[str]:
     """Five claim tokens."""
     return [device.token for device in mint_devices(5, seed=1)]

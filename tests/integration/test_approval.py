@@ -81,9 +81,8 @@ class Person(threading.Thread):
 @needs_dag_test_to_wait
 @pytest.mark.parametrize(("answer", "state", "left"), [("Approve", "success", 3), ("Reject", "skipped", 5)])
 def test_devices_are_given_up_only_if_a_person_says_so(
-    load_dag, connect, emulator, tokens, tmp_path, answer, state, left
+    load_dag, nrfcloud, tokens, tmp_path, answer, state, left
 ):
-    connect(emulator.url)
     devices = [NrfProvHook().claim_device(token).id for token in tokens]
     scrapped = tmp_path / "scrapped.txt"
     scrapped.write_text("\n".join(devices[:2]))
@@ -96,13 +95,12 @@ def test_devices_are_given_up_only_if_a_person_says_so(
     assert "ticket 4711" in person.question["body"]
     assert devices[0] in person.question["body"]
     assert tasks == {"settle_list": "success", "approve": "success", "unclaim_devices": state}
-    assert len(emulator.service.claimed_ids()) == left
+    assert len(nrfcloud.service.claimed_ids()) == left
 
 
 @pytest.mark.slow
 @needs_dag_test_to_wait
-def test_nobody_is_asked_about_too_many_devices(load_dag, connect, emulator, tokens, tmp_path):
-    connect(emulator.url)
+def test_nobody_is_asked_about_too_many_devices(load_dag, nrfcloud, tokens, tmp_path):
     devices = [NrfProvHook().claim_device(token).id for token in tokens]
     scrapped = tmp_path / "scrapped.txt"
     scrapped.write_text("\n".join(devices))
@@ -114,4 +112,4 @@ def test_nobody_is_asked_about_too_many_devices(load_dag, connect, emulator, tok
     }
     _, tasks = run(load_dag(DAG_ID), conf)
     assert (tasks["settle_list"], tasks["approve"]) == ("failed", "upstream_failed")
-    assert len(emulator.service.claimed_ids()) == 5
+    assert len(nrfcloud.service.claimed_ids()) == 5

@@ -50,9 +50,8 @@ def states(dag) -> dict[tuple[str, int], str]:
 
 
 def test_claim_and_tag_is_mapped_over_two_files_and_its_outputs_feed_what_follows(
-    connect, emulator, two_files, tmp_path
+    nrfcloud, two_files, tmp_path
 ):
-    connect(emulator.url)
     first = (tmp_path / "early.csv").read_text().splitlines()[0]
     NrfProvHook().claim_device(first)  # ours before, without tags
     totals = tmp_path / "totals.json"
@@ -78,11 +77,10 @@ def test_claim_and_tag_is_mapped_over_two_files_and_its_outputs_feed_what_follow
     found = states(dag)
     assert set(found.values()) == {"success"}, found
     assert {index for name, index in found if name == "shift.claim_and_tag.tag_devices"} == {0, 1}
-    assert tags_of(emulator) == [("line=1",)] * 5
+    assert tags_of(nrfcloud) == [("line=1",)] * 5
 
 
-def test_outputs_of_a_group_feed_what_follows(connect, emulator, two_files, tmp_path):
-    connect(emulator.url)
+def test_outputs_of_a_group_feed_what_follows(nrfcloud, two_files, tmp_path):
     seen = tmp_path / "seen.json"
 
     @task
@@ -122,8 +120,7 @@ def test_a_group_fails_at_its_end_when_what_is_ours_is_tagged(connect, emulator,
     assert tags_of(emulator).count(("a",)) == 2
 
 
-def test_the_operator_itself_is_mapped_over_files(connect, emulator, two_files, tmp_path):
-    connect(emulator.url)
+def test_the_operator_itself_is_mapped_over_files(nrfcloud, two_files, tmp_path):
     seen = tmp_path / "seen.json"
 
     @task
@@ -150,15 +147,14 @@ def test_the_operator_itself_is_mapped_over_files(connect, emulator, two_files, 
         ("early.csv-reports", "0"),
         ("late.csv-reports", "1"),
     ]
-    assert len(emulator.service.claimed_ids()) == 5
+    assert len(nrfcloud.service.claimed_ids()) == 5
     if AIRFLOW_V_3_1_PLUS:
         assert "&map_index=1" in links(dag, "claim", only_run(dag), 1)["Report"]
 
 
 def test_devices_that_a_setup_claimed_are_given_up_by_the_teardown_though_the_work_failed(
-    connect, emulator, two_files, tmp_path
+    nrfcloud, two_files, tmp_path
 ):
-    connect(emulator.url)
     seen = tmp_path / "seen"
 
     @task
@@ -176,7 +172,7 @@ def test_devices_that_a_setup_claimed_are_given_up_by_the_teardown_though_the_wo
         "work": "failed",
         "unclaim": "success",
     }
-    assert (seen.read_text(), emulator.service.claimed_ids()) == ("3", set())
+    assert (seen.read_text(), nrfcloud.service.claimed_ids()) == ("3", set())
 
 
 emits_events = pytest.mark.skipif(
@@ -257,10 +253,7 @@ def test_a_claim_that_fails_is_no_event_and_one_sent_without_waiting_is_one_of_i
     assert only_run(dag)
 
 
-def test_a_run_by_hand_claims_the_file_that_the_form_names_and_is_an_event(
-    load_dag, connect, emulator, two_files
-):
-    connect(emulator.url)
+def test_a_run_by_hand_claims_the_file_that_the_form_names_and_is_an_event(load_dag, nrfcloud, two_files):
     from tests.integration.test_example_dags import run as run_example
 
     asset = Asset("nrfprov_claimed_devices")
@@ -269,7 +262,7 @@ def test_a_run_by_hand_claims_the_file_that_the_form_names_and_is_an_event(
         load_dag("nrfprov_claim_on_arrival"), {"claim_file": two_files[0], "tags": ["x"]}
     )
     assert state == "success", tasks
-    assert tags_of(emulator) == [("x",)] * 3
+    assert tags_of(nrfcloud) == [("x",)] * 3
     if AIRFLOW_V_3_0_PLUS:
         assert [event["claimed"] for event in events_of(asset)[before:]] == [3]
     state, tasks = run_example(load_dag("nrfprov_claim_on_arrival"), {"claim_file": None})

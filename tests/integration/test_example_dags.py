@@ -120,15 +120,14 @@ def test_a_row_that_fails_fails_the_run_after_the_others_are_claimed_tagged_and_
 
 
 @pytest.mark.slow
-def test_claims_one_device_and_gives_it_up(load_dag, connect, emulator, tokens):
-    connect(emulator.url)
+def test_claims_one_device_and_gives_it_up(load_dag, nrfcloud, tokens):
     state, _ = run(load_dag("nrfprov_claim_one_device"), {"claim_token": tokens[0], "tags": ["a", "b"]})
     assert state == "success"
-    (device,) = emulator.service.claimed_devices()
+    (device,) = nrfcloud.service.claimed_devices()
     assert device.tags == ["a", "b"]
     state, _ = run(load_dag("nrfprov_unclaim"), {"device_ids": [device.id]})
     assert state == "success"
-    assert not emulator.service.claimed_devices()
+    assert not nrfcloud.service.claimed_devices()
 
 
 @pytest.mark.slow

@@ -43,9 +43,8 @@ def test_a_file_is_named_as_openlineage_names_files(path, expected):
     assert dataset_name(path) == expected
 
 
-def test_parsing_and_running_need_no_openlineage(connect, emulator, tokens, tmp_path, monkeypatch):
+def test_parsing_and_running_need_no_openlineage(nrfcloud, tokens, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "airflow.providers.openlineage", None)
-    connect(emulator.url)
     assert claim(tokens, tmp_path)[1]["claimed"] == 5
 
 
@@ -60,8 +59,7 @@ def claim(tokens, tmp_path, **arguments):
 
 
 @needs_openlineage
-def test_the_claim_file_is_read_and_the_report_is_written(connect, emulator, tokens, tmp_path):
-    connect(emulator.url)
+def test_the_claim_file_is_read_and_the_report_is_written(nrfcloud, tokens, tmp_path):
     operator, _ = claim(tokens, tmp_path)
     assert as_told(operator) == {
         "inputs": [("file", str(tmp_path / "shift.csv"))],
@@ -74,8 +72,7 @@ def test_the_claim_file_is_read_and_the_report_is_written(connect, emulator, tok
 
 
 @needs_openlineage
-def test_a_claim_that_has_no_report_yet_has_read_its_file(connect, emulator, tokens, tmp_path):
-    connect(emulator.url)
+def test_a_claim_that_has_no_report_yet_has_read_its_file(nrfcloud, tokens, tmp_path):
     operator, _ = claim(tokens, tmp_path, wait_for_completion=False)
     assert as_told(operator) == {"inputs": [("file", str(tmp_path / "shift.csv"))], "outputs": []}
     assert not any(token in repr(operator.get_openlineage_facets_on_complete(None)) for token in tokens)
@@ -97,14 +94,13 @@ def as_told(operator) -> dict[str, list]:
 
 @pytest.mark.slow
 @needs_openlineage
-def test_the_event_that_is_sent_holds_both_files(load_dag, connect, emulator, tokens, tmp_path, monkeypatch):
+def test_the_event_that_is_sent_holds_both_files(load_dag, nrfcloud, tokens, tmp_path, monkeypatch):
     """A whole run, with the provider's listener writing its events to a file."""
     from tests.integration.dag_runs import new_dag, run
 
     events = tmp_path / "events.jsonl"
     transport = {"type": "file", "log_file_path": str(events), "append": True}
     monkeypatch.setenv("AIRFLOW__OPENLINEAGE__TRANSPORT", json.dumps(transport))
-    connect(emulator.url)
     claim_file = tmp_path / "shift.csv"
     claim_file.write_text("\n".join(tokens))
     with new_dag() as dag:

@@ -58,8 +58,7 @@ def test_a_device_is_claimed_onboarded_and_given_a_command_whose_answer_comes_ba
     assert answer["response"]["certificateSigningRequest"]["message"]
 
 
-def test_a_list_of_devices_and_one_of_operations_are_mapped_over(load_dag, connect, emulator, tokens):
-    connect(emulator.url)
+def test_a_list_of_devices_and_one_of_operations_are_mapped_over(load_dag, nrfcloud, tokens):
     NrfProvHook().bulk_claim("".join(f'"{token}","x"\n' for token in tokens[:3]))
     NrfProvHook().bulk_claim('"rubbish"\n')
     with new_dag() as dag:
@@ -73,13 +72,10 @@ def test_a_list_of_devices_and_one_of_operations_are_mapped_over(load_dag, conne
     assert {end.state for end in ends.values()} == {"success"}, ends
     assert ends["list"].xcoms["return_value"] == [decode(token).device_id for token in tokens[:3]]
     assert ends["show"].xcoms["return_value"]["errors"] == 1
-    assert emulator.service.request_counts()["FetchClaimedDevice"] == 3
+    assert nrfcloud.service.request_counts()["FetchClaimedDevice"] == 3
 
 
-def test_a_file_of_listed_devices_is_the_selection_of_the_next_task(
-    load_dag, connect, emulator, tokens, tmp_path
-):
-    connect(emulator.url)
+def test_a_file_of_listed_devices_is_the_selection_of_the_next_task(load_dag, nrfcloud, tokens, tmp_path):
     NrfProvHook().bulk_claim("".join(f'"{token}","x"\n' for token in tokens[:3]) + f'"{tokens[3]}"\n')
     with new_dag() as dag:
         listing = NrfProvListDevicesOperator(
@@ -87,14 +83,13 @@ def test_a_file_of_listed_devices_is_the_selection_of_the_next_task(
         )
         NrfProvTagDevicesOperator(task_id="tag", device_file=listing.output["path"], tags=["audited"])
     assert {end.state for end in run(dag).values()} == {"success"}
-    tags = {device.id: device.tags for device in emulator.service.claimed_devices()}
+    tags = {device.id: device.tags for device in nrfcloud.service.claimed_devices()}
     assert tags == {
         decode(token).device_id: (["x", "audited"] if token in tokens[:3] else []) for token in tokens[:4]
     }
 
 
-def test_a_dry_run_can_be_mapped(load_dag, connect, emulator, tokens, monkeypatch):
-    connect(emulator.url)
+def test_a_dry_run_can_be_mapped(load_dag, nrfcloud, tokens, monkeypatch):
     # A token that stands in a DAG file would be in the database, too.
     monkeypatch.setenv("AIRFLOW_VAR_CLAIM_TOKEN", tokens[0])
     with new_dag() as dag:
@@ -102,4 +97,4 @@ def test_a_dry_run_can_be_mapped(load_dag, connect, emulator, tokens, monkeypatc
             task_id="ask", check_only=True, claim_token="{{ var.value.claim_token }}"
         ).expand(tags=[["a"], ["b"]])
     assert {end.state for end in run(dag).values()} == {"success"}
-    assert emulator.service.request_counts() == {"ClaimDeviceOwnershipDryRun": 2}
+    assert nrfcloud.service.request_counts() == {"ClaimDeviceOwnershipDryRun": 2}

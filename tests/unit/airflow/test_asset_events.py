@@ -32,8 +32,7 @@ def claim(tmp_path, tokens, context, **arguments) -> dict:
     return operator.execute({"ti": ti, "run_id": "run", **context})
 
 
-def test_each_outlet_asset_gets_counts_paths_and_ids(tmp_path, connect, emulator, tokens, outlet_events):
-    connect(emulator.url)
+def test_each_outlet_asset_gets_counts_paths_and_ids(tmp_path, nrfcloud, tokens, outlet_events):
     assets = [Asset("one"), Asset("two")]
     outlets = [*assets, AssetAlias("an alias"), "neither"]
     receipt = claim(tmp_path, tokens, {"outlet_events": outlet_events}, outlets=outlets, rows_per_request=3)
@@ -49,10 +48,9 @@ def test_each_outlet_asset_gets_counts_paths_and_ids(tmp_path, connect, emulator
 
 
 def test_an_event_names_the_list_of_many_operations_and_no_token(
-    tmp_path, connect, emulator, tokens, outlet_events, monkeypatch
+    tmp_path, nrfcloud, tokens, outlet_events, monkeypatch
 ):
     monkeypatch.setattr("airflow_provider_nrfprov.operators.claim_reporting.IDS_IN_XCOM", 2)
-    connect(emulator.url)
     asset = Asset("one")
     claim(tmp_path, tokens, {"outlet_events": outlet_events}, outlets=[asset], rows_per_request=1)
     extra = outlet_events[asset].extra
@@ -60,8 +58,7 @@ def test_an_event_names_the_list_of_many_operations_and_no_token(
     assert not any(token in str(extra) for token in tokens)
 
 
-def test_a_task_without_events_or_outlets_runs_as_well(tmp_path, connect, emulator, tokens, outlet_events):
-    connect(emulator.url)
+def test_a_task_without_events_or_outlets_runs_as_well(tmp_path, nrfcloud, tokens, outlet_events):
     assert claim(tmp_path, tokens, {}, outlets=[Asset("one")])["claimed"] == 5
     assert claim(tmp_path, tokens, {"outlet_events": outlet_events})["claimed"] == 5
     assert len(outlet_events) == 0

@@ -65,8 +65,7 @@ def test_shows_the_error_summary_and_the_result_data_without_a_token(connect, to
     assert tokens[0][:60] not in log + json.dumps(shown)
 
 
-def test_what_is_given_to_xcom_stays_small_however_much_there_is(connect, emulator, written):
-    connect(emulator.url)
+def test_what_is_given_to_xcom_stays_small_however_much_there_is(nrfcloud, written):
     rows = [device.token for device in mint_devices(500, seed="shown")]
     operation = start(*rows, *["rubbish"] * 500)
     shown = NrfProvFetchBulkOpsOperator(task_id="show", bulk_ops_request_id=operation).execute({})
@@ -84,8 +83,7 @@ def test_an_operation_that_goes_on_has_neither_errors_nor_a_result(connect, toke
     assert (shown["errors"], shown["examples"], shown["result"]) == (0, [], None)
 
 
-def test_an_operation_that_is_not_there_is_an_error(connect, emulator):
-    connect(emulator.url)
+def test_an_operation_that_is_not_there_is_an_error(nrfcloud):
     with pytest.raises(NotFoundError):
         NrfProvFetchBulkOpsOperator(task_id="show", bulk_ops_request_id="01G4ACS60SAEK1YNGSSJHBEET0").execute(
             {}

@@ -20,10 +20,9 @@ def claim(token: str, **arguments: Any) -> Any:
     return NrfProvClaimDeviceOperator(task_id="claim", claim_token=token, **arguments).execute({})
 
 
-def test_gives_all_attributes_of_the_device_and_no_token(connect, emulator, tokens):
-    connect(emulator.url)
+def test_gives_all_attributes_of_the_device_and_no_token(nrfcloud, tokens):
     device = claim(tokens[0], tags=["a"])
-    (claimed,) = emulator.service.claimed_devices()
+    (claimed,) = nrfcloud.service.claimed_devices()
     assert device == {
         "id": claimed.id,
         "device_type": claimed.device_type,
@@ -39,15 +38,14 @@ def test_gives_all_attributes_of_the_device_and_no_token(connect, emulator, toke
 
 
 @pytest.mark.parametrize("check_only", [True, "True", "true", "1"])
-def test_a_device_that_could_be_claimed_is_not_claimed(connect, emulator, tokens, check_only):
-    connect(emulator.url)
+def test_a_device_that_could_be_claimed_is_not_claimed(nrfcloud, tokens, check_only):
     assert claim(tokens[0], check_only=check_only) == {
         "device_id": decode(tokens[0]).device_id,
         "claimable": True,
         "reason": None,
         "is_ours": False,
     }
-    assert not emulator.service.claimed_ids()
+    assert not nrfcloud.service.claimed_ids()
 
 
 @pytest.mark.parametrize(("key", "is_ours"), [("emulator-key", True), (OTHER_TEAM_KEY, False)])
@@ -62,36 +60,32 @@ def test_a_claimed_device_is_none_to_claim_and_whose_it_is_is_found_out(
     assert answer["reason"] == f"device {decode(tokens[0]).device_id} is already claimed"
 
 
-def test_the_answer_stands_where_it_cannot_be_found_out_whose_the_device_is(connect, emulator, tokens):
-    connect(emulator.url)
+def test_the_answer_stands_where_it_cannot_be_found_out_whose_the_device_is(nrfcloud, tokens):
     NrfProvHook().claim_device(tokens[0])
-    emulator.service.faults.plan("FetchClaimedDevice", Refuse(403), times=None)
+    nrfcloud.service.faults.plan("FetchClaimedDevice", Refuse(403), times=None)
     answer = claim(tokens[0], check_only=True)
     assert (answer["claimable"], answer["is_ours"]) == (False, None)
 
 
-def test_a_token_that_cannot_be_used_is_a_reason_too(connect, emulator, tokens):
-    connect(emulator.url)
+def test_a_token_that_cannot_be_used_is_a_reason_too(nrfcloud, tokens):
     answer = claim(tokens[0][:90], check_only=True)
     assert not answer["claimable"]
     assert "cut short" in answer["reason"]
     assert tokens[0][:60] not in json.dumps(answer)
-    assert not emulator.service.request_counts()
+    assert not nrfcloud.service.request_counts()
 
 
 @pytest.mark.parametrize(("status", "error"), [(401, UnauthorizedError), (503, ServiceError)])
-def test_an_answer_that_says_nothing_of_the_device_is_an_error(connect, emulator, tokens, status, error):
-    connect(emulator.url)
-    emulator.service.faults.plan("ClaimDeviceOwnershipDryRun", Refuse(status), times=None)
+def test_an_answer_that_says_nothing_of_the_device_is_an_error(nrfcloud, tokens, status, error):
+    nrfcloud.service.faults.plan("ClaimDeviceOwnershipDryRun", Refuse(status), times=None)
     with pytest.raises(error, match=str(status)):
         claim(tokens[0], check_only=True)
 
 
-def test_what_is_neither_yes_nor_no_claims_nothing(connect, emulator, tokens):
-    connect(emulator.url)
+def test_what_is_neither_yes_nor_no_claims_nothing(nrfcloud, tokens):
     with pytest.raises(ValueError, match="check_only of task 'claim' is 'flase'; it must be true or false"):
         claim(tokens[0], check_only="flase")
-    assert not emulator.service.request_counts()
+    assert not nrfcloud.service.request_counts()
 
 
 @pytest.mark.skipif(not hasattr(BaseOperator, "dry_run"), reason="operators of Airflow 3.0 have no dry_run()")

@@ -92,14 +92,13 @@ def test_a_connection_is_tested_through_the_uri_that_airflow_makes_of_it(emulato
     }
 
 
-def test_a_good_connection_tests_well(emulator, connect):
-    connect(emulator.url)
+def test_a_good_connection_tests_well(nrfcloud):
     ok, message = NrfProvHook().test_connection()
     assert ok
     assert message.endswith(
         "can be listed, and the service does not refuse a claim because of the key's role."
     )
-    assert len(emulator.service.devices) == 0
+    assert len(nrfcloud.service.devices) == 0
 
 
 @pytest.mark.parametrize(
@@ -168,9 +167,8 @@ def test_a_host_that_is_another_service_tests_as_a_sentence(emulator, connect):
     assert "answers, but not as nRF Cloud does (403): check the base URL" in message
 
 
-def test_what_cannot_be_found_out_of_a_role_is_said_and_fails_no_test(emulator, connect):
-    connect(emulator.url)
-    emulator.service.faults.plan("ClaimDeviceOwnershipDryRun", Refuse(503))
+def test_what_cannot_be_found_out_of_a_role_is_said_and_fails_no_test(nrfcloud):
+    nrfcloud.service.faults.plan("ClaimDeviceOwnershipDryRun", Refuse(503))
     ok, message = NrfProvHook().test_connection()
     assert ok
     assert "Whether the key's role may claim could not be determined" in message

@@ -43,15 +43,14 @@ def rotate(emulator, connect, key: str = "emulator-admin-key") -> None:
     emulator.service.keys.revoke("emulator-key")
 
 
-def test_a_key_that_was_changed_in_the_connection_is_used_without_a_new_hook(emulator, connect, tokens):
-    connect(emulator.url)
+def test_a_key_that_was_changed_in_the_connection_is_used_without_a_new_hook(nrfcloud, connect, tokens):
     hook = CountingHook()
     assert list(hook.list_tags()) == []
-    rotate(emulator, connect)
+    rotate(nrfcloud, connect)
     assert hook.claim_device(tokens[0]).id == decode(tokens[0]).device_id
     assert list(hook.list_claimed_devices())
     assert CountingHook.reads == 2
-    assert emulator.service.claim_counts() == {decode(tokens[0]).device_id: 1}
+    assert nrfcloud.service.claim_counts() == {decode(tokens[0]).device_id: 1}
 
 
 def test_a_role_that_was_changed_with_the_key_is_used(emulator, connect, tokens):
@@ -72,33 +71,30 @@ def test_a_connection_that_has_not_changed_is_read_once_more_and_the_key_is_refu
     assert emulator.service.request_counts() == {"ListTags": 1}
 
 
-def test_the_new_key_is_refused_as_the_old_one_was(emulator, connect):
-    connect(emulator.url)
+def test_the_new_key_is_refused_as_the_old_one_was(nrfcloud, connect):
     hook = CountingHook()
     list(hook.list_tags())
-    rotate(emulator, connect, "wrong-too")
+    rotate(nrfcloud, connect, "wrong-too")
     with pytest.raises(UnauthorizedError):
         list(hook.list_tags())
     assert CountingHook.reads == 2
 
 
-def test_a_service_that_moved_is_followed(connect, emulator):
-    connect(emulator.url)
+def test_a_service_that_moved_is_followed(connect, nrfcloud):
     hook = NrfProvHook()
     list(hook.list_tags())
     with running_emulator() as moved:
-        emulator.service.keys.revoke("emulator-key")
+        nrfcloud.service.keys.revoke("emulator-key")
         connect(moved.url)
         list(hook.list_tags())
         assert hook.urls == (f"{moved.url}/v1",)
         assert moved.service.request_counts() == {"ListTags": 1}
 
 
-def test_many_threads_read_the_connection_once(emulator, connect):
-    connect(emulator.url)
+def test_many_threads_read_the_connection_once(nrfcloud, connect):
     hook = CountingHook()
     list(hook.list_tags())
-    rotate(emulator, connect)
+    rotate(nrfcloud, connect)
     together = threading.Barrier(8)
 
     def ask(_: int) -> int:
@@ -110,11 +106,10 @@ def test_many_threads_read_the_connection_once(emulator, connect):
     assert CountingHook.reads == 2
 
 
-def test_a_connection_that_cannot_be_used_any_more_is_named(emulator, connect):
-    connect(emulator.url)
+def test_a_connection_that_cannot_be_used_any_more_is_named(nrfcloud, connect):
     hook = NrfProvHook()
     list(hook.list_tags())
-    rotate(emulator, connect, "")
+    rotate(nrfcloud, connect, "")
     with pytest.raises(ConfigurationError, match="'nrfprov_default': no API key"):
         list(hook.list_tags())
 

@@ -62,18 +62,16 @@ def test_gives_the_ids_of_the_devices_for_which_every_condition_holds(connect, t
         assert listing(tag="nowhere") == []
 
 
-def test_more_devices_than_the_limit_fail_the_task_in_words_after_few_pages(connect, emulator):
-    connect(emulator.url)
+def test_more_devices_than_the_limit_fail_the_task_in_words_after_few_pages(nrfcloud):
     claim_many(1000)
     with pytest.raises(TooManyForXComError, match=r"more than 200 such devices.*output_path"):
         listing()
-    assert emulator.service.request_counts()["ListClaimedDevices"] == 3
+    assert nrfcloud.service.request_counts()["ListClaimedDevices"] == 3
     assert issubclass(TooManyForXComError, AirflowFailException)  # a retry would find as many
     assert len(listing(limit=1000)) == 1000
 
 
-def test_writes_a_file_of_any_length_and_gives_its_path_and_count(connect, emulator, tmp_path):
-    connect(emulator.url)
+def test_writes_a_file_of_any_length_and_gives_its_path_and_count(nrfcloud, tmp_path):
     ids = claim_many(1500)
     path = tmp_path / "new folder" / "devices.csv"
     ti = TaskInstance()
@@ -92,29 +90,26 @@ def test_writes_a_file_of_any_length_and_gives_its_path_and_count(connect, emula
     assert [entry.name for entry in path.parent.iterdir()] == ["devices.csv"]
 
 
-def test_a_name_in_txt_gets_ids_only(connect, emulator, tmp_path):
-    connect(emulator.url)
+def test_a_name_in_txt_gets_ids_only(nrfcloud, tmp_path):
     ids = claim_many(3)
     listing(output_path=str(tmp_path / "devices.txt"))
     assert (tmp_path / "devices.txt").read_text() == "".join(f"{each}\n" for each in ids)
 
 
-def test_a_list_that_breaks_off_leaves_no_file(connect, emulator, tmp_path):
-    connect(emulator.url)
+def test_a_list_that_breaks_off_leaves_no_file(nrfcloud, tmp_path):
     claim_many(250)
-    emulator.service.faults.plan("ListClaimedDevices", Refuse(401), nth=2)
+    nrfcloud.service.faults.plan("ListClaimedDevices", Refuse(401), nth=2)
     with pytest.raises(UnauthorizedError):
         listing(output_path=str(tmp_path / "devices.csv"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_list_of_nothing_is_a_file_with_its_header(connect, emulator, tmp_path):
-    connect(emulator.url)
+def test_a_list_of_nothing_is_a_file_with_its_header(nrfcloud, tmp_path):
     assert listing(output_path=str(tmp_path / "devices.csv"))["count"] == 0
     assert (tmp_path / "devices.csv").read_text() == ",".join(COLUMNS) + "\n"
 
 
-def test_writes_to_an_object_store(connect, emulator):
+def test_writes_to_an_object_store(nrfcloud):
     from fsspec.implementations.memory import MemoryFileSystem
 
     try:
@@ -123,7 +118,6 @@ def test_writes_to_an_object_store(connect, emulator):
         from airflow.io.store import attach
 
     attach("memory", fs=MemoryFileSystem())
-    connect(emulator.url)
     claim_many(2)
     path = f"memory://factory/{uuid.uuid4()}/devices.csv"
     assert listing(output_path=path) == {"path": path, "count": 2}
@@ -144,15 +138,13 @@ def test_writes_to_an_object_store(connect, emulator):
         ({"output_path": "folder/"}, "names a folder"),
     ],
 )
-def test_a_condition_that_is_none_is_refused_before_anything_is_asked(connect, emulator, arguments, words):
-    connect(emulator.url)
+def test_a_condition_that_is_none_is_refused_before_anything_is_asked(nrfcloud, arguments, words):
     with pytest.raises(ValueError, match=words):
         listing(**arguments)
-    assert not emulator.service.request_counts()
+    assert not nrfcloud.service.request_counts()
 
 
-def test_fetches_one_device_with_its_tags(connect, emulator, tokens):
-    connect(emulator.url)
+def test_fetches_one_device_with_its_tags(nrfcloud, tokens):
     device = NrfProvHook().claim_device(tokens[0], ["a", "b"])
     fetched = NrfProvFetchDeviceOperator(task_id="fetch", device_id=device.id).execute({})
     assert fetched == device.as_dict()
@@ -160,8 +152,7 @@ def test_fetches_one_device_with_its_tags(connect, emulator, tokens):
     assert json.loads(json.dumps(fetched)) == fetched
 
 
-def test_a_device_that_is_not_ours_cannot_be_fetched(connect, emulator):
-    connect(emulator.url)
+def test_a_device_that_is_not_ours_cannot_be_fetched(nrfcloud):
     with pytest.raises(NotFoundError, match="404"):
         NrfProvFetchDeviceOperator(task_id="fetch", device_id=str(uuid.uuid4())).execute({})
 

@@ -110,10 +110,7 @@ def test_claims_a_file_and_leaves_a_receipt(tmp_path, connect, context, tokens, 
     assert len(context["ti"].pushed["bulk_ops_request_ids"]) == (0 if contract == "sync" else 1)
 
 
-def test_the_receipt_stays_small_whatever_the_size_of_the_file(
-    tmp_path, connect, context, emulator, monkeypatch
-):
-    connect(emulator.url)
+def test_the_receipt_stays_small_whatever_the_size_of_the_file(tmp_path, context, nrfcloud, monkeypatch):
     # Chunks of 10 rows stand for 50,000 rows: what grows is the number of operations.
     monkeypatch.setattr("airflow_provider_nrfprov.claiming.claim_file.chunks.__defaults__", (10,))
     claim_file = tmp_path / "shift.csv"
@@ -127,10 +124,7 @@ def test_the_receipt_stays_small_whatever_the_size_of_the_file(
     assert len(json.dumps([receipt, context["ti"].pushed])) < 2048
 
 
-def test_without_waiting_the_report_is_written_by_its_own_operator(
-    tmp_path, connect, context, tokens, emulator
-):
-    connect(emulator.url)
+def test_without_waiting_the_report_is_written_by_its_own_operator(tmp_path, context, tokens, nrfcloud):
     claim_file = tmp_path / "shift.csv"
     claim_file.write_text("\n".join(tokens))
     receipt = finish(bulk(claim_file, wait_for_completion=False), context)
@@ -150,14 +144,13 @@ def test_a_share_of_the_rows_may_fail(tmp_path, connect, context, tokens, emulat
         bulk(claim_file, max_failed_ratio=0.19).execute(context)
 
 
-def test_all_or_nothing_sends_nothing_where_a_row_is_bad(tmp_path, connect, context, tokens, emulator):
-    connect(emulator.url)
+def test_all_or_nothing_sends_nothing_where_a_row_is_bad(tmp_path, context, tokens, nrfcloud):
     claim_file = tmp_path / "shift.csv"
     claim_file.write_text("\n".join([*tokens, "rubbish"]))
     with pytest.raises(RowsRejectedError, match=r"nothing was sent: 1 of 6 rows cannot be sent") as caught:
         bulk(claim_file, on_invalid_rows="fail").execute(context)
     assert "line 6: malformed_token" in str(caught.value)
-    assert not emulator.service.bulk_submissions()
+    assert not nrfcloud.service.bulk_submissions()
     with Path(context["ti"].pushed["report"]).open(newline="") as stream:
         assert Counter(row["outcome"] for row in csv.DictReader(stream)) == {"failed": 5, "rejected": 1}
     claim_file.write_text("\n".join(tokens))
@@ -183,13 +176,12 @@ def test_a_dry_run_of_some_rows_stops_a_file_that_would_be_refused(
         assert bulk(claim_file, dry_run_rows=5, max_failed_rows=4).execute(context)["already_claimed"] == 1
 
 
-def test_a_dry_run_is_for_a_new_job_only(tmp_path, connect, context, tokens, emulator):
-    connect(emulator.url)
+def test_a_dry_run_is_for_a_new_job_only(tmp_path, context, tokens, nrfcloud):
     claim_file = tmp_path / "shift.csv"
     claim_file.write_text("\n".join(tokens))
     for _ in range(2):
         assert bulk(claim_file, dry_run_rows=3).execute(context)["claimed"] == 5
-    assert emulator.service.request_counts()["ClaimDeviceOwnershipDryRun"] == 3
+    assert nrfcloud.service.request_counts()["ClaimDeviceOwnershipDryRun"] == 3
 
 
 @pytest.mark.parametrize(
@@ -197,25 +189,23 @@ def test_a_dry_run_is_for_a_new_job_only(tmp_path, connect, context, tokens, emu
     [("on_invalid_rows", "skip"), ("max_in_flight", 0), ("max_failed_rows", "x"), ("max_failed_ratio", 2)],
 )
 def test_an_argument_that_cannot_be_is_named_before_anything_is_sent(
-    tmp_path, connect, context, tokens, emulator, argument, value
+    tmp_path, context, tokens, nrfcloud, argument, value
 ):
-    connect(emulator.url)
     claim_file = tmp_path / "shift.csv"
     claim_file.write_text("\n".join(tokens))
     with pytest.raises(ValueError, match=argument):
         bulk(claim_file, **{argument: value}).execute(context)
-    assert not emulator.service.bulk_submissions()
+    assert not nrfcloud.service.bulk_submissions()
 
 
-def test_a_task_on_another_worker_goes_on_from_the_state_store(tmp_path, connect, context, tokens, emulator):
-    connect(emulator.url)
+def test_a_task_on_another_worker_goes_on_from_the_state_store(tmp_path, context, tokens, nrfcloud):
     context["task_state_store"] = StateStore()
     claim_file = tmp_path / "shift.csv"
     claim_file.write_text("\n".join(tokens))
     for worker in "ab":
         receipt = bulk(claim_file, report_dir=str(tmp_path / worker), max_in_flight=3).execute(context)
         assert receipt["claimed"] == 5
-    assert len(emulator.service.bulk_submissions()) == 1
+    assert len(nrfcloud.service.bulk_submissions()) == 1
     assert not [value for value in context["task_state_store"].values() if any(t in value for t in tokens)]
 
 
@@ -267,22 +257,19 @@ def test_a_revoked_key_fails_the_task_and_leaves_a_report(tmp_path, connect, con
     assert (tmp_path / "out" / "report.csv").read_text().count("not_sent") == 5
 
 
-def test_a_file_as_gather_attestation_tokens_writes_it_is_taken_unchanged(
-    tmp_path, connect, context, emulator
-):
+def test_a_file_as_gather_attestation_tokens_writes_it_is_taken_unchanged(tmp_path, context, nrfcloud):
     """Written by Nordic's own function."""
     from tests.contract.nordic_client import nordic_client
 
-    connect(emulator.url)
     claim_file = tmp_path / "attestation_tokens.csv"
     devices = list(mint_devices(3, seed="gathered"))
-    with nordic_client(emulator.url) as nordic:
+    with nordic_client(nrfcloud.url) as nordic:
         for number, device in enumerate(devices):
             row = (f"35135881534051{number}", device.device_id, device.token)
             nordic.call("gather_attestation_tokens.save_attestation_csv", str(claim_file), True, True, *row)
     assert claim_file.read_text().count("\n") == 3
     assert finish(bulk(claim_file), context)["claimed"] == 3
-    assert emulator.service.claimed_ids() == {device.device_id for device in devices}
+    assert nrfcloud.service.claimed_ids() == {device.device_id for device in devices}
 
 
 @pytest.fixture
@@ -299,10 +286,9 @@ def object_store() -> str:
     return f"memory://factory/{uuid.uuid4()}"
 
 
-def test_files_and_reports_on_an_object_store(connect, context, tokens, emulator, object_store):
+def test_files_and_reports_on_an_object_store(context, tokens, nrfcloud, object_store):
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    connect(emulator.url)
     folder = object_store
     with ObjectStoragePath(f"{folder}/shift.csv").open("w") as stream:
         stream.write("\n".join([*tokens, "rubbish"]))
@@ -313,7 +299,7 @@ def test_files_and_reports_on_an_object_store(connect, context, tokens, emulator
     with ObjectStoragePath(receipt["failed_rows"]).open("r") as stream:
         assert stream.read() == "rubbish\n"
     assert finish(bulk(f"{folder}/shift.csv"), context) == receipt
-    assert len(emulator.service.bulk_operations()) == 1
+    assert len(nrfcloud.service.bulk_operations()) == 1
 
 
 @pytest.mark.parametrize(
@@ -325,10 +311,7 @@ def test_files_and_reports_on_an_object_store(connect, context, tokens, emulator
         (b"\x00\x01", "not a text file"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_an_error_that_names_it(
-    tmp_path, connect, context, emulator, content, words
-):
-    connect(emulator.url)
+def test_a_file_that_cannot_be_used_is_an_error_that_names_it(tmp_path, context, nrfcloud, content, words):
     claim_file = tmp_path / "shift.csv"
     if content is not None:
         claim_file.write_bytes(content)
@@ -337,8 +320,7 @@ def test_a_file_that_cannot_be_used_is_an_error_that_names_it(
     assert "shift.csv" in str(caught.value)
 
 
-def test_a_file_of_bad_rows_only_claims_nothing_and_says_why_of_each(tmp_path, connect, context, emulator):
-    connect(emulator.url)
+def test_a_file_of_bad_rows_only_claims_nothing_and_says_why_of_each(tmp_path, context, nrfcloud):
     claim_file = tmp_path / "shift.csv"
     claim_file.write_text("one\ntwo\n")
     with pytest.raises(RowsRejectedError, match="2 of 2 rows were rejected; none was sent") as caught:
@@ -347,10 +329,10 @@ def test_a_file_of_bad_rows_only_claims_nothing_and_says_why_of_each(tmp_path, c
     pushed = context["ti"].pushed["summary"]
     assert pushed["rejected"] == 2
     assert pushed["claim_file"] == str(claim_file)
-    assert (pushed["service"], pushed["connection"]) == ([f"{emulator.url}/v1"], "nrfprov_default")
+    assert (pushed["service"], pushed["connection"]) == ([f"{nrfcloud.url}/v1"], "nrfprov_default")
     assert "device_url" not in pushed
     assert [(each["outcome"], each["count"]) for each in pushed["reasons"]] == [("rejected", 2)]
-    assert not emulator.service.bulk_operations()
+    assert not nrfcloud.service.bulk_operations()
 
 
 def test_a_summary_fits_into_an_xcom_however_many_and_long_its_reasons_are():
@@ -389,8 +371,7 @@ def test_an_unknown_connection_is_named_and_nothing_is_on_record_as_sent(tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_claims_one_device_and_returns_its_attributes_without_the_token(connect, context, tokens, emulator):
-    connect(emulator.url)
+def test_claims_one_device_and_returns_its_attributes_without_the_token(context, tokens, nrfcloud):
     operator = NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0], tags=["a"])
     device = operator.execute(context)
     assert device["id"] == decode(tokens[0]).device_id
@@ -399,8 +380,7 @@ def test_claims_one_device_and_returns_its_attributes_without_the_token(connect,
     assert operator.execute(context) == device  # repeated: it is ours
 
 
-def test_a_token_in_a_template_is_rendered_but_is_no_template_field(connect, context, tokens, emulator):
-    connect(emulator.url)
+def test_a_token_in_a_template_is_rendered_but_is_no_template_field(context, tokens, nrfcloud):
     operator = NrfProvClaimDeviceOperator(task_id="one", claim_token="{{ params.claim_token }}")
     assert "claim_token" not in operator.template_fields
     context["params"] = {"claim_token": tokens[0]}
@@ -415,15 +395,13 @@ def test_a_device_of_another_team_is_a_conflict_in_the_services_words(connect, c
         NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0]).execute(context)
 
 
-def test_a_damaged_token_is_refused_before_anything_is_sent(connect, context, tokens, emulator):
-    connect(emulator.url)
+def test_a_damaged_token_is_refused_before_anything_is_sent(context, tokens, nrfcloud):
     with pytest.raises(MalformedTokenError, match="cut short"):
         NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0][:90]).execute(context)
-    assert not emulator.service.request_counts()
+    assert not nrfcloud.service.request_counts()
 
 
-def test_a_dry_run_claims_nothing(connect, context, tokens, emulator):
-    connect(emulator.url)
+def test_a_dry_run_claims_nothing(context, tokens, nrfcloud):
     operator = NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0], check_only=True)
     assert operator.execute(context) == {
         "device_id": decode(tokens[0]).device_id,
@@ -431,7 +409,7 @@ def test_a_dry_run_claims_nothing(connect, context, tokens, emulator):
         "reason": None,
         "is_ours": False,
     }
-    assert not emulator.service.claimed_ids()
+    assert not nrfcloud.service.claimed_ids()
 
 
 @pytest.mark.parametrize(
@@ -444,13 +422,12 @@ def test_a_dry_run_claims_nothing(connect, context, tokens, emulator):
     ],
 )
 def test_tags_devices_in_each_mode_and_a_second_time_without_a_change(
-    connect, context, tokens, emulator, mode, tags, result
+    context, tokens, nrfcloud, mode, tags, result
 ):
-    connect(emulator.url)
     ids = [NrfProvHook().claim_device(token, ["a", "b"]).id for token in tokens]
     operator = NrfProvTagDevicesOperator(task_id="tag", device_ids=ids, tags=tags, mode=mode)
     assert operator.execute(context) == {"changed": 5, "unchanged": 0, "failed": 0}
-    assert {tuple(device.tags) for device in emulator.service.claimed_devices()} == {result}
+    assert {tuple(device.tags) for device in nrfcloud.service.claimed_devices()} == {result}
     assert operator.execute(context) == {"changed": 0, "unchanged": 5, "failed": 0}
 
 
@@ -462,8 +439,7 @@ def test_tags_are_created_first_where_the_service_wants_that(connect, context, t
         assert {tuple(device.tags) for device in emulator.service.claimed_devices()} == {("new",)}
 
 
-def test_tags_the_devices_of_a_report(tmp_path, connect, context, tokens, emulator):
-    connect(emulator.url)
+def test_tags_the_devices_of_a_report(tmp_path, context, tokens, nrfcloud):
     claim_file = tmp_path / "shift.csv"
     claim_file.write_text("\n".join([*tokens, "rubbish"]))
     report = finish(bulk(claim_file), context)["report"]
@@ -472,15 +448,12 @@ def test_tags_the_devices_of_a_report(tmp_path, connect, context, tokens, emulat
     )
 
 
-def test_a_device_that_is_not_ours_fails_the_task_after_the_others_are_tagged(
-    connect, context, tokens, emulator
-):
-    connect(emulator.url)
+def test_a_device_that_is_not_ours_fails_the_task_after_the_others_are_tagged(context, tokens, nrfcloud):
     ours = NrfProvHook().claim_device(tokens[0]).id
     theirs = decode(tokens[1]).device_id
     with pytest.raises(NrfProvError, match=f"1 of 2 devices.*\n{theirs}"):
         NrfProvTagDevicesOperator(task_id="tag", device_ids=[theirs, ours], tags=["x"]).execute(context)
-    assert emulator.service.claimed_devices()[0].tags == ["x"]
+    assert nrfcloud.service.claimed_devices()[0].tags == ["x"]
 
 
 @pytest.mark.parametrize(
@@ -500,12 +473,11 @@ def test_a_selection_tag_or_mode_that_cannot_be_one_is_refused(arguments, contex
         NrfProvTagDevicesOperator(task_id="tag", **arguments).execute(context)
 
 
-def test_unclaims_devices_and_a_device_that_is_not_ours_is_done(connect, context, tokens, emulator):
-    connect(emulator.url)
+def test_unclaims_devices_and_a_device_that_is_not_ours_is_done(context, tokens, nrfcloud):
     ids = [NrfProvHook().claim_device(token).id for token in tokens[:2]]
     operator = NrfProvUnclaimDevicesOperator(task_id="unclaim", device_ids=str(ids))
     assert operator.execute(context) == {"unclaimed": 2, "were_not_ours": 0, "failed": 0}
-    assert not emulator.service.claimed_ids()
+    assert not nrfcloud.service.claimed_ids()
     assert operator.execute(context) == {"unclaimed": 0, "were_not_ours": 2, "failed": 0}
 
 
@@ -513,13 +485,12 @@ def test_unclaims_devices_and_a_device_that_is_not_ours_is_done(connect, context
     ("device_ids", "max_devices"),
     [([], 10), ("", 10), ("[]", 10), (["*"], 10), ("None", 10), ([str(uuid.uuid4()) for _ in range(3)], 2)],
 )
-def test_unclaiming_is_guarded(connect, context, emulator, device_ids, max_devices):
-    connect(emulator.url)
+def test_unclaiming_is_guarded(context, nrfcloud, device_ids, max_devices):
     with pytest.raises((UnclaimRefusedError, ArgumentError), match=r"nothing was unclaimed|task 'unclaim'"):
         NrfProvUnclaimDevicesOperator(
             task_id="unclaim", device_ids=device_ids, max_devices=max_devices
         ).execute(context)
-    assert not emulator.service.request_counts()
+    assert not nrfcloud.service.request_counts()
 
 
 def test_an_operators_arguments_are_only_assigned_when_a_dag_is_parsed():

@@ -239,8 +239,7 @@ def test_a_group_that_claims_and_tags_works_without_tags(emulator, project, clai
         run(replacing)
 
 
-def test_the_same_operators_go_on_to_their_work_with_a_team(emulator, connect):
-    connect(emulator.url)
+def test_the_same_operators_go_on_to_their_work_with_a_team(nrfcloud):
     for what in ("tagging", "blocking", "unclaiming", "tags of a claim", "a dry run of a file"):
         with pytest.raises(Exception) as caught:  # noqa: PT011 - each says in its own way that there is no file
             run(CANNOT[what]())

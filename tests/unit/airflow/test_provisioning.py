@@ -47,8 +47,7 @@ def create(device_id: str, run: dict[str, Any] | None = None, **arguments: Any) 
 
 
 @pytest.fixture
-def device_id(connect, emulator, tokens) -> str:
-    connect(emulator.url)
+def device_id(nrfcloud, tokens) -> str:
     return NrfProvHook().claim_device(tokens[0]).id
 
 
@@ -63,8 +62,7 @@ def device_id(connect, emulator, tokens) -> str:
         f"{ROOT_CERTIFICATES}-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n",
     ],
 )  # fmt: skip
-def test_what_is_no_certificate_is_refused_before_a_request_and_not_quoted(connect, emulator, wrong):
-    connect(emulator.url)
+def test_what_is_no_certificate_is_refused_before_a_request_and_not_quoted(nrfcloud, wrong):
     with pytest.raises(ArgumentError, match=r"^certificates of task 'rule' ") as caught:
         NrfProvEnsureOnboardingRuleOperator(task_id="rule", certificates=wrong)
     operator = NrfProvEnsureOnboardingRuleOperator(task_id="rule", certificates="{{ params.roots }}")
@@ -72,18 +70,16 @@ def test_what_is_no_certificate_is_refused_before_a_request_and_not_quoted(conne
     with pytest.raises(ArgumentError, match=r"^certificates of task 'rule' "):
         operator.execute({})
     assert "c2VjcmV0" not in str(caught.value)
-    assert not emulator.service.request_counts()
+    assert not nrfcloud.service.request_counts()
 
 
-def test_the_certificates_that_are_given_are_those_of_the_rule(connect, emulator):
-    connect(emulator.url)
+def test_the_certificates_that_are_given_are_those_of_the_rule(nrfcloud):
     NrfProvEnsureOnboardingRuleOperator(task_id="rule", certificates=f"{NRF_CLOUD_COAP_CA}\n").execute({})
     (rule,) = NrfProvHook().list_rules()
     assert NRF_CLOUD_COAP_CA.strip() in json.dumps(rule.commands).replace("\\n", "\n")
 
 
-def test_the_onboarding_rule_is_made_once(connect, emulator):
-    connect(emulator.url)
+def test_the_onboarding_rule_is_made_once(nrfcloud):
     operator = NrfProvEnsureOnboardingRuleOperator(task_id="rule", sec_tag="42")
     made = operator.execute({})
     (rule,) = NrfProvHook().list_rules()
@@ -92,15 +88,13 @@ def test_the_onboarding_rule_is_made_once(connect, emulator):
     assert rule.commands[0] == {"request": {"clientPrivateKeyGeneration": {"secTag": 42}}}
 
 
-def test_a_draft_for_the_onboarding_tag_will_do_but_is_warned_of(connect, emulator, written):
-    connect(emulator.url)
+def test_a_draft_for_the_onboarding_tag_will_do_but_is_warned_of(nrfcloud, written):
     NrfProvHook().create_rule("ours", [], ["nrf-cloud-onboarding"], active=False)
     assert not NrfProvEnsureOnboardingRuleOperator(task_id="rule").execute({})["created"]
     assert "is a draft" in written()
 
 
-def test_a_name_that_another_rule_has_is_an_error(connect, emulator):
-    connect(emulator.url)
+def test_a_name_that_another_rule_has_is_an_error(nrfcloud):
     NrfProvHook().create_rule("nRF Cloud Onboarding", [], ["another"])
     with pytest.raises(ConflictError):
         NrfProvEnsureOnboardingRuleOperator(task_id="rule").execute({})
@@ -168,8 +162,7 @@ def test_a_request_that_makes_no_sense_is_refused_in_the_services_words(device_i
         create(device_id, request=request_)
 
 
-def test_a_device_that_is_not_ours_gets_no_command(connect, emulator, tokens):
-    connect(emulator.url)
+def test_a_device_that_is_not_ours_gets_no_command(nrfcloud, tokens):
     with pytest.raises(NotFoundError):
         create(decode(tokens[0]).device_id)
 

@@ -70,8 +70,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path, emulator, connect) -> Desk:
-    connect(emulator.url)
+def desk(tmp_path, nrfcloud) -> Desk:
     return Desk(tmp_path, NrfProvHook())
 
 

@@ -42,32 +42,29 @@ def plan(claim_file: Path, hook: NrfProvHook, visible_after: float = 0.0) -> Cla
     return ClaimJob.plan(claim_file, folder, hook, rows_per_request=5, visible_after=visible_after)
 
 
-def test_a_try_sends_nothing_more_once_another_has_begun(claim_file, emulator, connect) -> None:
-    connect(emulator.url)
+def test_a_try_sends_nothing_more_once_another_has_begun(claim_file, nrfcloud) -> None:
     first = WatchedHook()
     first.then = lambda: plan(claim_file, NrfProvHook())
     with pytest.raises(SupersededError, match="another try"):
         plan(claim_file, first).send()
     assert first.claims == 2
     plan(claim_file, NrfProvHook()).send()
-    assert set(emulator.service.submission_counts().values()) == {1}
-    assert len(emulator.service.submission_counts()) == 20
+    assert set(nrfcloud.service.submission_counts().values()) == {1}
+    assert len(nrfcloud.service.submission_counts()) == 20
 
 
-def test_a_try_that_is_told_to_end_sends_nothing_more(claim_file, emulator, connect) -> None:
-    connect(emulator.url)
+def test_a_try_that_is_told_to_end_sends_nothing_more(claim_file, nrfcloud) -> None:
     hook = WatchedHook()
     job = plan(claim_file, hook)
     hook.then = job.stop
     with pytest.raises(SupersededError, match="asked to stop"):
         job.send()
     assert hook.claims == 2
-    assert len(emulator.service.submission_counts()) == 10
+    assert len(nrfcloud.service.submission_counts()) == 10
 
 
-def test_a_request_that_is_still_under_way_is_waited_for(claim_file, emulator, connect) -> None:
-    connect(emulator.url)
-    emulator.service.faults.plan("BulkClaimDeviceOwnership", Slow(before=1.0), nth=2)
+def test_a_request_that_is_still_under_way_is_waited_for(claim_file, nrfcloud) -> None:
+    nrfcloud.service.faults.plan("BulkClaimDeviceOwnership", Slow(before=1.0), nth=2)
     older = plan(claim_file, NrfProvHook())
     ended: list[BaseException] = []
 
@@ -79,9 +76,9 @@ def test_a_request_that_is_still_under_way_is_waited_for(claim_file, emulator, c
 
     thread = threading.Thread(target=send)
     thread.start()
-    while emulator.service.request_counts().get("BulkClaimDeviceOwnership", 0) < 2:
+    while nrfcloud.service.request_counts().get("BulkClaimDeviceOwnership", 0) < 2:
         time.sleep(0.01)
     plan(claim_file, NrfProvHook(), visible_after=10.0).send()
     thread.join()
     assert ended
-    assert set(emulator.service.submission_counts().values()) == {1}
+    assert set(nrfcloud.service.submission_counts().values()) == {1}

@@ -114,3 +114,11 @@ def nrfcloud(emulator: Emulator, connect: Connect) -> Emulator:
 def tokens() -> list[str]:
     """Five claim tokens."""
     return [device.token for device in mint_devices(5, seed=1)]
+
+
+@pytest.fixture
+def claim_file(tmp_path: Path, tokens: list[str]) -> Path:
+    """A file of these five tokens."""
+    path = tmp_path / "shift.csv"
+    path.write_text("\n".join(tokens))
+    return path

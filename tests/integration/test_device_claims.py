@@ -84,10 +84,9 @@ def anonymous(airflow_app):
 
 
 @pytest.fixture
-def claimed(load_dag, connect, emulator, tokens, tmp_path):
+def claimed(load_dag, connect, emulator, tokens, tmp_path, claim_file):
     """A run of a claim, one of whose rows cannot be one; return the query that names its task."""
     connect(emulator.url, device_url=f"{emulator.url}/emulator/devices/{{device_id}}")
-    claim_file = tmp_path / "shift.csv"
     claim_file.write_text("\n".join([*tokens, "<script>alert(1)</script>"]))
     with new_dag() as dag:
         NrfProvBulkClaimOperator(

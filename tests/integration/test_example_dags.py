@@ -73,9 +73,8 @@ def test_every_example_is_named_after_its_file(load_dag):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("contract", ["async", "sync"])
-def test_claims_a_file_from_check_to_tags(load_dag, connect, tmp_path, contract, capfd):
+def test_claims_a_file_from_check_to_tags(load_dag, connect, tmp_path, claim_file, contract, capfd):
     devices = list(mint_devices(1200, seed="dag"))
-    claim_file = tmp_path / "shift.csv"
     rows = [device.token for device in devices]
     claim_file.write_text("\n".join([*rows[:600], rows[0], "rubbish", *rows[600:]]))
     with running_emulator(contract=contract, bulk_seconds=1) as emulator:
@@ -103,10 +102,8 @@ def test_claims_a_file_from_check_to_tags(load_dag, connect, tmp_path, contract,
 
 @pytest.mark.slow
 def test_a_row_that_fails_fails_the_run_after_the_others_are_claimed_tagged_and_reported(
-    load_dag, connect, tmp_path, tokens
+    load_dag, connect, tmp_path, claim_file, tokens
 ):
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
     with running_emulator(bulk_seconds=0) as emulator:
         connect(emulator.url, "other-team-key")
         NrfProvHook().claim_device(tokens[0])
@@ -133,11 +130,9 @@ def test_claims_one_device_and_gives_it_up(load_dag, nrfcloud, tokens):
 @pytest.mark.slow
 @pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has retry policies since 3.3")
 def test_a_wrong_key_is_not_tried_again_though_the_task_has_retries(
-    load_dag, connect, emulator, tmp_path, tokens
+    load_dag, connect, emulator, tmp_path, claim_file
 ):
     connect(emulator.url, "wrong-key")
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
     dag = load_dag("nrfprov_claim_from_csv")
     assert dag.get_task("claim").retries == 2
     state, tasks = run(dag, {"claim_file": str(claim_file), "report_dir": str(tmp_path / "out")})

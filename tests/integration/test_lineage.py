@@ -49,10 +49,10 @@ def test_parsing_and_running_need_no_openlineage(nrfcloud, tokens, tmp_path, mon
 
 
 def claim(tokens, tmp_path, **arguments):
-    claim_file = tmp_path / "shift.csv"
+    claim_file, report_dir = tmp_path / "shift.csv", str(tmp_path / "out")
     claim_file.write_text("\n".join([*tokens, "rubbish"]))
     operator = NrfProvBulkClaimOperator(
-        task_id="claim", claim_file=str(claim_file), report_dir=str(tmp_path / "out"), **arguments
+        task_id="claim", claim_file=str(claim_file), report_dir=report_dir, **arguments
     )
     ti = SimpleNamespace(xcom_push=lambda key, value: None, map_index=-1)
     return operator, operator.execute({"ti": ti, "run_id": "run"})
@@ -94,15 +94,13 @@ def as_told(operator) -> dict[str, list]:
 
 @pytest.mark.slow
 @needs_openlineage
-def test_the_event_that_is_sent_holds_both_files(load_dag, nrfcloud, tokens, tmp_path, monkeypatch):
+def test_the_event_that_is_sent_holds_both_files(load_dag, nrfcloud, tmp_path, claim_file, monkeypatch):
     """A whole run, with the provider's listener writing its events to a file."""
     from tests.integration.dag_runs import new_dag, run
 
     events = tmp_path / "events.jsonl"
     transport = {"type": "file", "log_file_path": str(events), "append": True}
     monkeypatch.setenv("AIRFLOW__OPENLINEAGE__TRANSPORT", json.dumps(transport))
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
     with new_dag() as dag:
         NrfProvBulkClaimOperator(
             task_id="claim", claim_file=str(claim_file), report_dir=str(tmp_path / "out")

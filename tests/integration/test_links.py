@@ -152,10 +152,9 @@ def only_run(dag) -> str:
 
 @pytest.mark.slow
 def test_a_task_that_failed_links_to_its_report_and_one_without_a_report_does_not(
-    load_dag, connect, emulator, tokens, tmp_path
+    load_dag, connect, emulator, tokens, tmp_path, claim_file
 ):
     connect(emulator.url, portal_url="https://portal.example.org/")
-    claim_file = tmp_path / "shift.csv"
     claim_file.write_text("\n".join([*tokens[:2], "rubbish"]))
     with new_dag() as dag:
         NrfProvBulkClaimOperator(

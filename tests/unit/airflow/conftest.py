@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from airflow_provider_nrfprov.emulator.settings import Settings
+from tests.unit.airflow.running import TaskInstance
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    """The context of a task, of which an operator uses these."""
+    return {"ti": TaskInstance(), "run_id": "manual__2026-11-23T06:00:00+00:00", "params": {}}
+
+
+@pytest.fixture
+def object_store() -> str:
+    """A folder on an object store of fsspec's that lives in memory."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:  # Airflow 2
+        from airflow.io.store import attach
+
+    attach("memory", fs=MemoryFileSystem())
+    return f"memory://factory/{uuid.uuid4()}"
 
 
 @pytest.fixture

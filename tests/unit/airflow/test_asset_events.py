@@ -22,9 +22,7 @@ def outlet_events():
     return OutletEventAccessors()
 
 
-def claim(tmp_path, tokens, context, **arguments) -> dict:
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
+def claim(tmp_path, claim_file, context, **arguments) -> dict:
     operator = NrfProvBulkClaimOperator(
         task_id="claim", claim_file=str(claim_file), report_dir=str(tmp_path / "out"), **arguments
     )
@@ -32,10 +30,12 @@ def claim(tmp_path, tokens, context, **arguments) -> dict:
     return operator.execute({"ti": ti, "run_id": "run", **context})
 
 
-def test_each_outlet_asset_gets_counts_paths_and_ids(tmp_path, nrfcloud, tokens, outlet_events):
+def test_each_outlet_asset_gets_counts_paths_and_ids(tmp_path, claim_file, nrfcloud, outlet_events):
     assets = [Asset("one"), Asset("two")]
     outlets = [*assets, AssetAlias("an alias"), "neither"]
-    receipt = claim(tmp_path, tokens, {"outlet_events": outlet_events}, outlets=outlets, rows_per_request=3)
+    receipt = claim(
+        tmp_path, claim_file, {"outlet_events": outlet_events}, outlets=outlets, rows_per_request=3
+    )
     for asset in assets:
         extra = outlet_events[asset].extra
         ids = extra.pop("bulk_ops_request_ids")
@@ -48,19 +48,19 @@ def test_each_outlet_asset_gets_counts_paths_and_ids(tmp_path, nrfcloud, tokens,
 
 
 def test_an_event_names_the_list_of_many_operations_and_no_token(
-    tmp_path, nrfcloud, tokens, outlet_events, monkeypatch
+    tmp_path, claim_file, nrfcloud, tokens, outlet_events, monkeypatch
 ):
     monkeypatch.setattr("airflow_provider_nrfprov.operators.claim_reporting.IDS_IN_XCOM", 2)
     asset = Asset("one")
-    claim(tmp_path, tokens, {"outlet_events": outlet_events}, outlets=[asset], rows_per_request=1)
+    claim(tmp_path, claim_file, {"outlet_events": outlet_events}, outlets=[asset], rows_per_request=1)
     extra = outlet_events[asset].extra
     assert len(Path(extra["bulk_ops_request_ids"]).read_text().split()) == 5
     assert not any(token in str(extra) for token in tokens)
 
 
-def test_a_task_without_events_or_outlets_runs_as_well(tmp_path, nrfcloud, tokens, outlet_events):
-    assert claim(tmp_path, tokens, {}, outlets=[Asset("one")])["claimed"] == 5
-    assert claim(tmp_path, tokens, {"outlet_events": outlet_events})["claimed"] == 5
+def test_a_task_without_events_or_outlets_runs_as_well(tmp_path, claim_file, nrfcloud, outlet_events):
+    assert claim(tmp_path, claim_file, {}, outlets=[Asset("one")])["claimed"] == 5
+    assert claim(tmp_path, claim_file, {"outlet_events": outlet_events})["claimed"] == 5
     assert len(outlet_events) == 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import time
 from typing import Any
@@ -20,6 +19,7 @@ from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 from tests.event_loop_lag import Lag
+from tests.unit.airflow.running import finish, only_event
 
 
 @pytest.fixture
@@ -29,9 +29,8 @@ def start(connect, tokens):
         connect(emulator.url)
 
         def claim(*tokens: str) -> str:
-            return str(
-                NrfProvHook().bulk_claim("".join(f'"{token}"\n' for token in tokens)).bulk_ops_request_id
-            )
+            rows = "".join(f'"{token}"\n' for token in tokens)
+            return str(NrfProvHook().bulk_claim(rows).bulk_ops_request_id)
 
         yield emulator, claim
 
@@ -41,36 +40,17 @@ def sensor(ids: Any, **arguments: Any) -> NrfProvBulkOpsSensor:
     return NrfProvBulkOpsSensor(bulk_ops_request_ids=ids, **{**defaults, **arguments})
 
 
-def run(sensor: NrfProvBulkOpsSensor) -> Any:
-    """Run a sensor to its end, deferred or not, as Airflow does."""
-    try:
-        return sensor.execute({})
-    except TaskDeferred as deferred:
-        path, kwargs = deferred.trigger.serialize()
-        module, name = path.rsplit(".", 1)
-        trigger = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(kwargs)))
-        assert trigger.serialize() == (path, kwargs)
-        event = asyncio.run(first_event(trigger))
-        return sensor.resume_execution(deferred.method_name, {**(deferred.kwargs or {}), "event": event}, {})
-
-
-async def first_event(trigger: NrfProvBulkOpsTrigger) -> Any:
-    events = [event async for event in trigger.run()]
-    assert len(events) == 1
-    return json.loads(json.dumps(events[0].payload))
-
-
 both_modes = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
 
 
-@pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
+@both_modes
 def test_a_claim_file_in_the_place_of_a_file_of_ids_is_refused_and_no_token_is_shown(
     start, tokens, tmp_path, caplog, deferrable
 ):
     file = tmp_path / "shift.csv"
     file.write_text(f"{tokens[0]},lot=7\n")
     with pytest.raises(ValueError, match=r"shift\.csv, line 1: this is a claim token") as caught:
-        run(sensor(str(file), deferrable=deferrable, silent_fail=True))
+        finish(sensor(str(file), deferrable=deferrable, silent_fail=True))
     assert tokens[0][:12] not in str(caught.value) + caplog.text
 
 
@@ -78,7 +58,7 @@ def test_a_claim_file_in_the_place_of_a_file_of_ids_is_refused_and_no_token_is_s
 def test_waits_until_the_operations_have_ended(start, tokens, deferrable):
     _, claim = start
     ids = [claim(tokens[0]), claim(tokens[1])]
-    assert run(sensor(ids, deferrable=deferrable)) in {None, True}
+    assert finish(sensor(ids, deferrable=deferrable)) in {None, True}
     assert all(NrfProvHook().fetch_bulk_ops_request(id_).is_finished for id_ in ids)
 
 
@@ -87,14 +67,14 @@ def test_a_failed_operation_fails_the_task_and_is_named(start, tokens, deferrabl
     _, claim = start
     failing = claim(tokens[0], "rubbish")
     with pytest.raises(BulkOpsFailedError, match=failing):
-        run(sensor([claim(tokens[1]), failing], deferrable=deferrable))
+        finish(sensor([claim(tokens[1]), failing], deferrable=deferrable))
 
 
 @both_modes
 def test_a_failed_operation_skips_the_task_with_soft_fail(start, tokens, deferrable):
     _, claim = start
     with pytest.raises(AirflowSkipException):
-        run(sensor([claim("rubbish")], deferrable=deferrable, soft_fail=True))
+        finish(sensor([claim("rubbish")], deferrable=deferrable, soft_fail=True))
 
 
 @both_modes
@@ -103,13 +83,13 @@ def test_an_operation_that_had_failed_before_the_first_poke_skips_the_task_with_
     failed = claim("rubbish")
     time.sleep(0.5)
     with pytest.raises(AirflowSkipException):
-        run(sensor(failed, deferrable=deferrable, soft_fail=True))
+        finish(sensor(failed, deferrable=deferrable, soft_fail=True))
 
 
 @both_modes
 def test_failed_is_an_end_like_any_other_where_it_is_allowed(start, tokens, deferrable):
     _, claim = start
-    run(sensor([claim("rubbish")], deferrable=deferrable, allow_failed=True))
+    finish(sensor([claim("rubbish")], deferrable=deferrable, allow_failed=True))
 
 
 @both_modes
@@ -118,15 +98,15 @@ def test_a_deadline_is_a_sensor_timeout(connect, tokens, deferrable):
         connect(emulator.url)
         operation = NrfProvHook().bulk_claim(f'"{tokens[0]}"\n').bulk_ops_request_id
         with pytest.raises(AirflowSensorTimeout):
-            run(sensor([operation], deferrable=deferrable, timeout=0.3))
+            finish(sensor([operation], deferrable=deferrable, timeout=0.3))
         with pytest.raises(AirflowSkipException):
-            run(sensor([operation], deferrable=deferrable, timeout=0.3, soft_fail=True))
+            finish(sensor([operation], deferrable=deferrable, timeout=0.3, soft_fail=True))
 
 
 @both_modes
 def test_an_operation_that_does_not_exist_fails_at_once(start, deferrable):
     with pytest.raises(NotFoundError):
-        run(sensor(["01G4ACS60SAEK1YNGSSJHBEET0"], deferrable=deferrable))
+        finish(sensor(["01G4ACS60SAEK1YNGSSJHBEET0"], deferrable=deferrable))
 
 
 @both_modes
@@ -136,7 +116,7 @@ def test_a_revoked_key_fails_the_task_at_once_soft_fail_or_not(start, tokens, de
     operation = claim(tokens[0])
     emulator.service.keys.revoke("emulator-key")
     with pytest.raises(UnauthorizedError):
-        run(sensor([operation], deferrable=deferrable, soft_fail=soft_fail))
+        finish(sensor([operation], deferrable=deferrable, soft_fail=soft_fail))
 
 
 def test_a_key_that_is_revoked_while_deferred_fails_the_task_with_the_services_words(start, tokens):
@@ -144,7 +124,7 @@ def test_a_key_that_is_revoked_while_deferred_fails_the_task_with_the_services_w
     with pytest.raises(TaskDeferred) as deferred:
         sensor([claim(tokens[0])], deferrable=True).execute({})
     emulator.service.keys.revoke("emulator-key")
-    event = asyncio.run(first_event(deferred.value.trigger))
+    event = asyncio.run(only_event(deferred.value.trigger))
     assert event["status"] == "error"
     with pytest.raises(NrfProvError, match="401"):
         sensor([]).execute_complete({}, event)
@@ -153,7 +133,7 @@ def test_a_key_that_is_revoked_while_deferred_fails_the_task_with_the_services_w
 @pytest.mark.parametrize("ids", [[], "[]"])
 @both_modes
 def test_nothing_to_wait_for_is_done_at_once_without_a_connection(ids, deferrable):
-    run(sensor(ids, deferrable=deferrable, nrfprov_conn_id="nowhere"))
+    finish(sensor(ids, deferrable=deferrable, nrfprov_conn_id="nowhere"))
 
 
 def test_ids_may_be_the_text_of_a_list_one_id_or_a_file(start, tokens, tmp_path):
@@ -162,7 +142,7 @@ def test_ids_may_be_the_text_of_a_list_one_id_or_a_file(start, tokens, tmp_path)
     listed = tmp_path / "ids.txt"
     listed.write_text(f"{operation}\n")
     for ids in (operation, f"['{operation}']", str(listed)):
-        run(sensor(ids))
+        finish(sensor(ids))
 
 
 def test_an_operation_that_has_ended_is_not_deferred_for(start, tokens):
@@ -183,7 +163,7 @@ def test_the_trigger_asks_no_sooner_than_airflow_can_bear_whatever_its_interval(
     before = emulator.service.request_counts().get("FetchBulkOpsRequest", 0)
     started = time.monotonic()
     trigger = NrfProvBulkOpsTrigger("nrfprov_default", [operation], poll_interval, time.time() + 10)
-    assert asyncio.run(first_event(trigger)) == {"status": "ended", "failed": []}
+    assert asyncio.run(only_event(trigger)) == {"status": "ended", "failed": []}
     assert 0.3 <= time.monotonic() - started < 5
     after = emulator.service.request_counts()
     assert sum(v for k, v in after.items() if "Fetch" in k and "Bulk" in k) - before <= 1
@@ -194,7 +174,7 @@ def test_the_trigger_lets_the_event_loop_breathe(connect):
         lag = Lag()
         trigger = NrfProvBulkOpsTrigger("nrfprov_default", ["X"], 0.05, time.time() + 1)
         async with lag.measured():
-            await first_event(trigger)
+            await only_event(trigger)
         return lag.worst
 
     import socket
@@ -227,7 +207,7 @@ def test_one_failed_poll_is_tolerated_and_a_service_that_comes_back_is_waited_fo
     waiting = sensor([claim(tokens[0])])
     emulator.service.faults.plan("FetchBulkOpsRequest", DropBefore())
     assert waiting.poke({}) is False
-    assert run(waiting) in {None, True}
+    assert finish(waiting) in {None, True}
 
 
 def test_no_key_is_in_the_triggers_arguments_or_event(start, tokens):

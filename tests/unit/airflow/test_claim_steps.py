@@ -74,8 +74,7 @@ def test_more_rows_than_allowed_fail_it(claim_file, arguments, ends):
         check(claim_file, **arguments)
 
 
-def test_a_file_none_of_whose_rows_can_be_sent_fails_whatever_is_allowed(tmp_path):
-    claim_file = tmp_path / "shift.csv"
+def test_a_file_none_of_whose_rows_can_be_sent_fails_whatever_is_allowed(claim_file):
     claim_file.write_text("rubbish\nmore rubbish\n")
     with pytest.raises(RowsRejectedError, match="2 of 2 rows were rejected; none was sent"):
         check(claim_file, max_rejected_ratio=1)

@@ -21,16 +21,7 @@ from airflow_provider_nrfprov.exceptions import TooManyForXComError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.fetch_device import NrfProvFetchDeviceOperator
 from airflow_provider_nrfprov.operators.list_devices import COLUMNS, NrfProvListDevicesOperator
-
-
-class TaskInstance:
-    """Keeps what an operator pushes."""
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
+from tests.unit.airflow.running import TaskInstance
 
 
 def listing(ti: TaskInstance | None = None, **arguments: Any) -> Any:
@@ -109,17 +100,9 @@ def test_a_list_of_nothing_is_a_file_with_its_header(nrfcloud, tmp_path):
     assert (tmp_path / "devices.csv").read_text() == ",".join(COLUMNS) + "\n"
 
 
-def test_writes_to_an_object_store(nrfcloud):
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    try:
-        from airflow.sdk.io import attach
-    except ImportError:  # Airflow 2
-        from airflow.io.store import attach
-
-    attach("memory", fs=MemoryFileSystem())
+def test_writes_to_an_object_store(nrfcloud, object_store):
     claim_many(2)
-    path = f"memory://factory/{uuid.uuid4()}/devices.csv"
+    path = f"{object_store}/devices.csv"
     assert listing(output_path=path) == {"path": path, "count": 2}
     with ObjectStoragePath(path).open("r") as stream:
         assert len(stream.readlines()) == 3

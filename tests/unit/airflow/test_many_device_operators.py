@@ -43,23 +43,6 @@ from tests.traffic import Traffic, claimed, slow, watched_emulator
 LOT = "lot=7"
 
 
-class TaskInstance:
-    """Keeps what an operator pushes."""
-
-    map_index = -1
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
-
-
-@pytest.fixture
-def context() -> dict[str, Any]:
-    return {"ti": TaskInstance(), "run_id": "manual__2026-11-23T06:00:00+00:00", "params": {}}
-
-
 @pytest.fixture
 def watched(connect) -> Iterator[tuple[Emulator, Traffic]]:
     with watched_emulator(bulk_seconds=0) as (emulator, traffic):
@@ -155,9 +138,8 @@ def test_a_path_that_cannot_be_used_is_named_with_its_argument_and_what_to_do(
 
 
 def test_a_report_folder_of_a_claim_that_cannot_be_used_is_named_before_anything_is_sent(
-    nrfcloud, context, tmp_path
+    nrfcloud, context, tmp_path, claim_file
 ):
-    claim_file = tmp_path / "shift.csv"
     claim_file.write_text(TOKEN)
     claim = NrfProvBulkClaimOperator(
         task_id="claim", claim_file=str(claim_file), report_dir=str(claim_file / "reports")
@@ -186,9 +168,10 @@ def test_tags_a_lot_by_its_tag_even_if_it_loses_it(nrfcloud, context):
     assert not any(device.tags for device in nrfcloud.service.claimed_devices())
 
 
-def test_the_report_of_a_bulk_claim_selects_and_so_does_that_of_a_block(nrfcloud, context, tmp_path):
+def test_the_report_of_a_bulk_claim_selects_and_so_does_that_of_a_block(
+    nrfcloud, context, tmp_path, claim_file
+):
     devices = list(mint_devices(6, seed="reported"))
-    claim_file = tmp_path / "shift.csv"
     claim_file.write_text("\n".join([*(device.token for device in devices), "rubbish"]))
     claim = NrfProvBulkClaimOperator(task_id="claim", claim_file=str(claim_file), poll_interval=0.1)
     claimed_report = claim.execute(context)["report"]
@@ -466,19 +449,6 @@ def test_without_a_report_dir_nothing_is_written_and_a_retry_finds_what_is_done(
         block(device_ids=ids).execute(context)
     assert block(device_ids=ids).execute(context) == {"blocked": 1, "unchanged": 49, "failed": 0}
     assert not list(tmp_path.iterdir())
-
-
-@pytest.fixture
-def object_store() -> str:
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    try:
-        from airflow.sdk.io import attach
-    except ImportError:  # Airflow 2
-        from airflow.io.store import attach
-
-    attach("memory", fs=MemoryFileSystem())
-    return f"memory://factory/{uuid.uuid4()}"
 
 
 def test_report_and_record_on_an_object_store(nrfcloud, context, object_store, monkeypatch):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
-import importlib
 import json
 import uuid
 from collections import Counter
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_nrfprov.api.errors import (
     ConfigurationError,
@@ -44,46 +42,13 @@ from airflow_provider_nrfprov.operators.claim_device import NrfProvClaimDeviceOp
 from airflow_provider_nrfprov.operators.claim_reporting import summary_in_xcom
 from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOperator
 from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
-
-
-class TaskInstance:
-    """Keeps what an operator pushes."""
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
+from tests.unit.airflow.running import finish
 
 
 class StateStore(dict[str, str]):
     """Keeps what a task keeps in Airflow's state store."""
 
     set = dict.__setitem__
-
-
-@pytest.fixture
-def context() -> dict[str, Any]:
-    return {"ti": TaskInstance(), "run_id": "manual__2026-11-23T06:00:00+00:00", "params": {}}
-
-
-def finish(operator: Any, context: dict[str, Any]) -> Any:
-    """Run an operator to its end, deferred or not, as Airflow does."""
-    try:
-        return operator.execute(context)
-    except TaskDeferred as deferred:
-        path, kwargs = deferred.trigger.serialize()
-        module, name = path.rsplit(".", 1)
-        trigger = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(kwargs)))
-
-        async def event() -> Any:
-            events = [event async for event in trigger.run()]
-            assert len(events) == 1
-            return events[0].payload
-
-        return operator.resume_execution(
-            deferred.method_name, {**deferred.kwargs, "event": asyncio.run(event())}, context
-        )
 
 
 def bulk(claim_file: Path | str, **arguments: Any) -> NrfProvBulkClaimOperator:
@@ -94,8 +59,9 @@ def bulk(claim_file: Path | str, **arguments: Any) -> NrfProvBulkClaimOperator:
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
 @pytest.mark.parametrize("contract", ["async", "sync"])
-def test_claims_a_file_and_leaves_a_receipt(tmp_path, connect, context, tokens, contract, deferrable):
-    claim_file = tmp_path / "shift.csv"
+def test_claims_a_file_and_leaves_a_receipt(
+    tmp_path, claim_file, connect, context, tokens, contract, deferrable
+):
     claim_file.write_text("\n".join([*tokens, tokens[0]]))
     with running_emulator(contract=contract, bulk_seconds=0.3) as emulator:
         connect(emulator.url)
@@ -110,10 +76,9 @@ def test_claims_a_file_and_leaves_a_receipt(tmp_path, connect, context, tokens, 
     assert len(context["ti"].pushed["bulk_ops_request_ids"]) == (0 if contract == "sync" else 1)
 
 
-def test_the_receipt_stays_small_whatever_the_size_of_the_file(tmp_path, context, nrfcloud, monkeypatch):
+def test_the_receipt_stays_small_whatever_the_size_of_the_file(claim_file, context, nrfcloud, monkeypatch):
     # Chunks of 10 rows stand for 50,000 rows: what grows is the number of operations.
     monkeypatch.setattr("airflow_provider_nrfprov.claiming.claim_file.chunks.__defaults__", (10,))
-    claim_file = tmp_path / "shift.csv"
     claim_file.write_text("\n".join(device.token for device in mint_devices(500, seed="many")))
     # 50 requests stand for 50,000 rows: what grows is the number of operations.
     receipt = finish(bulk(claim_file, wait_for_completion=False, rows_per_request=10), context)
@@ -124,28 +89,23 @@ def test_the_receipt_stays_small_whatever_the_size_of_the_file(tmp_path, context
     assert len(json.dumps([receipt, context["ti"].pushed])) < 2048
 
 
-def test_without_waiting_the_report_is_written_by_its_own_operator(tmp_path, context, tokens, nrfcloud):
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
+def test_without_waiting_the_report_is_written_by_its_own_operator(claim_file, context, nrfcloud):
     receipt = finish(bulk(claim_file, wait_for_completion=False), context)
     assert not (Path(receipt["report_dir"]) / "report.csv").exists()
     report = NrfProvBulkClaimReportOperator(task_id="report", report_dir=receipt["report_dir"])
     assert report.execute(context)["claimed"] == 5
 
 
-def test_a_share_of_the_rows_may_fail(tmp_path, connect, context, tokens, emulator):
+def test_a_share_of_the_rows_may_fail(claim_file, connect, context, tokens, emulator):
     connect(emulator.url, "other-team-key")
     NrfProvHook().claim_device(tokens[2])
     connect(emulator.url)
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
     assert bulk(claim_file, max_failed_ratio="0.2").execute(context)["failed"] == 1
     with pytest.raises(RowsFailedError, match="0 allowed"):
         bulk(claim_file, max_failed_ratio=0.19).execute(context)
 
 
-def test_all_or_nothing_sends_nothing_where_a_row_is_bad(tmp_path, context, tokens, nrfcloud):
-    claim_file = tmp_path / "shift.csv"
+def test_all_or_nothing_sends_nothing_where_a_row_is_bad(claim_file, context, tokens, nrfcloud):
     claim_file.write_text("\n".join([*tokens, "rubbish"]))
     with pytest.raises(RowsRejectedError, match=r"nothing was sent: 1 of 6 rows cannot be sent") as caught:
         bulk(claim_file, on_invalid_rows="fail").execute(context)
@@ -159,10 +119,8 @@ def test_all_or_nothing_sends_nothing_where_a_row_is_bad(tmp_path, context, toke
 
 @pytest.mark.parametrize("contract", ["async", "sync"])
 def test_a_dry_run_of_some_rows_stops_a_file_that_would_be_refused(
-    tmp_path, connect, context, tokens, contract
+    claim_file, connect, context, tokens, contract
 ):
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
     with running_emulator(contract=contract, bulk_seconds=0.0) as emulator:
         connect(emulator.url, "other-team-key")
         for token in tokens[:4]:
@@ -176,9 +134,7 @@ def test_a_dry_run_of_some_rows_stops_a_file_that_would_be_refused(
         assert bulk(claim_file, dry_run_rows=5, max_failed_rows=4).execute(context)["already_claimed"] == 1
 
 
-def test_a_dry_run_is_for_a_new_job_only(tmp_path, context, tokens, nrfcloud):
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
+def test_a_dry_run_is_for_a_new_job_only(claim_file, context, nrfcloud):
     for _ in range(2):
         assert bulk(claim_file, dry_run_rows=3).execute(context)["claimed"] == 5
     assert nrfcloud.service.request_counts()["ClaimDeviceOwnershipDryRun"] == 3
@@ -189,19 +145,17 @@ def test_a_dry_run_is_for_a_new_job_only(tmp_path, context, tokens, nrfcloud):
     [("on_invalid_rows", "skip"), ("max_in_flight", 0), ("max_failed_rows", "x"), ("max_failed_ratio", 2)],
 )
 def test_an_argument_that_cannot_be_is_named_before_anything_is_sent(
-    tmp_path, context, tokens, nrfcloud, argument, value
+    claim_file, context, nrfcloud, argument, value
 ):
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
     with pytest.raises(ValueError, match=argument):
         bulk(claim_file, **{argument: value}).execute(context)
     assert not nrfcloud.service.bulk_submissions()
 
 
-def test_a_task_on_another_worker_goes_on_from_the_state_store(tmp_path, context, tokens, nrfcloud):
+def test_a_task_on_another_worker_goes_on_from_the_state_store(
+    tmp_path, claim_file, context, tokens, nrfcloud
+):
     context["task_state_store"] = StateStore()
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
     for worker in "ab":
         receipt = bulk(claim_file, report_dir=str(tmp_path / worker), max_in_flight=3).execute(context)
         assert receipt["claimed"] == 5
@@ -210,13 +164,11 @@ def test_a_task_on_another_worker_goes_on_from_the_state_store(tmp_path, context
 
 
 def test_more_failed_rows_than_allowed_fail_the_task_after_the_report_is_written(
-    tmp_path, connect, context, tokens, emulator
+    tmp_path, claim_file, connect, context, tokens, emulator
 ):
     connect(emulator.url, "other-team-key")
     NrfProvHook().claim_device(tokens[2])
     connect(emulator.url)
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
     with pytest.raises(RowsFailedError) as caught:
         finish(bulk(claim_file, report_dir=str(tmp_path / "out")), context)
     assert isinstance(caught.value, AirflowFailException)  # a retry would be refused again
@@ -236,10 +188,8 @@ def test_more_failed_rows_than_allowed_fail_the_task_after_the_report_is_written
 
 
 def test_operations_that_do_not_end_in_time_leave_unknown_rows_and_a_task_that_may_be_retried(
-    tmp_path, connect, context, tokens
+    claim_file, connect, context
 ):
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
     with running_emulator(contract="async", bulk_seconds=60) as emulator:
         connect(emulator.url)
         for deferrable in (False, True):
@@ -248,10 +198,8 @@ def test_operations_that_do_not_end_in_time_leave_unknown_rows_and_a_task_that_m
         assert len(emulator.service.bulk_operations()) == 1
 
 
-def test_a_revoked_key_fails_the_task_and_leaves_a_report(tmp_path, connect, context, tokens, emulator):
+def test_a_revoked_key_fails_the_task_and_leaves_a_report(tmp_path, claim_file, connect, context, emulator):
     connect(emulator.url, "no-such-key")
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
     with pytest.raises(UnauthorizedError, match="legacy"):
         finish(bulk(claim_file, report_dir=str(tmp_path / "out")), context)
     assert (tmp_path / "out" / "report.csv").read_text().count("not_sent") == 5
@@ -270,20 +218,6 @@ def test_a_file_as_gather_attestation_tokens_writes_it_is_taken_unchanged(tmp_pa
     assert claim_file.read_text().count("\n") == 3
     assert finish(bulk(claim_file), context)["claimed"] == 3
     assert nrfcloud.service.claimed_ids() == {device.device_id for device in devices}
-
-
-@pytest.fixture
-def object_store() -> str:
-    """A folder on an object store of fsspec's that lives in memory."""
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    try:
-        from airflow.sdk.io import attach
-    except ImportError:  # Airflow 2
-        from airflow.io.store import attach
-
-    attach("memory", fs=MemoryFileSystem())
-    return f"memory://factory/{uuid.uuid4()}"
 
 
 def test_files_and_reports_on_an_object_store(context, tokens, nrfcloud, object_store):
@@ -311,8 +245,8 @@ def test_files_and_reports_on_an_object_store(context, tokens, nrfcloud, object_
         (b"\x00\x01", "not a text file"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_an_error_that_names_it(tmp_path, context, nrfcloud, content, words):
-    claim_file = tmp_path / "shift.csv"
+def test_a_file_that_cannot_be_used_is_an_error_that_names_it(claim_file, context, nrfcloud, content, words):
+    claim_file.unlink()
     if content is not None:
         claim_file.write_bytes(content)
     with pytest.raises((ClaimFileError, ClaimFileUnavailableError), match=words) as caught:
@@ -320,8 +254,7 @@ def test_a_file_that_cannot_be_used_is_an_error_that_names_it(tmp_path, context,
     assert "shift.csv" in str(caught.value)
 
 
-def test_a_file_of_bad_rows_only_claims_nothing_and_says_why_of_each(tmp_path, context, nrfcloud):
-    claim_file = tmp_path / "shift.csv"
+def test_a_file_of_bad_rows_only_claims_nothing_and_says_why_of_each(claim_file, context, nrfcloud):
     claim_file.write_text("one\ntwo\n")
     with pytest.raises(RowsRejectedError, match="2 of 2 rows were rejected; none was sent") as caught:
         finish(bulk(claim_file), context)
@@ -354,18 +287,14 @@ def test_a_summary_fits_into_an_xcom_however_many_and_long_its_reasons_are():
     ],
 )
 def test_a_connection_that_cannot_work_fails_in_words(
-    tmp_path, connect, context, tokens, host, password, error, words
+    claim_file, connect, context, host, password, error, words
 ):
     connect(host, password)
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
     with pytest.raises(error, match=words):
         finish(bulk(claim_file), context)
 
 
-def test_an_unknown_connection_is_named_and_nothing_is_on_record_as_sent(tmp_path, context, tokens):
-    claim_file = tmp_path / "shift.csv"
-    claim_file.write_text("\n".join(tokens))
+def test_an_unknown_connection_is_named_and_nothing_is_on_record_as_sent(tmp_path, claim_file, context):
     with pytest.raises(AirflowNotFoundException, match="nowhere"):
         finish(bulk(claim_file, nrfprov_conn_id="nowhere", report_dir=str(tmp_path / "out")), context)
     assert not (tmp_path / "out").exists()
@@ -439,8 +368,7 @@ def test_tags_are_created_first_where_the_service_wants_that(connect, context, t
         assert {tuple(device.tags) for device in emulator.service.claimed_devices()} == {("new",)}
 
 
-def test_tags_the_devices_of_a_report(tmp_path, context, tokens, nrfcloud):
-    claim_file = tmp_path / "shift.csv"
+def test_tags_the_devices_of_a_report(claim_file, context, tokens, nrfcloud):
     claim_file.write_text("\n".join([*tokens, "rubbish"]))
     report = finish(bulk(claim_file), context)["report"]
     assert (

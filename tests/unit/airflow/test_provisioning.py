@@ -23,18 +23,9 @@ from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.provisioning_command import NrfProvCreateCommandOperator
 from airflow_provider_nrfprov.operators.provisioning_rules import NrfProvEnsureOnboardingRuleOperator
+from tests.unit.airflow.running import TaskInstance
 
 CSR = {"certificateSigningRequest": {"secTag": 7, "attributes": "O=Factory", "keyUsage": "101010000"}}
-
-
-class TaskInstance:
-    """Keeps what an operator pushes."""
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
 
 
 RUN = {"run_id": "manual__1", "params": {}, "ti": TaskInstance()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import time
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
     PokeReturnValue,
-    TaskDeferred,
 )
 
 from airflow_provider_nrfprov.api.errors import (
@@ -32,6 +30,7 @@ from airflow_provider_nrfprov.exceptions import CommandFailedError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.sensors.provisioning_command import NrfProvCommandSensor
 from airflow_provider_nrfprov.triggers.provisioning_command import NrfProvCommandTrigger
+from tests.unit.airflow.running import finish, only_event
 
 FETCH = "FetchDeviceProvisioningCommand"
 CSR = {"certificateSigningRequest": {"secTag": 7}}
@@ -57,25 +56,13 @@ def sensor(device_id: str, command_id: str, **arguments: Any) -> NrfProvCommandS
     return NrfProvCommandSensor(device_id=device_id, command_id=command_id, **{**defaults, **arguments})
 
 
-def run(sensor: NrfProvCommandSensor, *, same_process: bool = False) -> Any:
-    """Run a sensor to its end, deferred or not, as Airflow does."""
-    try:
-        return sensor.execute({})
-    except TaskDeferred as deferred:
-        path, kwargs = deferred.trigger.serialize()
-        module, name = path.rsplit(".", 1)
-        trigger = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(kwargs)))
-        assert trigger.serialize() == (path, kwargs)
-        event = asyncio.run(the_event(trigger))
-        if not same_process:  # as on a worker: the one that goes on has seen nothing
-            sensor._watch = sensor._seen = None
-        return sensor.resume_execution(deferred.method_name, {**(deferred.kwargs or {}), "event": event}, {})
+def run(sensor: NrfProvCommandSensor) -> Any:
+    """Run a sensor as on two workers: the one that goes on has seen nothing."""
 
+    def forget() -> None:
+        sensor._watch = sensor._seen = None
 
-async def the_event(trigger: NrfProvCommandTrigger) -> Any:
-    events = [event async for event in trigger.run()]
-    assert len(events) == 1
-    return json.loads(json.dumps(events[0].payload))
+    return finish(sensor, before_resuming=forget)
 
 
 @both_modes
@@ -90,7 +77,7 @@ def test_gives_what_the_device_answered(command, deferrable, seconds):
 def test_what_was_seen_before_a_deferral_is_not_taken_for_the_answer(command):
     """``dag.test()`` of Airflow 2 goes on in the same process."""
     with command() as (_, device_id, command_id):
-        answer = run(sensor(device_id, command_id, deferrable=True), same_process=True)
+        answer = finish(sensor(device_id, command_id, deferrable=True))
     assert answer["status"] == "SUCCEEDED"
     assert answer["response"]["certificateSigningRequest"]["message"]
 
@@ -179,7 +166,7 @@ def test_the_trigger_asks_no_sooner_than_after_one_interval(command):
     with command(command_seconds=0) as (emulator, device_id, command_id):
         started = time.monotonic()
         trigger = NrfProvCommandTrigger("nrfprov_default", device_id, command_id, 0.3, time.time() + 10)
-        assert asyncio.run(the_event(trigger)) == {"status": "ended", "failed": []}
+        assert asyncio.run(only_event(trigger)) == {"status": "ended", "failed": []}
         assert time.monotonic() - started >= 0.3
         assert emulator.service.request_counts()[FETCH] == 1
 
@@ -187,7 +174,7 @@ def test_the_trigger_asks_no_sooner_than_after_one_interval(command):
 def test_neither_key_nor_answer_is_in_the_triggers_arguments_or_event(command):
     with command(command_seconds=0) as (_, device_id, command_id):
         trigger = NrfProvCommandTrigger("nrfprov_default", device_id, command_id, 0.01, time.time() + 10)
-        kept = json.dumps([trigger.serialize(), asyncio.run(the_event(trigger))])
+        kept = json.dumps([trigger.serialize(), asyncio.run(only_event(trigger))])
     assert "emulator-key" not in kept
     assert "certificateSigningRequest" not in kept
 

@@ -38,6 +38,7 @@ from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers import bulk_ops_poller, polling
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS
 from harness.small_server import QuietHandler, serving
+from tests.unit.airflow.running import only_event
 
 MODES = ("poke", "reschedule", "deferred")
 IDS = ["01G4ACS60SAEK1YNGSSJHBEET0", "01G4ACS60SAEK1YNGSSJHBEET1"]
@@ -135,7 +136,7 @@ def resumed(arguments, deferred, context):
     try:
         while True:
             trigger = type(deferred.trigger)(**json.loads(json.dumps(deferred.trigger.serialize()[1])))
-            event = asyncio.run(event_of(trigger))
+            event = asyncio.run(only_event(trigger))
             try:
                 new_process(arguments).resume_execution(
                     deferred.method_name, {**(deferred.kwargs or {}), "event": event}, context
@@ -148,11 +149,6 @@ def resumed(arguments, deferred, context):
         return "skipped", type(error.__cause__)
     except Exception as error:  # noqa: BLE001 - the end of a task
         return "failed", type(error)
-
-
-async def event_of(trigger):
-    (event,) = [json.loads(json.dumps(event.payload)) async for event in trigger.run()]
-    return event
 
 
 GOES_ON = ("IN_PROGRESS",)

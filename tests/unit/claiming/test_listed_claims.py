@@ -72,8 +72,7 @@ class DoubleDealingHook(NrfProvHook):
         )
 
 
-def test_an_answer_that_contradicts_itself_is_not_believed(tmp_path, connect):
-    claim_file = tmp_path / "shift.csv"
+def test_an_answer_that_contradicts_itself_is_not_believed(tmp_path, claim_file, connect):
     claim_file.write_text("\n".join(device.token for device in DEVICES))
     with running_emulator(contract="sync") as emulator:
         connect(emulator.url)

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ os.environ |= {
 
 from airflow_provider_nrfprov.emulator.mint import mint_devices  # noqa: E402 - after the environment
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator  # noqa: E402 - after the environment
+from tests.traffic import Traffic, watched_emulator  # noqa: E402 - after the environment
 
 Connect = Callable[..., str]
 
@@ -65,25 +67,31 @@ def pytest_make_parametrize_id(val: Any) -> str | None:
     return ascii(_SIGNATURE.sub(".SIGNATURE", text))[1:-1]
 
 
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
+@pytest.fixture(scope="module")
+def emulator_of_the_module() -> Iterator[Emulator]:
     """An emulator of both contracts, with operations that end at once."""
     with running_emulator(bulk_seconds=0.0) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
-def emulator_of_the_module() -> Iterator[Emulator]:
-    """Start an emulator for a module; see ``kept_emulator``."""
-    with running_emulator(bulk_seconds=0.0) as running:
-        yield running
+@pytest.fixture
+def emulator(emulator_of_the_module: Emulator) -> Emulator:
+    """The module's one emulator, as a new one is."""
+    emulator_of_the_module.reset()
+    return emulator_of_the_module
 
 
 @pytest.fixture
-def kept_emulator(emulator_of_the_module: Emulator) -> Emulator:
-    """Return the module's one emulator as a new one is: for modules of many short tests."""
-    emulator_of_the_module.reset()
-    return emulator_of_the_module
+def watched() -> Iterator[tuple[Emulator, Traffic]]:
+    """An emulator with a watcher in front, who can meddle; a module of such tests has it for its ``emulator``."""
+    with watched_emulator(bulk_seconds=0.0) as both:
+        yield both
+
+
+@pytest.fixture
+def traffic(watched: tuple[Emulator, Traffic]) -> Traffic:
+    """What the watcher saw."""
+    return watched[1]
 
 
 @pytest.fixture
@@ -122,3 +130,30 @@ def claim_file(tmp_path: Path, tokens: list[str]) -> Path:
     path = tmp_path / "shift.csv"
     path.write_text("\n".join(tokens))
     return path
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let tests wait in short intervals, and defer at once; tests of just that ask for the real thing."""
+    from airflow_provider_nrfprov.api import wait_policy
+    from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
+    from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
+
+    monkeypatch.setattr(wait_policy, "LEAST_INTERVAL", 0.01)
+    monkeypatch.setattr(wait_policy, "SOONEST_EVENT", 0.01)
+    for waiting in (NrfProvBulkOpsSensor, NrfProvBulkClaimOperator):
+        monkeypatch.setattr(waiting, "_seconds_before_deferral", 0.0)
+
+
+@pytest.fixture
+def object_store() -> str:
+    """A folder on an object store of fsspec's that lives in memory."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:  # Airflow 2
+        from airflow.io.store import attach
+
+    attach("memory", fs=MemoryFileSystem())
+    return f"memory://factory/{uuid.uuid4()}"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow_provider_nrfprov.emulator.accounts import TEAM_A
+from airflow_provider_nrfprov.emulator.accounts import TEAM_A, TEAM_B
 from airflow_provider_nrfprov.emulator.app import create_app
+from airflow_provider_nrfprov.emulator.devices import Device
 from airflow_provider_nrfprov.emulator.faults import ANY, Slow
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, Server
@@ -106,6 +108,17 @@ def claimed(
             emulator.service.devices.claim(TEAM_A, device.token, tags, now).id
             for device in mint_devices(count, seed=seed)
         ]
+
+
+def claimed_by_another_team(emulator: Emulator, *tokens: str) -> list[Device]:
+    """Let another team have claimed the devices of these tokens, without a request."""
+    with emulator.service.turn() as now:
+        return [emulator.service.devices.claim(TEAM_B, token, (), now) for token in tokens]
+
+
+def statuses(emulator: Emulator) -> Counter[str]:
+    """Count the claimed devices by status."""
+    return Counter(device.status for device in emulator.service.claimed_devices())
 
 
 def slow(emulator: Emulator, seconds: float) -> None:

@@ -10,13 +10,8 @@ import pytest
 from airflow_provider_nrfprov.emulator.accounts import PROJECT
 from airflow_provider_nrfprov.emulator.faults import DropAfter, Refuse, StuckOperation
 from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_devices
-from airflow_provider_nrfprov.emulator.server import Emulator
 from harness.memfault import create_devices
-
-
-@pytest.fixture
-def emulator(kept_emulator) -> Emulator:
-    return kept_emulator
+from tests.traffic import claimed_by_another_team
 
 
 @pytest.fixture
@@ -84,8 +79,7 @@ def test_what_is_ours_already_is_accepted_or_a_conflict_by_the_settings(emulator
 
 
 def test_a_device_of_a_team_is_refused_by_name(emulator, devices, tmp_path):
-    with emulator.service.turn() as now:
-        emulator.service.devices.claim("another team", devices[0].token, (), now)
+    claimed_by_another_team(emulator, devices[0].token)
     run = create_devices(emulator.url, csv_of(tmp_path, devices))
     assert run.results[devices[0].device_id] == "device belongs to another project"
     assert emulator.service.claimed_ids(PROJECT) == {each.device_id for each in devices[1:]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -20,20 +19,6 @@ def context() -> dict[str, Any]:
 
 
 @pytest.fixture
-def object_store() -> str:
-    """A folder on an object store of fsspec's that lives in memory."""
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    try:
-        from airflow.sdk.io import attach
-    except ImportError:  # Airflow 2
-        from airflow.io.store import attach
-
-    attach("memory", fs=MemoryFileSystem())
-    return f"memory://factory/{uuid.uuid4()}"
-
-
-@pytest.fixture
 def written(caplog, capfd) -> Callable[[], str]:
     """Return all that was logged until now: Airflow 3 writes it out, Airflow 2 hands it to logging."""
     caplog.set_level(logging.DEBUG)
@@ -46,17 +31,15 @@ def written(caplog, capfd) -> Callable[[], str]:
     return read
 
 
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let tests wait in short intervals, and defer at once; tests of just that ask for the real thing."""
-    from airflow_provider_nrfprov.api import wait_policy
-    from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
-    from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
+@pytest.fixture
+def anyio_backend() -> str:
+    """What runs the tests that are coroutines and have the mark ``anyio``."""
+    return "asyncio"
 
-    monkeypatch.setattr(wait_policy, "LEAST_INTERVAL", 0.01)
-    monkeypatch.setattr(wait_policy, "SOONEST_EVENT", 0.01)
-    for waiting in (NrfProvBulkOpsSensor, NrfProvBulkClaimOperator):
-        monkeypatch.setattr(waiting, "_seconds_before_deferral", 0.0)
+
+@pytest.fixture(autouse=True)
+def in_haste(hasty: None) -> None:
+    """Let all tests here wait in short intervals."""
 
 
 @pytest.fixture

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import importlib
 import json
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -37,6 +40,12 @@ def finish(operator: Any, context: Any = None, before_resuming: Callable[[], Non
         before_resuming()
         arguments = {**(deferred.kwargs or {}), "event": event}
         return operator.resume_execution(deferred.method_name, arguments, context)
+
+
+def outcomes(report: Path | str) -> Counter[str]:
+    """Count the rows of a report by outcome."""
+    with Path(report).open(newline="") as stream:
+        return Counter(row["outcome"] for row in csv.DictReader(stream))
 
 
 async def only_event(trigger: Any) -> Any:

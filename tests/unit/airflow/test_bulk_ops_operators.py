@@ -47,11 +47,10 @@ def test_lists_operations_by_status_and_time(connect, tokens):
 
 
 @pytest.mark.parametrize("form", ["list", "legacy"])
-def test_shows_the_error_summary_and_the_result_data_without_a_token(connect, tokens, written, form):
-    with running_emulator(contract="async", bulk_seconds=0, error_summary=form) as emulator:
-        connect(emulator.url)
-        operation = start(tokens[0], tokens[0], "rubbish")
-        shown = NrfProvFetchBulkOpsOperator(task_id="show", bulk_ops_request_id=operation).execute({})
+def test_shows_the_error_summary_and_the_result_data_without_a_token(nrfcloud, tokens, written, form):
+    nrfcloud.reset(contract="async", bulk_seconds=0, error_summary=form)
+    operation = start(tokens[0], tokens[0], "rubbish")
+    shown = NrfProvFetchBulkOpsOperator(task_id="show", bulk_ops_request_id=operation).execute({})
     device_id = decode(tokens[0]).device_id
     assert (shown["id"], shown["status"], shown["errors"]) == (operation, "FAILED", 2)
     assert shown["endpoint"] == "CLAIM_DEVICE_OWNERSHIP"
@@ -74,11 +73,10 @@ def test_what_is_given_to_xcom_stays_small_however_much_there_is(nrfcloud, writt
     assert "and 400 more" in written()
 
 
-def test_an_operation_that_goes_on_has_neither_errors_nor_a_result(connect, tokens):
-    with running_emulator(contract="async", bulk_seconds=60) as emulator:
-        connect(emulator.url)
-        operation = start(tokens[0])
-        shown = NrfProvFetchBulkOpsOperator(task_id="show", bulk_ops_request_id=operation).execute({})
+def test_an_operation_that_goes_on_has_neither_errors_nor_a_result(nrfcloud, tokens):
+    nrfcloud.reset(contract="async", bulk_seconds=60)
+    operation = start(tokens[0])
+    shown = NrfProvFetchBulkOpsOperator(task_id="show", bulk_ops_request_id=operation).execute({})
     assert (shown["status"], shown["completed_at"]) == ("PENDING", None)
     assert (shown["errors"], shown["examples"], shown["result"]) == (0, [], None)
 

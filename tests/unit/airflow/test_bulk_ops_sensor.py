@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSki
 from airflow_provider_nrfprov.api import wait_policy
 from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError, UnauthorizedError
 from airflow_provider_nrfprov.emulator.faults import DropBefore
-from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
@@ -23,16 +23,15 @@ from tests.unit.airflow.running import finish, only_event
 
 
 @pytest.fixture
-def start(connect, tokens):
-    """Start an emulator whose bulk operations take so many seconds, and a good and a failing operation."""
-    with running_emulator(bulk_seconds=0.4) as emulator:
-        connect(emulator.url)
+def claim(nrfcloud) -> Callable[..., str]:
+    """Start a bulk operation, which takes 0.4 seconds; return its id."""
+    nrfcloud.reset(bulk_seconds=0.4)
 
-        def claim(*tokens: str) -> str:
-            rows = "".join(f'"{token}"\n' for token in tokens)
-            return str(NrfProvHook().bulk_claim(rows).bulk_ops_request_id)
+    def start(*tokens: str) -> str:
+        rows = "".join(f'"{token}"\n' for token in tokens)
+        return str(NrfProvHook().bulk_claim(rows).bulk_ops_request_id)
 
-        yield emulator, claim
+    return start
 
 
 def sensor(ids: Any, **arguments: Any) -> NrfProvBulkOpsSensor:
@@ -45,7 +44,7 @@ both_modes = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "
 
 @both_modes
 def test_a_claim_file_in_the_place_of_a_file_of_ids_is_refused_and_no_token_is_shown(
-    start, tokens, tmp_path, caplog, deferrable
+    claim, tokens, tmp_path, caplog, deferrable
 ):
     file = tmp_path / "shift.csv"
     file.write_text(f"{tokens[0]},lot=7\n")
@@ -55,31 +54,27 @@ def test_a_claim_file_in_the_place_of_a_file_of_ids_is_refused_and_no_token_is_s
 
 
 @both_modes
-def test_waits_until_the_operations_have_ended(start, tokens, deferrable):
-    _, claim = start
+def test_waits_until_the_operations_have_ended(claim, tokens, deferrable):
     ids = [claim(tokens[0]), claim(tokens[1])]
     assert finish(sensor(ids, deferrable=deferrable)) in {None, True}
     assert all(NrfProvHook().fetch_bulk_ops_request(id_).is_finished for id_ in ids)
 
 
 @both_modes
-def test_a_failed_operation_fails_the_task_and_is_named(start, tokens, deferrable):
-    _, claim = start
+def test_a_failed_operation_fails_the_task_and_is_named(claim, tokens, deferrable):
     failing = claim(tokens[0], "rubbish")
     with pytest.raises(BulkOpsFailedError, match=failing):
         finish(sensor([claim(tokens[1]), failing], deferrable=deferrable))
 
 
 @both_modes
-def test_a_failed_operation_skips_the_task_with_soft_fail(start, tokens, deferrable):
-    _, claim = start
+def test_a_failed_operation_skips_the_task_with_soft_fail(claim, tokens, deferrable):
     with pytest.raises(AirflowSkipException):
         finish(sensor([claim("rubbish")], deferrable=deferrable, soft_fail=True))
 
 
 @both_modes
-def test_an_operation_that_had_failed_before_the_first_poke_skips_the_task_with_soft_fail(start, deferrable):
-    _, claim = start
+def test_an_operation_that_had_failed_before_the_first_poke_skips_the_task_with_soft_fail(claim, deferrable):
     failed = claim("rubbish")
     time.sleep(0.5)
     with pytest.raises(AirflowSkipException):
@@ -87,43 +82,41 @@ def test_an_operation_that_had_failed_before_the_first_poke_skips_the_task_with_
 
 
 @both_modes
-def test_failed_is_an_end_like_any_other_where_it_is_allowed(start, tokens, deferrable):
-    _, claim = start
+def test_failed_is_an_end_like_any_other_where_it_is_allowed(claim, tokens, deferrable):
     finish(sensor([claim("rubbish")], deferrable=deferrable, allow_failed=True))
 
 
 @both_modes
-def test_a_deadline_is_a_sensor_timeout(connect, tokens, deferrable):
-    with running_emulator(bulk_seconds=60) as emulator:
-        connect(emulator.url)
-        operation = NrfProvHook().bulk_claim(f'"{tokens[0]}"\n').bulk_ops_request_id
-        with pytest.raises(AirflowSensorTimeout):
-            finish(sensor([operation], deferrable=deferrable, timeout=0.3))
-        with pytest.raises(AirflowSkipException):
-            finish(sensor([operation], deferrable=deferrable, timeout=0.3, soft_fail=True))
+def test_a_deadline_is_a_sensor_timeout(nrfcloud, tokens, deferrable):
+    nrfcloud.reset(bulk_seconds=60)
+    operation = NrfProvHook().bulk_claim(f'"{tokens[0]}"\n').bulk_ops_request_id
+    with pytest.raises(AirflowSensorTimeout):
+        finish(sensor([operation], deferrable=deferrable, timeout=0.3))
+    with pytest.raises(AirflowSkipException):
+        finish(sensor([operation], deferrable=deferrable, timeout=0.3, soft_fail=True))
 
 
 @both_modes
-def test_an_operation_that_does_not_exist_fails_at_once(start, deferrable):
+def test_an_operation_that_does_not_exist_fails_at_once(claim, deferrable):
     with pytest.raises(NotFoundError):
         finish(sensor(["01G4ACS60SAEK1YNGSSJHBEET0"], deferrable=deferrable))
 
 
 @both_modes
 @pytest.mark.parametrize("soft_fail", [False, True])
-def test_a_revoked_key_fails_the_task_at_once_soft_fail_or_not(start, tokens, deferrable, soft_fail):
-    emulator, claim = start
+def test_a_revoked_key_fails_the_task_at_once_soft_fail_or_not(
+    nrfcloud, claim, tokens, deferrable, soft_fail
+):
     operation = claim(tokens[0])
-    emulator.service.keys.revoke("emulator-key")
+    nrfcloud.service.keys.revoke("emulator-key")
     with pytest.raises(UnauthorizedError):
         finish(sensor([operation], deferrable=deferrable, soft_fail=soft_fail))
 
 
-def test_a_key_that_is_revoked_while_deferred_fails_the_task_with_the_services_words(start, tokens):
-    emulator, claim = start
+def test_a_key_that_is_revoked_while_deferred_fails_the_task_with_the_services_words(nrfcloud, claim, tokens):
     with pytest.raises(TaskDeferred) as deferred:
         sensor([claim(tokens[0])], deferrable=True).execute({})
-    emulator.service.keys.revoke("emulator-key")
+    nrfcloud.service.keys.revoke("emulator-key")
     event = asyncio.run(only_event(deferred.value.trigger))
     assert event["status"] == "error"
     with pytest.raises(NrfProvError, match="401"):
@@ -136,8 +129,7 @@ def test_nothing_to_wait_for_is_done_at_once_without_a_connection(ids, deferrabl
     finish(sensor(ids, deferrable=deferrable, nrfprov_conn_id="nowhere"))
 
 
-def test_ids_may_be_the_text_of_a_list_one_id_or_a_file(start, tokens, tmp_path):
-    _, claim = start
+def test_ids_may_be_the_text_of_a_list_one_id_or_a_file(claim, tokens, tmp_path):
     operation = claim(tokens[0])
     listed = tmp_path / "ids.txt"
     listed.write_text(f"{operation}\n")
@@ -145,8 +137,7 @@ def test_ids_may_be_the_text_of_a_list_one_id_or_a_file(start, tokens, tmp_path)
         finish(sensor(ids))
 
 
-def test_an_operation_that_has_ended_is_not_deferred_for(start, tokens):
-    _, claim = start
+def test_an_operation_that_has_ended_is_not_deferred_for(claim, tokens):
     operation = claim(tokens[0])
     time.sleep(0.5)
     assert sensor([operation], deferrable=True).execute({}) is None
@@ -154,18 +145,17 @@ def test_an_operation_that_has_ended_is_not_deferred_for(start, tokens):
 
 @pytest.mark.parametrize("poll_interval", [0.05, 10])
 def test_the_trigger_asks_no_sooner_than_airflow_can_bear_whatever_its_interval(
-    start, tokens, monkeypatch, poll_interval
+    nrfcloud, claim, tokens, monkeypatch, poll_interval
 ):
     monkeypatch.setattr(wait_policy, "SOONEST_EVENT", 0.3)
-    emulator, claim = start
     operation = claim(tokens[0])
     time.sleep(0.5)
-    before = emulator.service.request_counts().get("FetchBulkOpsRequest", 0)
+    before = nrfcloud.service.request_counts().get("FetchBulkOpsRequest", 0)
     started = time.monotonic()
     trigger = NrfProvBulkOpsTrigger("nrfprov_default", [operation], poll_interval, time.time() + 10)
     assert asyncio.run(only_event(trigger)) == {"status": "ended", "failed": []}
     assert 0.3 <= time.monotonic() - started < 5
-    after = emulator.service.request_counts()
+    after = nrfcloud.service.request_counts()
     assert sum(v for k, v in after.items() if "Fetch" in k and "Bulk" in k) - before <= 1
 
 
@@ -202,16 +192,14 @@ def test_an_event_that_is_not_understood_is_an_error_and_no_success(event):
         sensor([]).execute_complete({}, event)
 
 
-def test_one_failed_poll_is_tolerated_and_a_service_that_comes_back_is_waited_for(start, tokens):
-    emulator, claim = start
+def test_one_failed_poll_is_tolerated_and_a_service_that_comes_back_is_waited_for(nrfcloud, claim, tokens):
     waiting = sensor([claim(tokens[0])])
-    emulator.service.faults.plan("FetchBulkOpsRequest", DropBefore())
+    nrfcloud.service.faults.plan("FetchBulkOpsRequest", DropBefore())
     assert waiting.poke({}) is False
     assert finish(waiting) in {None, True}
 
 
-def test_no_key_is_in_the_triggers_arguments_or_event(start, tokens):
-    _, claim = start
+def test_no_key_is_in_the_triggers_arguments_or_event(claim, tokens):
     with pytest.raises(TaskDeferred) as deferred:
         sensor([claim(tokens[0])], deferrable=True).execute({})
     assert "emulator-key" not in json.dumps(deferred.value.trigger.serialize())

@@ -35,6 +35,7 @@ def test_gives_all_attributes_of_the_device_and_no_token(nrfcloud, tokens):
         "claimed_at": claimed.claimed_at.isoformat(),
     }
     assert tokens[0] not in json.dumps(device)
+    assert claim(tokens[0], tags=["a"]) == device  # repeated: it is ours
 
 
 @pytest.mark.parametrize("check_only", [True, "True", "true", "1"])

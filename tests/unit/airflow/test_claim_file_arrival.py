@@ -17,6 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from airflow_provider_nrfprov.triggers import claim_file_arrival
 from airflow_provider_nrfprov.triggers.claim_file_arrival import NrfProvClaimFileTrigger
 
+pytestmark = pytest.mark.anyio
 INTERVAL = 0.05
 
 
@@ -65,68 +66,55 @@ class Events:
         return [payload["claim_file"].rpartition("/")[2] for payload in self.payloads]
 
 
-def test_each_new_file_fires_once_and_a_file_that_is_written_anew_once_more(tmp_path):
-    async def story():
-        (tmp_path / "1.csv").write_text("one")
-        async with Events(trigger(tmp_path)).listening() as events:
-            assert await events.names(1) == ["1.csv"]
-            assert events.payloads == [{"claim_file": f"{tmp_path}/1.csv", "bytes": 3}]
-            (tmp_path / "2.csv").write_text("two")
-            (tmp_path / "3.csv").write_text("three")
-            assert await events.names(3) == ["1.csv", "2.csv", "3.csv"]
-            (tmp_path / "2.csv").write_text("two and more")
-            assert await events.names(4) == ["1.csv", "2.csv", "3.csv", "2.csv"]
-
-    asyncio.run(story())
+async def test_each_new_file_fires_once_and_a_file_that_is_written_anew_once_more(tmp_path):
+    (tmp_path / "1.csv").write_text("one")
+    async with Events(trigger(tmp_path)).listening() as events:
+        assert await events.names(1) == ["1.csv"]
+        assert events.payloads == [{"claim_file": f"{tmp_path}/1.csv", "bytes": 3}]
+        (tmp_path / "2.csv").write_text("two")
+        (tmp_path / "3.csv").write_text("three")
+        assert await events.names(3) == ["1.csv", "2.csv", "3.csv"]
+        (tmp_path / "2.csv").write_text("two and more")
+        assert await events.names(4) == ["1.csv", "2.csv", "3.csv", "2.csv"]
 
 
-def test_a_file_that_still_grows_is_waited_for(tmp_path):
-    async def story():
-        async with Events(trigger(tmp_path)).listening() as events:
-            with (tmp_path / "grows.csv").open("w", buffering=1) as stream:
-                for _ in range(40):
-                    stream.write("a row\n")
-                    await asyncio.sleep(INTERVAL / 2)
-                seen_while_growing = len(events.payloads)
-            assert await events.names(1) == ["grows.csv"]
-            assert (seen_while_growing, events.payloads[0]["bytes"]) == (0, 240)
-
-    asyncio.run(story())
+async def test_a_file_that_still_grows_is_waited_for(tmp_path):
+    async with Events(trigger(tmp_path)).listening() as events:
+        with (tmp_path / "grows.csv").open("w", buffering=1) as stream:
+            for _ in range(40):
+                stream.write("a row\n")
+                await asyncio.sleep(INTERVAL / 2)
+            seen_while_growing = len(events.payloads)
+        assert await events.names(1) == ["grows.csv"]
+        assert (seen_while_growing, events.payloads[0]["bytes"]) == (0, 240)
 
 
-def test_what_is_no_claim_file_is_overlooked(tmp_path):
-    async def story():
-        (tmp_path / ".hidden.csv").write_text("x")
-        (tmp_path / "empty.csv").touch()
-        (tmp_path / "notes.txt").write_text("x")
-        (tmp_path / "folder.csv").mkdir()
-        (tmp_path / "shift.csv").write_text("x")
-        async with Events(trigger(tmp_path)).listening() as events:
-            assert await events.names(1) == ["shift.csv"]
-        async with Events(trigger(tmp_path, pattern="*.txt")).listening() as events:
-            assert await events.names(1) == ["notes.txt"]
-
-    asyncio.run(story())
+async def test_what_is_no_claim_file_is_overlooked(tmp_path):
+    (tmp_path / ".hidden.csv").write_text("x")
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "shift.csv").write_text("x")
+    async with Events(trigger(tmp_path)).listening() as events:
+        assert await events.names(1) == ["shift.csv"]
+    async with Events(trigger(tmp_path, pattern="*.txt")).listening() as events:
+        assert await events.names(1) == ["notes.txt"]
 
 
-def test_a_folder_that_cannot_be_read_is_said_once_and_looked_at_on_without_haste(
+async def test_a_folder_that_cannot_be_read_is_said_once_and_looked_at_on_without_haste(
     tmp_path, capfd, caplog, monkeypatch
 ):
     caplog.set_level("INFO")
     looks = []
     real = claim_file_arrival._files
     monkeypatch.setattr(claim_file_arrival, "_files", lambda *args: looks.append(1) or real(*args))
-
-    async def story():
-        folder = tmp_path / "later"
-        async with Events(trigger(folder)).listening() as events:
-            await events.names(1, within=20 * INTERVAL)
-            assert len(looks) <= 30
-            folder.mkdir()
-            (folder / "1.csv").write_text("x")
-            assert await events.names(1) == ["1.csv"]
-
-    asyncio.run(story())
+    folder = tmp_path / "later"
+    async with Events(trigger(folder)).listening() as events:
+        await events.names(1, within=20 * INTERVAL)
+        assert len(looks) <= 30
+        folder.mkdir()
+        (folder / "1.csv").write_text("x")
+        assert await events.names(1) == ["1.csv"]
     # Where Airflow's logs go depends on its version, and on whether a DAG was run before.
     log = "".join(capfd.readouterr())
     log = log if "cannot be read" in log else caplog.text
@@ -149,59 +137,49 @@ def listening(folder, state) -> Events:
     return Events(of)
 
 
-def test_a_restarted_triggerer_knows_for_which_files_there_was_an_event(tmp_path):
-    async def story():
-        state = State()
-        (tmp_path / "1.csv").write_text("one")
-        async with listening(tmp_path, state).listening() as events:
-            assert await events.names(1) == ["1.csv"]
-        (tmp_path / "2.csv").write_text("two")  # while nobody looks
-        async with listening(tmp_path, state).listening() as events:
-            assert await events.names(1) == ["2.csv"]
-        # For a moment the folder seems empty, as one that is not mounted does.
-        away = tmp_path.with_name("away")
-        tmp_path.rename(away)
-        tmp_path.mkdir()
-        async with listening(tmp_path, state).listening() as events:
-            await events.names(1, within=4 * INTERVAL)
-            tmp_path.rmdir()
-            away.rename(tmp_path)
-            assert await events.names(1, within=4 * INTERVAL) == []
-
-    asyncio.run(story())
+async def test_a_restarted_triggerer_knows_for_which_files_there_was_an_event(tmp_path):
+    state = State()
+    (tmp_path / "1.csv").write_text("one")
+    async with listening(tmp_path, state).listening() as events:
+        assert await events.names(1) == ["1.csv"]
+    (tmp_path / "2.csv").write_text("two")  # while nobody looks
+    async with listening(tmp_path, state).listening() as events:
+        assert await events.names(1) == ["2.csv"]
+    # For a moment the folder seems empty, as one that is not mounted does.
+    away = tmp_path.with_name("away")
+    tmp_path.rename(away)
+    tmp_path.mkdir()
+    async with listening(tmp_path, state).listening() as events:
+        await events.names(1, within=4 * INTERVAL)
+        tmp_path.rmdir()
+        away.rename(tmp_path)
+        assert await events.names(1, within=4 * INTERVAL) == []
 
 
-def test_a_triggerer_that_dies_right_after_an_event_gives_it_again_rather_than_never(tmp_path):
-    async def story():
-        state = State()
-        (tmp_path / "1.csv").write_text("one")
-        first = trigger(tmp_path)
-        first.asset_state_store = state
-        run = first.run()
-        assert (await anext(run)).payload["bytes"] == 3
-        await run.aclose()
-        assert not state
-        async with listening(tmp_path, state).listening() as events:
-            assert await events.names(1) == ["1.csv"]
-
-    asyncio.run(story())
+async def test_a_triggerer_that_dies_right_after_an_event_gives_it_again_rather_than_never(tmp_path):
+    state = State()
+    (tmp_path / "1.csv").write_text("one")
+    first = trigger(tmp_path)
+    first.asset_state_store = state
+    run = first.run()
+    assert (await anext(run)).payload["bytes"] == 3
+    await run.aclose()
+    assert not state
+    async with listening(tmp_path, state).listening() as events:
+        assert await events.names(1) == ["1.csv"]
 
 
-def test_what_is_remembered_of_a_folder_of_any_age_stays_small(tmp_path, monkeypatch):
+async def test_what_is_remembered_of_a_folder_of_any_age_stays_small(tmp_path, monkeypatch):
     monkeypatch.setattr(claim_file_arrival, "MOST_REMEMBERED", 5)
-
-    async def story():
-        state = State()
-        async with listening(tmp_path, state).listening() as events:
-            for number in range(8):
-                (tmp_path / f"{number}.csv").write_text(str(number))
-                await events.names(number + 1)
-                if number < 7:
-                    (tmp_path / f"{number}.csv").unlink()
-            assert len(events.payloads) == 8
-        assert len(state[claim_file_arrival.REMEMBERED].split()) <= 5
-
-    asyncio.run(story())
+    state = State()
+    async with listening(tmp_path, state).listening() as events:
+        for number in range(8):
+            (tmp_path / f"{number}.csv").write_text(str(number))
+            await events.names(number + 1)
+            if number < 7:
+                (tmp_path / f"{number}.csv").unlink()
+        assert len(events.payloads) == 8
+    assert len(state[claim_file_arrival.REMEMBERED].split()) <= 5
 
 
 class Broken:
@@ -212,32 +190,25 @@ class Broken:
         raise ValueError("two assets share this trigger")
 
 
-def test_a_state_store_that_does_not_work_costs_no_event(tmp_path):
-    async def story():
-        (tmp_path / "1.csv").write_text("one")
-        async with listening(tmp_path, Broken()).listening() as events:
-            assert await events.names(1) == ["1.csv"]
-
-    asyncio.run(story())
+async def test_a_state_store_that_does_not_work_costs_no_event(tmp_path):
+    (tmp_path / "1.csv").write_text("one")
+    async with listening(tmp_path, Broken()).listening() as events:
+        assert await events.names(1) == ["1.csv"]
 
 
-def test_looking_does_not_hold_up_the_event_loop(tmp_path, monkeypatch):
+async def test_looking_does_not_hold_up_the_event_loop(tmp_path, monkeypatch):
     def slow(folder, pattern):
         time.sleep(0.5)
         return {}
 
     monkeypatch.setattr(claim_file_arrival, "_files", slow)
-
-    async def story():
-        async with Events(trigger(tmp_path)).listening():
-            worst, before = 0.0, time.monotonic()
-            for _ in range(60):
-                await asyncio.sleep(0.01)
-                now = time.monotonic()
-                worst, before = max(worst, now - before), now
-            assert worst < 0.4
-
-    asyncio.run(story())
+    async with Events(trigger(tmp_path)).listening():
+        worst, before = 0.0, time.monotonic()
+        for _ in range(60):
+            await asyncio.sleep(0.01)
+            now = time.monotonic()
+            worst, before = max(worst, now - before), now
+        assert worst < 0.4
 
 
 def test_a_bucket_is_listed_anew_at_each_look(tmp_path):

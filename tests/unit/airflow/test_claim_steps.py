@@ -11,10 +11,10 @@ import pytest
 from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableError
 from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError
-from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.check_claim_file import NrfProvCheckClaimFileOperator
 from airflow_provider_nrfprov.operators.judge_claim import NrfProvJudgeClaimOperator
 from airflow_provider_nrfprov.task_groups import claim_and_tag
+from tests.traffic import claimed_by_another_team
 
 
 @pytest.fixture
@@ -80,15 +80,11 @@ def test_a_file_none_of_whose_rows_can_be_sent_fails_whatever_is_allowed(claim_f
         check(claim_file, max_rejected_ratio=1)
 
 
-def test_the_service_is_asked_about_a_sample_and_nothing_is_claimed(
-    connect, emulator, claim_file, tokens, written
-):
-    connect(emulator.url, "other-team-key")
-    NrfProvHook().claim_device(tokens[0])
-    connect(emulator.url)
+def test_the_service_is_asked_about_a_sample_and_nothing_is_claimed(nrfcloud, claim_file, tokens, written):
+    claimed_by_another_team(nrfcloud, tokens[0])
     assert check(claim_file, dry_run_rows=5) == {"rows": 8, "rejected": 3, "asked": 5, "refused": 1}
     assert "would be refused: line 1" in written()
-    assert len(emulator.service.claimed_ids()) == 1
+    assert len(nrfcloud.service.claimed_ids()) == 1
 
 
 @pytest.fixture

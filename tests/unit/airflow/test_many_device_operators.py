@@ -6,9 +6,6 @@ import copy
 import csv
 import json
 import uuid
-from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,20 +35,14 @@ from airflow_provider_nrfprov.operators.bulk_claim import (
 from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOperator
 from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
-from tests.traffic import Traffic, claimed, slow, watched_emulator
+from tests.traffic import claimed, slow, statuses, watched_emulator
+from tests.unit.airflow.running import outcomes
 
 LOT = "lot=7"
 
 
 @pytest.fixture
-def watched(connect) -> Iterator[tuple[Emulator, Traffic]]:
-    with watched_emulator(bulk_seconds=0) as (emulator, traffic):
-        connect(emulator.url)
-        yield emulator, traffic
-
-
-@pytest.fixture
-def nrfcloud(watched) -> Emulator:
+def emulator(watched) -> Emulator:
     return watched[0]
 
 
@@ -61,15 +52,6 @@ def block(**arguments: Any) -> NrfProvBlockDevicesOperator:
 
 def unclaim(**arguments: Any) -> NrfProvUnclaimDevicesOperator:
     return NrfProvUnclaimDevicesOperator(**{"task_id": "unclaim", **arguments})
-
-
-def statuses(emulator: Emulator) -> Counter[str]:
-    return Counter(device.status for device in emulator.service.claimed_devices())
-
-
-def outcomes(report: str) -> Counter[str]:
-    with Path(report).open(newline="") as stream:
-        return Counter(row["outcome"] for row in csv.DictReader(stream))
 
 
 @pytest.mark.parametrize("form", [list, str, ", ".join, lambda ids: json.dumps(ids).upper()])
@@ -93,10 +75,11 @@ def test_blocks_a_lot_by_its_tag_and_nothing_else(nrfcloud, context):
     }  # fmt: skip
 
 
-def test_a_service_that_does_not_know_the_filter_does_not_get_the_whole_fleet_blocked(watched, context):
-    emulator, traffic = watched
-    claimed(emulator, 10, tags=(LOT,), seed="lot")
-    claimed(emulator, 200, seed="others")
+def test_a_service_that_does_not_know_the_filter_does_not_get_the_whole_fleet_blocked(
+    nrfcloud, traffic, context
+):
+    claimed(nrfcloud, 10, tags=(LOT,), seed="lot")
+    claimed(nrfcloud, 200, seed="others")
 
     def without_the_filter(scope: dict[str, Any]) -> None:
         query = scope["query_string"].split(b"&")
@@ -104,7 +87,7 @@ def test_a_service_that_does_not_know_the_filter_does_not_get_the_whole_fleet_bl
 
     traffic.meddle = without_the_filter
     assert block(tag=LOT).execute(context)["blocked"] == 10
-    assert statuses(emulator) == {"BLOCKED": 10, "READY": 200}
+    assert statuses(nrfcloud) == {"BLOCKED": 10, "READY": 200}
 
 
 @pytest.mark.parametrize(
@@ -419,8 +402,8 @@ def test_what_an_earlier_try_did_stays_in_the_report_if_the_device_file_is_anoth
     file.write_text(f"{second}\n{third}\n")
     assert operator.execute(context)["blocked"] == 3
     with (tmp_path / "report" / "report.csv").open(newline="") as stream:
-        outcomes = {row["device_id"]: row["outcome"] for row in csv.DictReader(stream)}
-    assert outcomes == {first: "done", second: "done", third: "done"}
+        found = {row["device_id"]: row["outcome"] for row in csv.DictReader(stream)}
+    assert found == {first: "done", second: "done", third: "done"}
     assert nrfcloud.service.request_counts()["BlockClaimedDevice"] == 2 + 2
 
 
@@ -495,27 +478,27 @@ def test_a_wrong_key_is_not_tried_again(nrfcloud, connect, context):
     assert operator.retry_policy.evaluate(caught.value, 1, 3).action is RetryAction.FAIL
 
 
-def test_killing_the_task_finishes_what_is_in_flight_reports_it_and_fails(watched, context, tmp_path):
-    emulator, traffic = watched
-    ids = claimed(emulator, 100)
+def test_killing_the_task_finishes_what_is_in_flight_reports_it_and_fails(
+    nrfcloud, traffic, context, tmp_path
+):
+    ids = claimed(nrfcloud, 100)
     operator = block(device_ids=ids, report_dir=str(tmp_path))
 
     def killed_at_the_thirtieth(scope: dict[str, Any]) -> None:
-        if emulator.service.request_counts().get("BlockClaimedDevice", 0) == 30:
+        if nrfcloud.service.request_counts().get("BlockClaimedDevice", 0) == 30:
             operator.on_kill()
 
     traffic.meddle = killed_at_the_thirtieth
     with pytest.raises(DevicesNotTriedError, match="asked to stop"):
         operator.execute(context)
     counted = outcomes(str(tmp_path / "report.csv"))
-    assert counted["done"] == statuses(emulator)["BLOCKED"] < 40
+    assert counted["done"] == statuses(nrfcloud)["BLOCKED"] < 40
     assert counted["done"] + counted["not_tried"] == 100
 
 
-def test_max_in_flight_is_kept_by_every_operator(watched, context):
-    emulator, traffic = watched
-    ids = claimed(emulator, 30)
-    slow(emulator, 0.04)
+def test_max_in_flight_is_kept_by_every_operator(nrfcloud, traffic, context):
+    ids = claimed(nrfcloud, 30)
+    slow(nrfcloud, 0.04)
     for operator in (
         block(device_ids=ids, max_in_flight=3),
         NrfProvTagDevicesOperator(
@@ -527,7 +510,7 @@ def test_max_in_flight_is_kept_by_every_operator(watched, context):
         traffic.forget()
         operator.execute(context)
         assert traffic.most_in_flight == 3, operator
-    assert not emulator.service.claimed_ids()
+    assert not nrfcloud.service.claimed_ids()
 
 
 def test_unclaims_the_devices_of_a_file_or_report_too_and_reports_them(nrfcloud, context, tmp_path):
@@ -547,11 +530,15 @@ def test_unclaims_the_devices_of_a_file_or_report_too_and_reports_them(nrfcloud,
     [
         {},
         {"device_ids": None},
+        {"device_ids": "None"},
+        {"device_ids": ""},
+        {"device_ids": []},
         {"device_file": ""},
         {"device_ids": "lot=7"},
         {"device_ids": ["*"]},
         {"device_ids": "[]"},
         {"device_ids": str([str(uuid.UUID(int=number)) for number in range(11)])},
+        {"device_ids": [str(uuid.UUID(int=number)) for number in range(3)], "max_devices": 2},
         {"device_ids": [str(uuid.UUID(int=1))], "report": "x"},
     ],
     ids=str,

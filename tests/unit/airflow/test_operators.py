@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import uuid
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +16,13 @@ from airflow_provider_nrfprov.api.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.claiming.claim_file import ClaimFileError
 from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableError
 from airflow_provider_nrfprov.claiming.reasons import Reason
 from airflow_provider_nrfprov.claiming.report import Outcome, Summary
 from airflow_provider_nrfprov.claiming.token import MalformedTokenError, decode
 from airflow_provider_nrfprov.emulator.mint import mint_devices
-from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.exceptions import (
-    RowsFailedError,
-    RowsRejectedError,
-    RowsUnknownError,
-    UnclaimRefusedError,
-)
+from airflow_provider_nrfprov.exceptions import RowsFailedError, RowsRejectedError, RowsUnknownError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_claim import (
     NrfProvBulkClaimOperator,
@@ -42,7 +32,8 @@ from airflow_provider_nrfprov.operators.claim_device import NrfProvClaimDeviceOp
 from airflow_provider_nrfprov.operators.claim_reporting import summary_in_xcom
 from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOperator
 from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
-from tests.unit.airflow.running import finish
+from tests.traffic import claimed_by_another_team
+from tests.unit.airflow.running import finish, outcomes
 
 
 class StateStore(dict[str, str]):
@@ -60,13 +51,12 @@ def bulk(claim_file: Path | str, **arguments: Any) -> NrfProvBulkClaimOperator:
 @pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
 @pytest.mark.parametrize("contract", ["async", "sync"])
 def test_claims_a_file_and_leaves_a_receipt(
-    tmp_path, claim_file, connect, context, tokens, contract, deferrable
+    tmp_path, claim_file, nrfcloud, context, tokens, contract, deferrable
 ):
     claim_file.write_text("\n".join([*tokens, tokens[0]]))
-    with running_emulator(contract=contract, bulk_seconds=0.3) as emulator:
-        connect(emulator.url)
-        receipt = finish(bulk(claim_file, deferrable=deferrable, tags=["line=1"]), context)
-        assert len(emulator.service.claimed_ids()) == 5
+    nrfcloud.reset(contract=contract, bulk_seconds=0.3)
+    receipt = finish(bulk(claim_file, deferrable=deferrable, tags=["line=1"]), context)
+    assert len(nrfcloud.service.claimed_ids()) == 5
     report = tmp_path / "shift.csv-reports" / "manual__2026-11-23T06_00_00_00_00" / "report.csv"
     assert receipt == {
         "rows": 6, "claimed": 5, "already_claimed": 0, "rejected": 1, "failed": 0, "unknown": 0,
@@ -96,10 +86,8 @@ def test_without_waiting_the_report_is_written_by_its_own_operator(claim_file, c
     assert report.execute(context)["claimed"] == 5
 
 
-def test_a_share_of_the_rows_may_fail(claim_file, connect, context, tokens, emulator):
-    connect(emulator.url, "other-team-key")
-    NrfProvHook().claim_device(tokens[2])
-    connect(emulator.url)
+def test_a_share_of_the_rows_may_fail(claim_file, context, tokens, nrfcloud):
+    claimed_by_another_team(nrfcloud, tokens[2])
     assert bulk(claim_file, max_failed_ratio="0.2").execute(context)["failed"] == 1
     with pytest.raises(RowsFailedError, match="0 allowed"):
         bulk(claim_file, max_failed_ratio=0.19).execute(context)
@@ -111,27 +99,23 @@ def test_all_or_nothing_sends_nothing_where_a_row_is_bad(claim_file, context, to
         bulk(claim_file, on_invalid_rows="fail").execute(context)
     assert "line 6: malformed_token" in str(caught.value)
     assert not nrfcloud.service.bulk_submissions()
-    with Path(context["ti"].pushed["report"]).open(newline="") as stream:
-        assert Counter(row["outcome"] for row in csv.DictReader(stream)) == {"failed": 5, "rejected": 1}
+    assert outcomes(context["ti"].pushed["report"]) == {"failed": 5, "rejected": 1}
     claim_file.write_text("\n".join(tokens))
     assert bulk(claim_file, on_invalid_rows="fail").execute(context)["claimed"] == 5
 
 
 @pytest.mark.parametrize("contract", ["async", "sync"])
 def test_a_dry_run_of_some_rows_stops_a_file_that_would_be_refused(
-    claim_file, connect, context, tokens, contract
+    claim_file, nrfcloud, context, tokens, contract
 ):
-    with running_emulator(contract=contract, bulk_seconds=0.0) as emulator:
-        connect(emulator.url, "other-team-key")
-        for token in tokens[:4]:
-            NrfProvHook().claim_device(token)
-        connect(emulator.url)
-        NrfProvHook().claim_device(tokens[4])
-        with pytest.raises(RowsFailedError, match=r"would refuse [12] of 2 rows that it was asked about"):
-            bulk(claim_file, dry_run_rows=2).execute(context)
-        assert not emulator.service.bulk_submissions()
-        # More may fail than were refused, and what is ours is no refusal.
-        assert bulk(claim_file, dry_run_rows=5, max_failed_rows=4).execute(context)["already_claimed"] == 1
+    nrfcloud.reset(contract=contract, bulk_seconds=0.0)
+    claimed_by_another_team(nrfcloud, *tokens[:4])
+    NrfProvHook().claim_device(tokens[4])
+    with pytest.raises(RowsFailedError, match=r"would refuse [12] of 2 rows that it was asked about"):
+        bulk(claim_file, dry_run_rows=2).execute(context)
+    assert not nrfcloud.service.bulk_submissions()
+    # More may fail than were refused, and what is ours is no refusal.
+    assert bulk(claim_file, dry_run_rows=5, max_failed_rows=4).execute(context)["already_claimed"] == 1
 
 
 def test_a_dry_run_is_for_a_new_job_only(claim_file, context, nrfcloud):
@@ -164,11 +148,9 @@ def test_a_task_on_another_worker_goes_on_from_the_state_store(
 
 
 def test_more_failed_rows_than_allowed_fail_the_task_after_the_report_is_written(
-    tmp_path, claim_file, connect, context, tokens, emulator
+    tmp_path, claim_file, context, tokens, nrfcloud
 ):
-    connect(emulator.url, "other-team-key")
-    NrfProvHook().claim_device(tokens[2])
-    connect(emulator.url)
+    claimed_by_another_team(nrfcloud, tokens[2])
     with pytest.raises(RowsFailedError) as caught:
         finish(bulk(claim_file, report_dir=str(tmp_path / "out")), context)
     assert isinstance(caught.value, AirflowFailException)  # a retry would be refused again
@@ -179,8 +161,7 @@ def test_more_failed_rows_than_allowed_fail_the_task_after_the_report_is_written
         str(tmp_path / "out" / "report.csv"),
     ):
         assert words in str(caught.value)
-    with (tmp_path / "out" / "report.csv").open() as stream:
-        assert Counter(row["outcome"] for row in csv.DictReader(stream)) == {"claimed": 4, "failed": 1}
+    assert outcomes(tmp_path / "out" / "report.csv") == {"claimed": 4, "failed": 1}
     assert (
         finish(bulk(claim_file, report_dir=str(tmp_path / "out"), max_failed_rows="1"), context)["failed"]
         == 1
@@ -188,14 +169,13 @@ def test_more_failed_rows_than_allowed_fail_the_task_after_the_report_is_written
 
 
 def test_operations_that_do_not_end_in_time_leave_unknown_rows_and_a_task_that_may_be_retried(
-    claim_file, connect, context
+    claim_file, nrfcloud, context
 ):
-    with running_emulator(contract="async", bulk_seconds=60) as emulator:
-        connect(emulator.url)
-        for deferrable in (False, True):
-            with pytest.raises(RowsUnknownError, match="5 unknown"):
-                finish(bulk(claim_file, timeout=0.2, deferrable=deferrable), context)
-        assert len(emulator.service.bulk_operations()) == 1
+    nrfcloud.reset(contract="async", bulk_seconds=60)
+    for deferrable in (False, True):
+        with pytest.raises(RowsUnknownError, match="5 unknown"):
+            finish(bulk(claim_file, timeout=0.2, deferrable=deferrable), context)
+    assert len(nrfcloud.service.bulk_operations()) == 1
 
 
 def test_a_revoked_key_fails_the_task_and_leaves_a_report(tmp_path, claim_file, connect, context, emulator):
@@ -300,15 +280,6 @@ def test_an_unknown_connection_is_named_and_nothing_is_on_record_as_sent(tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_claims_one_device_and_returns_its_attributes_without_the_token(context, tokens, nrfcloud):
-    operator = NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0], tags=["a"])
-    device = operator.execute(context)
-    assert device["id"] == decode(tokens[0]).device_id
-    assert device["tags"] == ["a"]
-    assert tokens[0] not in json.dumps(device)
-    assert operator.execute(context) == device  # repeated: it is ours
-
-
 def test_a_token_in_a_template_is_rendered_but_is_no_template_field(context, tokens, nrfcloud):
     operator = NrfProvClaimDeviceOperator(task_id="one", claim_token="{{ params.claim_token }}")
     assert "claim_token" not in operator.template_fields
@@ -316,10 +287,8 @@ def test_a_token_in_a_template_is_rendered_but_is_no_template_field(context, tok
     assert operator.execute(context)["id"] == decode(tokens[0]).device_id
 
 
-def test_a_device_of_another_team_is_a_conflict_in_the_services_words(connect, context, tokens, emulator):
-    connect(emulator.url, "other-team-key")
-    NrfProvHook().claim_device(tokens[0])
-    connect(emulator.url)
+def test_a_device_of_another_team_is_a_conflict_in_the_services_words(context, tokens, nrfcloud):
+    claimed_by_another_team(nrfcloud, tokens[0])
     with pytest.raises(ConflictError, match="409"):
         NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0]).execute(context)
 
@@ -328,17 +297,6 @@ def test_a_damaged_token_is_refused_before_anything_is_sent(context, tokens, nrf
     with pytest.raises(MalformedTokenError, match="cut short"):
         NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0][:90]).execute(context)
     assert not nrfcloud.service.request_counts()
-
-
-def test_a_dry_run_claims_nothing(context, tokens, nrfcloud):
-    operator = NrfProvClaimDeviceOperator(task_id="one", claim_token=tokens[0], check_only=True)
-    assert operator.execute(context) == {
-        "device_id": decode(tokens[0]).device_id,
-        "claimable": True,
-        "reason": None,
-        "is_ours": False,
-    }
-    assert not nrfcloud.service.claimed_ids()
 
 
 @pytest.mark.parametrize(
@@ -360,12 +318,11 @@ def test_tags_devices_in_each_mode_and_a_second_time_without_a_change(
     assert operator.execute(context) == {"changed": 0, "unchanged": 5, "failed": 0}
 
 
-def test_tags_are_created_first_where_the_service_wants_that(connect, context, tokens):
-    with running_emulator(unknown_tags="refused") as emulator:
-        connect(emulator.url)
-        ids = [NrfProvHook().claim_device(token).id for token in tokens]
-        NrfProvTagDevicesOperator(task_id="tag", device_ids=ids, tags=["new"]).execute(context)
-        assert {tuple(device.tags) for device in emulator.service.claimed_devices()} == {("new",)}
+def test_tags_are_created_first_where_the_service_wants_that(nrfcloud, context, tokens):
+    nrfcloud.reset(unknown_tags="refused")
+    ids = [NrfProvHook().claim_device(token).id for token in tokens]
+    NrfProvTagDevicesOperator(task_id="tag", device_ids=ids, tags=["new"]).execute(context)
+    assert {tuple(device.tags) for device in nrfcloud.service.claimed_devices()} == {("new",)}
 
 
 def test_tags_the_devices_of_a_report(claim_file, context, tokens, nrfcloud):
@@ -407,18 +364,6 @@ def test_unclaims_devices_and_a_device_that_is_not_ours_is_done(context, tokens,
     assert operator.execute(context) == {"unclaimed": 2, "were_not_ours": 0, "failed": 0}
     assert not nrfcloud.service.claimed_ids()
     assert operator.execute(context) == {"unclaimed": 0, "were_not_ours": 2, "failed": 0}
-
-
-@pytest.mark.parametrize(
-    ("device_ids", "max_devices"),
-    [([], 10), ("", 10), ("[]", 10), (["*"], 10), ("None", 10), ([str(uuid.uuid4()) for _ in range(3)], 2)],
-)
-def test_unclaiming_is_guarded(context, nrfcloud, device_ids, max_devices):
-    with pytest.raises((UnclaimRefusedError, ArgumentError), match=r"nothing was unclaimed|task 'unclaim'"):
-        NrfProvUnclaimDevicesOperator(
-            task_id="unclaim", device_ids=device_ids, max_devices=max_devices
-        ).execute(context)
-    assert not nrfcloud.service.request_counts()
 
 
 def test_an_operators_arguments_are_only_assigned_when_a_dag_is_parsed():

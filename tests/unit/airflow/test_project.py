@@ -23,7 +23,6 @@ from airflow_provider_nrfprov.api.project_contract import NOT_IN_PROJECT
 from airflow_provider_nrfprov.emulator.accounts import PROJECT
 from airflow_provider_nrfprov.emulator.faults import OddStatus, Refuse, StuckOperation
 from airflow_provider_nrfprov.emulator.mint import mint_devices
-from airflow_provider_nrfprov.emulator.server import Emulator
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError, RowsFailedError, RowsUnknownError
 from airflow_provider_nrfprov.hooks.connection import client_from, portal_page_of
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
@@ -42,23 +41,13 @@ from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOper
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.sensors.provisioning_command import NrfProvCommandSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
+from tests.traffic import claimed_by_another_team
 
-DEVICES = list(mint_devices(5, seed="project operators"))
+DEVICES = list(mint_devices(5, seed=1))
+"""Of the tokens in the claim file."""
 IDS = [each.device_id for each in DEVICES]
 DEVICE = IDS[0]
 TOKEN = "oat_emulator-token"
-
-
-@pytest.fixture
-def emulator(kept_emulator) -> Emulator:
-    return kept_emulator
-
-
-@pytest.fixture
-def claim_file(tmp_path) -> Path:
-    path = tmp_path / "devices.csv"
-    path.write_text("".join(f"{each.token}\n" for each in DEVICES))
-    return path
 
 
 def run(operator: Any) -> Any:
@@ -129,8 +118,7 @@ def test_a_trigger_names_the_jobs_that_failed(emulator, project, claim_file):
 
 
 def test_rows_that_are_refused_fail_the_claim_with_the_services_words(emulator, project, claim_file):
-    with emulator.service.turn() as now:
-        emulator.service.devices.claim("another team", DEVICES[0].token, (), now)
+    claimed_by_another_team(emulator, DEVICES[0].token)
     with pytest.raises(RowsFailedError, match="device belongs to another project"):
         claim(claim_file)
     assert emulator.service.claimed_ids(PROJECT) == set(IDS[1:])
@@ -172,8 +160,7 @@ def test_one_device_is_claimed_listed_and_fetched(emulator, project, tmp_path):
 def test_one_device_that_is_refused_is_not_tried_again(emulator, project):
     from airflow_provider_nrfprov.retries import _users_mistakes
 
-    with emulator.service.turn() as now:
-        emulator.service.devices.claim("another team", DEVICES[0].token, (), now)
+    claimed_by_another_team(emulator, DEVICES[0].token)
     with pytest.raises(ClaimRefusedError, match="belongs to another project"):
         run(NrfProvClaimDeviceOperator(task_id="one", claim_token=DEVICES[0].token))
     assert issubclass(ClaimRefusedError, _users_mistakes())

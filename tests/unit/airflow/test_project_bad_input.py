@@ -32,21 +32,10 @@ from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 from airflow_provider_nrfprov.triggers.deferral import read_event
 
-DEVICES = list(mint_devices(5, seed="project bad input"))
+DEVICES = list(mint_devices(5, seed=1))
+"""Of the tokens in the claim file."""
 IDS = [each.device_id for each in DEVICES]
 TOKEN = Settings.organization_token
-
-
-@pytest.fixture
-def emulator(kept_emulator) -> Emulator:
-    return kept_emulator
-
-
-@pytest.fixture
-def claim_file(tmp_path) -> Path:
-    path = tmp_path / "devices.csv"
-    path.write_text("".join(f"{each.token}\n" for each in DEVICES))
-    return path
 
 
 def run(operator: Any) -> Any:

@@ -78,13 +78,17 @@ def test_the_hook_class_says_the_same_as_the_metadata():
     assert {key.replace("_", "-"): value for key, value in old.items()} == new
 
 
+def printed_by(code: str) -> list[str]:
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().splitlines()
+
+
 def test_reading_the_metadata_imports_nothing_heavy():
     code = (
         "import sys; import airflow_provider_nrfprov.get_provider_info;"
         "print([m for m in ('airflow', 'requests', 'pendulum', 'cbor2') if m in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    assert printed_by(code) == ["[]"]
 
 
 def test_api_and_claiming_import_no_airflow():
@@ -96,8 +100,7 @@ def test_api_and_claiming_import_no_airflow():
         "        importlib.import_module(f'{package.__name__}.{module.name}')\n"
         "print([name for name in sys.modules if name == 'airflow' or name.startswith('airflow.')])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    assert printed_by(code) == ["[]"]
 
 
 def test_operators_and_sensor_do_not_load_the_client_when_a_dag_is_parsed():
@@ -109,10 +112,7 @@ def test_operators_and_sensor_do_not_load_the_client_when_a_dag_is_parsed():
         "        importlib.import_module(module)\n"
         "print([m for m in sys.modules if m == 'cbor2' or m.startswith('airflow_provider_nrfprov.hooks.nrfprov')])"
     )
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip().splitlines()[-1] == "[]"
+    assert printed_by(code)[-1] == "[]"
 
 
 @pytest.mark.slow

@@ -19,7 +19,6 @@ from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.accounts import VIEWER_KEY
 from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore, Refuse
-from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.provisioning_command import NrfProvCreateCommandOperator
 from airflow_provider_nrfprov.operators.provisioning_rules import NrfProvEnsureOnboardingRuleOperator
@@ -132,12 +131,11 @@ def test_a_command_that_was_not_made_is_an_error_that_a_retry_mends(device_id, e
     assert create(device_id)["status"] == "PENDING"
 
 
-def test_a_command_that_has_failed_is_made_anew(connect, tokens):
-    with running_emulator(command_seconds=0, command_end="FAILED") as emulator:
-        connect(emulator.url)
-        device_id = NrfProvHook().claim_device(tokens[0]).id
-        first = create(device_id)
-        assert create(device_id)["command_id"] != first["command_id"]
+def test_a_command_that_has_failed_is_made_anew(nrfcloud, tokens):
+    nrfcloud.reset(command_seconds=0, command_end="FAILED")
+    device_id = NrfProvHook().claim_device(tokens[0]).id
+    first = create(device_id)
+    assert create(device_id)["command_id"] != first["command_id"]
 
 
 def test_a_service_that_cannot_list_commands_is_given_the_command(device_id, emulator):

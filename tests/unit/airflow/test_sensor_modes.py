@@ -113,19 +113,22 @@ def end_of(mode, **arguments):
 
 def end_in(context, waiting):
     try:
-        while True:
-            try:
-                new_process(waiting).execute(context)
-            except AirflowRescheduleException as later:
-                time.sleep(max(0.0, (later.reschedule_date - datetime.now(timezone.utc)).total_seconds()))
-            else:
-                return "success", None
-    except TaskDeferred as deferred:
-        return resumed(waiting, deferred, context)
+        work_to_the_end(context, waiting)
     except AirflowSkipException as error:
         return "skipped", type(error.__cause__)
     except Exception as error:  # noqa: BLE001 - the end of a task
         return "failed", type(error)
+    return "success", None
+
+
+def work_to_the_end(context, waiting):
+    while True:
+        try:
+            return new_process(waiting).execute(context)
+        except AirflowRescheduleException as later:
+            time.sleep(max(0.0, (later.reschedule_date - datetime.now(timezone.utc)).total_seconds()))
+        except TaskDeferred as deferred:
+            return resumed(waiting, deferred, context)
 
 
 def new_process(arguments):
@@ -133,22 +136,15 @@ def new_process(arguments):
 
 
 def resumed(arguments, deferred, context):
-    try:
-        while True:
-            trigger = type(deferred.trigger)(**json.loads(json.dumps(deferred.trigger.serialize()[1])))
-            event = asyncio.run(only_event(trigger))
-            try:
-                new_process(arguments).resume_execution(
-                    deferred.method_name, {**(deferred.kwargs or {}), "event": event}, context
-                )
-            except TaskDeferred as again:
-                deferred = again
-            else:
-                return "success", None
-    except AirflowSkipException as error:
-        return "skipped", type(error.__cause__)
-    except Exception as error:  # noqa: BLE001 - the end of a task
-        return "failed", type(error)
+    while True:
+        trigger = type(deferred.trigger)(**json.loads(json.dumps(deferred.trigger.serialize()[1])))
+        event = asyncio.run(only_event(trigger))
+        try:
+            return new_process(arguments).resume_execution(
+                deferred.method_name, {**(deferred.kwargs or {}), "event": event}, context
+            )
+        except TaskDeferred as again:
+            deferred = again
 
 
 GOES_ON = ("IN_PROGRESS",)

@@ -22,7 +22,6 @@ from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.emulator.accounts import ADMIN_KEY, EDITOR_KEY, VIEWER_KEY
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_token
-from airflow_provider_nrfprov.emulator.server import Emulator
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 TOKEN = mint_token(DEVICE)
@@ -57,11 +56,6 @@ READS: dict[str, Operation] = {
         operations.fetch_bulk_ops_request("x"),
     )
 }
-
-
-@pytest.fixture
-def emulator(kept_emulator) -> Emulator:
-    return kept_emulator
 
 
 @pytest.fixture

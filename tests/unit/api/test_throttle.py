@@ -15,7 +15,8 @@ from airflow_provider_nrfprov.api.errors import RateLimitedError
 from airflow_provider_nrfprov.api.retry import NEVER, Retry
 from airflow_provider_nrfprov.api.throttle import Throttle
 from airflow_provider_nrfprov.emulator.faults import Refuse
-from tests.traffic import claimed, only, slow, watched_emulator
+from airflow_provider_nrfprov.emulator.server import Emulator
+from tests.traffic import claimed, only, slow
 
 
 class Clock:
@@ -98,6 +99,11 @@ def test_the_rate_doubles_every_three_seconds_until_nothing_is_held_back(throttl
     assert [throttle.wait_for_turn() for _ in range(10)] == [clock.now] * 10
 
 
+@pytest.fixture
+def emulator(watched) -> Emulator:
+    return watched[0]
+
+
 def asking(client: ProvisioningClient, device_ids: list[str], threads: int = 8) -> list[str]:
     with ThreadPoolExecutor(threads) as pool:
         return [
@@ -108,15 +114,14 @@ def asking(client: ProvisioningClient, device_ids: list[str], threads: int = 8) 
         ]
 
 
-def test_a_429_to_one_thread_stops_all_of_them_until_the_wait_is_over(caplog):
+def test_a_429_to_one_thread_stops_all_of_them_until_the_wait_is_over(emulator, traffic, caplog):
     caplog.set_level(logging.INFO)
-    with watched_emulator() as (emulator, traffic):
-        ids = claimed(emulator, 60)
-        slow(emulator, 0.02)
-        emulator.service.faults.plan("FetchClaimedDevice", Refuse(429, retry_after=1), nth=20)
-        client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=Retry())
-        assert asking(client, ids) == ids
-        (refused_at,) = [at for at, status in traffic.answers if status == 429]
+    ids = claimed(emulator, 60)
+    slow(emulator, 0.02)
+    emulator.service.faults.plan("FetchClaimedDevice", Refuse(429, retry_after=1), nth=20)
+    client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=Retry())
+    assert asking(client, ids) == ids
+    (refused_at,) = [at for at, status in traffic.answers if status == 429]
     # What was sent before its sender can have known of the refusal does not count.
     while_waiting = [at for at in traffic.arrivals if refused_at + 0.3 < at < refused_at + 0.95]
     assert not while_waiting
@@ -126,41 +131,38 @@ def test_a_429_to_one_thread_stops_all_of_them_until_the_wait_is_over(caplog):
     assert "emulator-key" not in told[0]
 
 
-def test_under_a_limit_that_nobody_told_of_every_request_gets_through_and_few_are_refused():
-    with watched_emulator() as (emulator, traffic):
-        ids = claimed(emulator, 150)
-        traffic.meddle = only(40)
-        retry = Retry(first_wait=0.1, longest_wait=0.5)
-        client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=retry)
-        assert asking(client, ids) == ids
-        refused = traffic.statuses().count(429)
+def test_under_a_limit_that_nobody_told_of_every_request_gets_through_and_few_are_refused(emulator, traffic):
+    ids = claimed(emulator, 150)
+    traffic.meddle = only(40)
+    retry = Retry(first_wait=0.1, longest_wait=0.5)
+    client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=retry)
+    assert asking(client, ids) == ids
+    refused = traffic.statuses().count(429)
     assert 1 <= refused < 60
 
 
-def test_who_does_not_retry_does_not_wait_either():
-    with watched_emulator() as (emulator, _):
-        (device_id,) = claimed(emulator, 1)
-        emulator.service.faults.plan("FetchClaimedDevice", Refuse(429, retry_after=60))
-        client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=NEVER)
-        with pytest.raises(RateLimitedError):
-            client.send(operations.fetch_claimed_device(device_id))
-        started = time.monotonic()
+def test_who_does_not_retry_does_not_wait_either(emulator):
+    (device_id,) = claimed(emulator, 1)
+    emulator.service.faults.plan("FetchClaimedDevice", Refuse(429, retry_after=60))
+    client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=NEVER)
+    with pytest.raises(RateLimitedError):
         client.send(operations.fetch_claimed_device(device_id))
-        assert time.monotonic() - started < 30
+    started = time.monotonic()
+    client.send(operations.fetch_claimed_device(device_id))
+    assert time.monotonic() - started < 30
 
 
-def test_each_thread_has_its_own_session_and_all_are_closed():
-    with watched_emulator() as (emulator, _):
-        ids = claimed(emulator, 40)
-        slow(emulator, 0.02)
-        client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=NEVER)
-        sessions = set()
-        with ThreadPoolExecutor(4) as pool:
-            for device_id in ids:
-                pool.submit(lambda each=device_id: client.send(operations.fetch_claimed_device(each)))
-            sessions = set(pool.map(lambda _: (time.sleep(0.05), client._session())[1], range(8)))
-        assert len(sessions) == 4
-        pools = [len(session.adapters["http://"].poolmanager.pools) for session in sessions]
-        assert sum(pools) >= 1
-        client.close()
-        assert [len(session.adapters["http://"].poolmanager.pools) for session in sessions] == [0] * 4
+def test_each_thread_has_its_own_session_and_all_are_closed(emulator):
+    ids = claimed(emulator, 40)
+    slow(emulator, 0.02)
+    client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=NEVER)
+    sessions = set()
+    with ThreadPoolExecutor(4) as pool:
+        for device_id in ids:
+            pool.submit(lambda each=device_id: client.send(operations.fetch_claimed_device(each)))
+        sessions = set(pool.map(lambda _: (time.sleep(0.05), client._session())[1], range(8)))
+    assert len(sessions) == 4
+    pools = [len(session.adapters["http://"].poolmanager.pools) for session in sessions]
+    assert sum(pools) >= 1
+    client.close()
+    assert [len(session.adapters["http://"].poolmanager.pools) for session in sessions] == [0] * 4

@@ -28,17 +28,13 @@ from airflow_provider_nrfprov.emulator.faults import (
 from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.files.storage import Folder
+from tests.traffic import claimed_by_another_team
 from tests.unit.api.test_project_api import Project
 
 DEVICES = list(mint_devices(10, seed="project job"))
 IDS = [each.device_id for each in DEVICES]
 OTHER_DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 Claim = Callable[..., Counter[str]]
-
-
-@pytest.fixture
-def emulator(kept_emulator) -> Emulator:
-    return kept_emulator
 
 
 @pytest.fixture
@@ -58,12 +54,6 @@ def claim(emulator, tmp_path) -> Claim:
         return Counter(row["outcome"] for row in run.told.values())
 
     return run
-
-
-def own_by_another_team(emulator: Emulator, devices: list[MintedDevice]) -> None:
-    with emulator.service.turn() as now:
-        for each in devices:
-            emulator.service.devices.claim("another team", each.token, (), now)
 
 
 def ours(emulator: Emulator) -> set[str]:
@@ -86,7 +76,7 @@ def test_rows_that_are_refused_are_told_with_the_services_words_and_the_others_a
     emulator, claim, by
 ):
     emulator.reset(project_errors_by=by)
-    own_by_another_team(emulator, DEVICES[2:4])
+    claimed_by_another_team(emulator, DEVICES[2].token, DEVICES[3].token)
     assert claim(DEVICES) == {"claimed": 8, "failed": 2}
     assert claim.told[IDS[2]]["message"] == "device belongs to another project"
     assert claim.told[IDS[0]]["status"] == "FAILED, not named (inferred)"
@@ -96,7 +86,7 @@ def test_rows_that_are_refused_are_told_with_the_services_words_and_the_others_a
 def test_one_refused_row_of_a_thousand_costs_few_requests(emulator, claim, by):
     devices = list(mint_devices(1000, seed="thousand"))
     emulator.reset(project_errors_by=by)
-    own_by_another_team(emulator, devices[500:501])
+    claimed_by_another_team(emulator, devices[500].token)
     assert claim(devices) == {"claimed": 999, "failed": 1}
     assert sum(emulator.service.request_counts().values()) <= 15
 
@@ -137,23 +127,18 @@ def test_a_conflict_over_what_is_ours_costs_a_look_and_one_request_more(emulator
     assert sum(emulator.service.request_counts().values()) <= 15
 
 
-def test_what_is_ours_before_is_told_so_where_the_service_says_something(emulator, claim):
+@pytest.mark.parametrize(
+    ("readding", "told"),
+    [
+        ("error", {"claimed": 8, "already_claimed": 2}),
+        ("accepted", {"claimed": 10}),  # the service says nothing of it
+        ("conflict", {"claimed": 8, "already_claimed": 2}),  # as a whole: it is narrowed down to the rows
+    ],
+)
+def test_what_is_ours_before_is_told_so_where_the_service_says_something(emulator, claim, readding, told):
+    emulator.reset(project_readding=readding)
     claim(DEVICES[:2])
-    assert claim(DEVICES) == {"claimed": 8, "already_claimed": 2}
-    assert set(emulator.service.claim_counts().values()) == {1}
-
-
-def test_what_is_ours_before_is_claimed_where_the_service_says_nothing(emulator, claim):
-    emulator.reset(project_readding="accepted")
-    claim(DEVICES[:2])
-    assert claim(DEVICES) == {"claimed": 10}
-    assert set(emulator.service.claim_counts().values()) == {1}
-
-
-def test_a_conflict_as_a_whole_is_narrowed_down_to_the_rows(emulator, claim):
-    emulator.reset(project_readding="conflict")
-    claim(DEVICES[:2])
-    assert claim(DEVICES) == {"claimed": 8, "already_claimed": 2}
+    assert claim(DEVICES) == told
     assert set(emulator.service.claim_counts().values()) == {1}
 
 
@@ -186,7 +171,7 @@ def test_rows_that_cannot_be_told_apart_are_unknown(emulator, claim, readding):
 
 def test_rows_beside_a_refused_one_are_not_guessed_where_no_device_of_theirs_shows(emulator, claim):
     emulator.reset(project_unnamed="dropped")
-    own_by_another_team(emulator, DEVICES[:1])
+    claimed_by_another_team(emulator, DEVICES[0].token)
     assert claim(DEVICES) == {"failed": 1, "unknown": 9}
     assert ours(emulator) == set()
 
@@ -205,7 +190,7 @@ def test_a_job_that_does_not_end_leaves_rows_unknown_or_looked_up(emulator, clai
 
 def test_an_unknown_status_is_no_end(emulator, claim):
     emulator.reset(project_partial_end="PARTIAL", project_failed_end="ENDED")
-    own_by_another_team(emulator, DEVICES[:1])
+    claimed_by_another_team(emulator, DEVICES[0].token)
     assert claim(DEVICES) == {"claimed": 9, "unknown": 1}
 
 
@@ -234,18 +219,18 @@ def test_an_answer_that_names_no_job_is_as_good_as_a_lost_one(emulator, claim):
 @pytest.mark.parametrize("readding", ["error", "conflict"])
 def test_a_row_that_was_refused_each_time_is_failed_however_often_it_is_sent(emulator, claim, readding):
     emulator.reset(project_readding=readding)
-    own_by_another_team(emulator, DEVICES[:1])
+    claimed_by_another_team(emulator, DEVICES[0].token)
     for _ in range(3):
         assert claim(DEVICES[:1]) == {"failed": 1}
     assert emulator.service.request_counts()["CreateDevicesInBulk"] == 3
 
 
 def test_a_refusal_after_a_lost_answer_is_failed_only_where_the_list_shows_what_is_new(emulator, claim):
-    own_by_another_team(emulator, DEVICES[:1])
+    claimed_by_another_team(emulator, DEVICES[0].token)
     emulator.service.faults.plan("CreateDevicesInBulk", DropAfter())
     assert claim(DEVICES) == {"claimed": 9, "failed": 1}, "the nine show"
     emulator.reset()
-    own_by_another_team(emulator, DEVICES[:1])
+    claimed_by_another_team(emulator, DEVICES[0].token)
     emulator.service.faults.plan("CreateDevicesInBulk", DropBefore())
     assert claim(DEVICES[:1], owner=Owner(run_id="other")) == {"unknown": 1}, "nothing that shows is new"
 
@@ -306,7 +291,7 @@ def test_one_device_is_claimed_and_claimed_again(emulator):
 
 
 def test_one_device_of_somebody_else_is_refused_in_the_services_words(emulator):
-    own_by_another_team(emulator, DEVICES[:1])
+    claimed_by_another_team(emulator, DEVICES[0].token)
     with pytest.raises(NrfProvError, match=f"{IDS[0]} was not claimed: device belongs to another project"):
         claim_once(Project(emulator.url), DEVICES[0].token, ())
 
@@ -335,7 +320,7 @@ def test_one_device_that_is_not_listed_yet_is_claimed_all_the_same(emulator):
 def test_an_error_of_a_row_that_was_not_sent_leaves_no_row_claimed_that_is_not(
     emulator, claim, monkeypatch, named
 ):
-    own_by_another_team(emulator, DEVICES[4:5])
+    claimed_by_another_team(emulator, DEVICES[4].token)
     monkeypatch.setattr(project_handlers, "_error", lambda *_, **__: {"error": "no", **named})
     claim(DEVICES)
     told = {id_ for id_, row in claim.told.items() if row["outcome"] in {"claimed", "already_claimed"}}
@@ -344,7 +329,7 @@ def test_an_error_of_a_row_that_was_not_sent_leaves_no_row_claimed_that_is_not(
 
 def test_one_device_is_not_claimed_where_the_error_is_of_another(emulator, monkeypatch):
     emulator.reset(project_partial_end="SUCCEEDED", project_failed_end="SUCCEEDED")
-    own_by_another_team(emulator, DEVICES[:1])
+    claimed_by_another_team(emulator, DEVICES[0].token)
     monkeypatch.setattr(
         project_handlers, "_error", lambda *_, **__: {"error": "no", "deviceId": OTHER_DEVICE}
     )

@@ -6,11 +6,9 @@ import errno
 import os
 import resource
 import stat
-import threading
-import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -20,23 +18,11 @@ from airflow_provider_nrfprov.files.storage import Folder
 GOOD = "whole and good\n" * 100
 
 
-@pytest.fixture
-def store() -> Any:
-    """An object store in memory, as Airflow's own paths see it."""
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    try:
-        from airflow.sdk.io import attach
-    except ImportError:  # Airflow 2
-        from airflow.io.store import attach
-    attach(protocol="memory", fs=MemoryFileSystem())
-    # One store for the whole process, which other tests use, too.
-    return Folder(ObjectStoragePath(f"memory://bucket-{uuid.uuid4().hex}/reports"))
-
-
 @pytest.fixture(params=["local disk", "object store"])
 def folder(request, tmp_path) -> Folder:
-    return Folder(tmp_path / "reports") if request.param == "local disk" else request.getfixturevalue("store")
+    if request.param == "local disk":
+        return Folder(tmp_path / "reports")
+    return Folder(ObjectStoragePath(request.getfixturevalue("object_store")) / "reports")
 
 
 @pytest.mark.parametrize("death", [SystemExit, KeyboardInterrupt, OSError, RuntimeError])
@@ -78,24 +64,16 @@ def test_what_was_written_is_read_listed_and_removed(folder):
 def test_two_processes_with_one_pid_write_each_its_own(tmp_path, monkeypatch):
     """Two containers on one volume: each has a process 27."""
     monkeypatch.setattr(os, "getpid", lambda: 27)
-    errors: list[BaseException] = []
     texts = {f"{letter * 20}\n" * 200 for letter in "abcdef"}
 
     def write(text: str) -> None:
-        try:
-            for _ in range(40):
-                with Folder(tmp_path).writing("summary.json") as stream:
-                    for line in text.splitlines(keepends=True):
-                        stream.write(line)
-        except BaseException as error:  # noqa: BLE001 - whatever it is
-            errors.append(error)
+        for _ in range(40):
+            with Folder(tmp_path).writing("summary.json") as stream:
+                for line in text.splitlines(keepends=True):
+                    stream.write(line)
 
-    threads = [threading.Thread(target=write, args=(text,)) for text in texts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
+    with ThreadPoolExecutor(len(texts)) as pool:
+        list(pool.map(write, texts))  # an error of one is raised here
     assert (tmp_path / "summary.json").read_text() in texts
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 

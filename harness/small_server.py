@@ -6,6 +6,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 
 class QuietHandler(http.server.BaseHTTPRequestHandler):
@@ -25,6 +26,22 @@ class QuietHandler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def always(status: int, content: bytes, headers: dict[str, str] | None = None) -> type[QuietHandler]:
+    """Return a server that gives every request one answer, and notes each and its headers in ``asked``."""
+
+    class Handler(QuietHandler):
+        asked: ClassVar[list[tuple[str, dict[str, str]]]] = []
+
+        def handle_all(self) -> None:
+            self.read()
+            self.asked.append((f"{self.command} {self.path}", dict(self.headers)))
+            self.answer(status, content, headers)
+
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_all
+
+    return Handler
+
+
 @contextmanager
 def serving(handler: type[QuietHandler]) -> Iterator[str]:
     """Yield the URL of a server, on a port that was free."""
@@ -37,3 +54,10 @@ def serving(handler: type[QuietHandler]) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def answering(status: int, content: bytes, headers: dict[str, str] | None = None) -> Iterator[str]:
+    """Yield the URL of a server that gives every request this answer."""
+    with serving(always(status, content, headers)) as url:
+        yield url

@@ -8,10 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import base_urls
-from airflow_provider_nrfprov.api.retry import NEVER
-from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.emulator.mint import (
     MintedDevice,
     attestation_rows,
@@ -21,6 +17,7 @@ from airflow_provider_nrfprov.emulator.mint import (
     write,
 )
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from tests.calls import Calls
 from tests.contract.nordic_client import NordicClient, nordic_client
 
 KEY = "emulator-key"
@@ -47,16 +44,6 @@ def parser() -> Iterator[NordicClient]:
     """The client where no service is needed."""
     with nordic_client("http://127.0.0.1:9") as client:
         yield client
-
-
-class OurCalls(ProvisioningService):
-    """Our calls, without Airflow."""
-
-    def __init__(self, url: str) -> None:
-        self._client = ProvisioningClient(KEY, urls=base_urls(url), retry=NEVER)
-
-    def get_conn(self) -> ProvisioningClient:
-        return self._client
 
 
 def claim_file(folder, devices: list[MintedDevice]) -> str:
@@ -135,7 +122,7 @@ def test_the_onboarding_rule_is_ensured_once(emulator, nordic):
 
 
 def test_our_onboarding_rule_is_the_clients_to_the_letter(emulator, nordic):
-    ours = OurCalls(emulator.url)
+    ours = Calls(emulator.url)
     rule, created = ours.ensure_onboarding_rule(16842753)
     nordic.call("nrf_cloud_diap.ensure_nrfcloud_provisioning_rule", KEY, 16842753)  # takes ours for its own
     assert created

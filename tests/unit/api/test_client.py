@@ -31,7 +31,7 @@ from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from harness.small_server import QuietHandler, serving
+from harness.small_server import answering
 
 KEY = "emulator-key"
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
@@ -39,21 +39,6 @@ DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 
 def client_of(url: str, key: str = KEY, **settings) -> ProvisioningClient:
     return ProvisioningClient(key, urls=base_urls(url), **{"retry": NEVER, **settings})
-
-
-@contextmanager
-def answering(status: int, body: bytes, *, headers: dict[str, str] | None = None) -> Iterator[str]:
-    """A server that gives every request the same answer."""
-
-    class Handler(QuietHandler):
-        def handle_all(self) -> None:
-            self.read()
-            self.answer(status, body, headers)
-
-        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_all
-
-    with serving(Handler) as url:
-        yield url
 
 
 def test_claims_one_device_and_reads_all_that_is_known_of_it(emulator, tokens):
@@ -283,7 +268,7 @@ def test_a_200_that_cannot_be_read_is_an_error_of_its_own(body):
 
 def test_a_truncated_answer_may_have_been_carried_out():
     with (
-        answering(200, b'{"id": "', headers={"Content-Length": "500"}) as url,
+        answering(200, b'{"id": "', {"Content-Length": "500"}) as url,
         client_of(url) as client,
         pytest.raises(UnreachableError) as caught,
     ):

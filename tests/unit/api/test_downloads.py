@@ -6,13 +6,13 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from airflow_provider_nrfprov.api import (
     NrfProvError,
     ProvisioningClient,
-    ProvisioningService,
     ServiceError,
     UnreachableError,
     UnreadableAnswerError,
@@ -20,42 +20,34 @@ from airflow_provider_nrfprov.api import (
 )
 from airflow_provider_nrfprov.api.models import BulkOpsRequest
 from airflow_provider_nrfprov.api.retry import NEVER, Retry
-from harness.small_server import QuietHandler, serving
+from harness.small_server import always, serving
+from tests.calls import Calls
 
 SIGNATURE = "c2lnbmF0dXJlLXRoYXQtb3BlbnM"
 SIGNED = f"/team/claim_device_ownership/01.csv?X-Amz-Expires=900&X-Amz-Signature={SIGNATURE}%3D"
 KEY = "an-api-key-of-the-team"
 
 
-class Service(ProvisioningService):
+class Service(Calls):
     def __init__(self, url: str, retry: Retry = NEVER) -> None:
-        self._client = ProvisioningClient(KEY, urls=base_urls(url), retry=retry, connect_timeout=1)
-
-    def get_conn(self) -> ProvisioningClient:
-        return self._client
+        super().__init__(url, KEY, retry=retry, connect_timeout=1)
 
     def rows(self, url: str) -> str:
         return self.fetch_uploaded_data(BulkOpsRequest("01", "FAILED", uploaded_data_url=url))
 
 
 @contextmanager
-def store(status: int, body: bytes = b"rows", **headers: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """A store of files, and the headers with which it was asked."""
-    asked: list[dict[str, str]] = []
-
-    class Handler(QuietHandler):
-        def do_GET(self) -> None:
-            asked.append(dict(self.headers))
-            self.answer(status, body, headers)
-
-    with serving(Handler) as url:
-        yield url, asked
+def store(status: int, body: bytes = b"rows", **headers: str) -> Iterator[tuple[str, list[Any]]]:
+    """A store of files, and what it was asked, with the headers of each request."""
+    handler = always(status, body, headers)
+    with serving(handler) as url:
+        yield url, handler.asked
 
 
 def test_a_file_of_the_connections_own_host_is_fetched_without_the_key():
     with store(200) as (url, asked):
         assert Service(url).rows(url + SIGNED) == "rows"
-    assert "Authorization" not in asked[0]
+    assert "Authorization" not in asked[0][1]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +90,7 @@ def test_a_redirect_is_followed_without_the_key_and_looked_at_again(status):
             client = ProvisioningClient(KEY, urls=base_urls(here, there), retry=NEVER)
             assert client.download(here + SIGNED) == "moved"
             client.close()
-    assert "Authorization" not in asked[0]
+    assert "Authorization" not in asked[0][1]
 
 
 def test_redirects_without_end_come_to_an_end():
@@ -181,4 +173,4 @@ def test_a_netrc_entry_does_not_go_along(tmp_path, monkeypatch):
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with store(200) as (url, asked):
         Service(url).rows(url + SIGNED)
-    assert "Authorization" not in asked[0]
+    assert "Authorization" not in asked[0][1]

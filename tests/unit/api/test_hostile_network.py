@@ -10,7 +10,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import pytest
 import trustme
@@ -28,7 +28,7 @@ from airflow_provider_nrfprov.api.errors import (
 )
 from airflow_provider_nrfprov.api.retry import NEVER, Retry, nothing_was_done
 from airflow_provider_nrfprov.emulator.mint import mint_token
-from harness.small_server import QuietHandler, serving
+from harness.small_server import answering
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 TOKEN = mint_token(DEVICE)
@@ -309,17 +309,8 @@ def test_a_body_without_end_is_cut_off(smaller_limit):
     assert peak < 4 * smaller_limit
 
 
-@contextmanager
-def packed(content: bytes, packing: str = "gzip", content_type: str = "application/json") -> Iterator[str]:
-    class Handler(QuietHandler):
-        def handle_all(self) -> None:
-            self.read()
-            self.answer(200, content, {"Content-Encoding": packing, "Content-Type": content_type})
-
-        do_GET = do_POST = handle_all
-
-    with serving(Handler) as url:
-        yield url
+def packed(content: bytes, packing: str = "gzip") -> AbstractContextManager[str]:
+    return answering(200, content, {"Content-Encoding": packing, "Content-Type": "application/json"})
 
 
 def test_a_gzip_bomb_is_not_unpacked_whole(smaller_limit):
@@ -368,17 +359,10 @@ def test_what_cannot_be_unpacked_is_unreadable(content, packing, words):
 # --- what is in an answer ------------------------------------------------------------------------------
 
 
-@contextmanager
-def answering(body: bytes, content_type: str = "application/json", status: int = 200) -> Iterator[str]:
-    class Handler(QuietHandler):
-        def handle_all(self) -> None:
-            self.read()
-            self.answer(status, body, {"Content-Type": content_type})
-
-        do_GET = do_POST = handle_all
-
-    with serving(Handler) as url:
-        yield url
+def saying(
+    body: bytes, content_type: str = "application/json", status: int = 200
+) -> AbstractContextManager[str]:
+    return answering(status, body, {"Content-Type": content_type})
 
 
 @pytest.mark.parametrize(
@@ -400,7 +384,7 @@ def answering(body: bytes, content_type: str = "application/json", status: int =
     ids=lambda body: body[:40].decode("latin-1"),
 )
 def test_what_no_answer_can_be_is_unreadable(body):
-    with answering(body) as url, client_of(url, NEVER) as client, pytest.raises(UnreadableAnswerError):
+    with saying(body) as url, client_of(url, NEVER) as client, pytest.raises(UnreadableAnswerError):
         client.send(operations.list_claimed_devices())
 
 
@@ -419,7 +403,7 @@ def test_what_no_answer_can_be_is_unreadable(body):
 )
 def test_a_time_that_cannot_be_is_none(time_):
     body = {"items": [{"id": DEVICE, "claimedAt": time_}]}
-    with answering(json.dumps(body).encode()) as url, client_of(url, NEVER) as client:
+    with saying(json.dumps(body).encode()) as url, client_of(url, NEVER) as client:
         assert client.send(operations.list_claimed_devices()).items[0].claimed_at is None
 
 
@@ -434,7 +418,7 @@ def test_tags_that_are_objects_are_read_by_name_and_odd_fields_become_texts():
             }
         ]
     }
-    with answering(json.dumps(body).encode()) as url, client_of(url, NEVER) as client:
+    with saying(json.dumps(body).encode()) as url, client_of(url, NEVER) as client:
         (device,) = client.send(operations.list_claimed_devices()).items
     assert device.tags == ("a", "b")
     assert (device.imei, device.status) == ("351358815340515", '{"a": 1}')
@@ -446,7 +430,7 @@ def test_half_a_surrogate_pair_becomes_a_character_that_can_be_written(status):
         b'{"items": [{"id": "%s", "tags": ["a\\ud800"]}], "message": "x\\udfff \\ud83d\\ude00"}'
         % DEVICE.encode()
     )
-    with answering(body, status=status) as url, client_of(url, NEVER) as client:
+    with saying(body, status=status) as url, client_of(url, NEVER) as client:
         try:
             text = client.send(operations.list_claimed_devices()).items[0].tags[0]
         except ServiceError as error:
@@ -471,7 +455,7 @@ def test_half_a_surrogate_pair_becomes_a_character_that_can_be_written(status):
 )
 def test_a_text_is_utf8_unless_it_says_otherwise(content_type, encoding):
     body = '{"message": "Gerät ist vergeben"}'.encode(encoding)
-    with answering(body, content_type, 409) as url, client_of(url, NEVER) as client:
+    with saying(body, content_type, 409) as url, client_of(url, NEVER) as client:
         with pytest.raises(ServiceError) as caught:
             client.send(operations.claim_device(TOKEN))
         assert caught.value.problem.message == "Gerät ist vergeben"
@@ -481,7 +465,7 @@ def test_a_text_is_utf8_unless_it_says_otherwise(content_type, encoding):
 def test_no_key_is_shown_in_what_is_said_of_a_row(key):
     rows = [{"row": 0, "message": f"not for Bearer {key}"}, {"row": 1, "error": f"key {key}"}, f"[2]: {key}!"]
     body = json.dumps({"claimedIds": ["a"], "failed": rows}).encode()
-    with answering(body) as url, ProvisioningClient(key, urls=base_urls(url), retry=NEVER) as client:
+    with saying(body) as url, ProvisioningClient(key, urls=base_urls(url), retry=NEVER) as client:
         answer = client.send(operations.bulk_claim("row"))
     assert answer.claimed_ids == ("a",)
     assert [each.message for each in answer.failed] == [
@@ -494,7 +478,7 @@ def test_no_key_is_shown_in_what_is_said_of_a_row(key):
 @pytest.mark.parametrize("key", ["short-k1", "x" * 40])
 def test_no_key_is_shown_of_an_error_summary(key):
     body = json.dumps({"errors": [f"[0]: not for {key}", f"nor {key}"]}).encode()
-    with answering(body) as url, ProvisioningClient(key, urls=base_urls(url), retry=NEVER) as client:
+    with saying(body) as url, ProvisioningClient(key, urls=base_urls(url), retry=NEVER) as client:
         summary = parse_error_summary(client.download(f"{url}/summary"), client.redacted)
     assert (summary.rows, summary.others) == ({0: "not for <API key>"}, ("nor <API key>",))
 
@@ -504,12 +488,12 @@ def test_a_short_key_is_not_cut_out_of_what_is_read_and_no_key_is_shown(key):
     body = json.dumps(
         {"bulkOpsRequestId": "01GK0NECBULK1", "status": "SUCCEEDED", "note": f"for {key}"}
     ).encode()
-    with answering(body) as url, ProvisioningClient(key, urls=base_urls(url), retry=NEVER) as client:
+    with saying(body) as url, ProvisioningClient(key, urls=base_urls(url), retry=NEVER) as client:
         operation = client.send(operations.fetch_bulk_ops_request("01GK0NECBULK1"))
     assert (operation.id, operation.status) == ("01GK0NECBULK1", "SUCCEEDED")
     words = json.dumps({"message": f"bulk claim refused for {key} today"}).encode()
     with (
-        answering(words, status=400) as url,
+        saying(words, status=400) as url,
         ProvisioningClient(key, urls=base_urls(url), retry=NEVER) as client,
         pytest.raises(ServiceError) as caught,
     ):

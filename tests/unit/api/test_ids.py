@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_provider_nrfprov.api import ProvisioningClient, ProvisioningService, base_urls, operations
-from airflow_provider_nrfprov.api.retry import NEVER
+from airflow_provider_nrfprov.api import ProvisioningService, operations
 from airflow_provider_nrfprov.emulator.mint import mint_token
-from harness.small_server import QuietHandler, serving
+from harness.small_server import always, serving
+from tests.calls import Calls
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 IDS = {
@@ -84,23 +84,11 @@ def read_on(result: object) -> None:
 
 @pytest.fixture(scope="module")
 def service():
-    asked = []
-
-    class Handler(QuietHandler):
-        def handle_all(self) -> None:
-            asked.append(self.path)
-            self.read()
-            self.answer(404, b"{}")
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_all
-
-    with serving(Handler) as url, ProvisioningClient("a-key", urls=base_urls(url), retry=NEVER) as client:
-
-        class Service(ProvisioningService):
-            def get_conn(self) -> ProvisioningClient:
-                return client
-
-        yield Service(), asked
+    handler = always(404, b"{}")
+    with serving(handler) as url:
+        calls = Calls(url, "a-key")
+        yield calls, handler.asked
+        calls.get_conn().close()
 
 
 @pytest.mark.parametrize(("name", "parameter"), CASES)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import ClassVar
 
 import pytest
 
@@ -34,7 +33,7 @@ from airflow_provider_nrfprov.api.project_contract import (
 from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator
-from harness.small_server import QuietHandler, serving
+from harness.small_server import QuietHandler, always, serving
 
 TOKEN = "oat_emulator-token"
 DEVICES = list(mint_devices(5, seed="project"))
@@ -70,19 +69,11 @@ def project(emulator: Emulator) -> Iterator[Project]:
 
 
 def answering(status: int, body: object, **headers: str) -> type[QuietHandler]:
-    """A service that gives one answer, and notes in ``asked`` what it was asked, with which key."""
+    return always(status, json.dumps(body).encode(), headers)
 
-    class Handler(QuietHandler):
-        asked: ClassVar[list[tuple[str, str | None]]] = []
 
-        def handle_all(self) -> None:
-            self.read()
-            self.asked.append((f"{self.command} {self.path}", self.headers.get("Authorization")))
-            self.answer(status, json.dumps(body).encode(), headers)
-
-        do_GET = do_POST = handle_all
-
-    return Handler
+def requests_and_keys(handler: type[QuietHandler]) -> list[tuple[str, str | None]]:
+    return [(request, headers.get("Authorization")) for request, headers in handler.asked]
 
 
 # --- what is sent ---------------------------------------------------------------------------------------
@@ -92,7 +83,7 @@ def test_a_bulk_creation_is_sent_as_nordics_client_sends_it():
     handler = answering(202, {"url": f"{IN_PROJECT}/long-range/devices/bulk/1"})
     with serving(handler) as url:
         assert Project(url).bulk_claim(csv_of(DEVICES)).bulk_ops_request_id == "1"
-    assert handler.asked == [(f"POST {IN_PROJECT}/long-range/devices/bulk", f"Bearer {TOKEN}")]
+    assert requests_and_keys(handler) == [(f"POST {IN_PROJECT}/long-range/devices/bulk", f"Bearer {TOKEN}")]
 
 
 def test_devices_are_created_waited_for_listed_and_fetched(emulator, project):
@@ -193,7 +184,7 @@ def test_any_status_url_on_the_services_own_host_is_asked_as_it_is(location):
         assert "/" not in job, "an id of bulk operations with a slash is taken for the path of a file"
         handler.asked.clear()
         assert service.fetch_bulk_ops_request(job).status == "IN_PROGRESS"
-    assert handler.asked == [(f"GET /{location.removeprefix('/')}", f"Bearer {TOKEN}")]
+    assert requests_and_keys(handler) == [(f"GET /{location.removeprefix('/')}", f"Bearer {TOKEN}")]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,6 @@ import pendulum
 import pytest
 
 from airflow_provider_nrfprov.api import onboarding
-from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import (
     ConflictError,
     NotFoundError,
@@ -19,8 +17,7 @@ from airflow_provider_nrfprov.api.errors import (
     TagError,
     UnavailableError,
 )
-from airflow_provider_nrfprov.api.retry import NEVER, Retry
-from airflow_provider_nrfprov.api.service import ProvisioningService
+from airflow_provider_nrfprov.api.retry import Retry
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.clock import ManualClock
@@ -28,24 +25,14 @@ from airflow_provider_nrfprov.emulator.faults import DropAfter, Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from harness.small_server import QuietHandler, serving
+from tests.calls import Calls
 
 AGAIN = Retry(attempts=3, first_wait=0.01)
 
 
-class Calls(ProvisioningService):
-    """The calls over a client of the test's own."""
-
-    def __init__(self, service: Emulator | str, retry: Retry = NEVER) -> None:
-        url = service if isinstance(service, str) else service.url
-        self._client = ProvisioningClient("emulator-key", urls=base_urls(url), retry=retry)
-
-    def get_conn(self) -> ProvisioningClient:
-        return self._client
-
-
 @pytest.fixture
 def calls(emulator) -> Calls:
-    return Calls(emulator)
+    return Calls(emulator.url)
 
 
 def tag_names(emulator: Emulator) -> list[str]:
@@ -76,7 +63,7 @@ def test_a_list_is_an_iterator_that_asks_for_a_page_when_it_is_needed(emulator, 
 def test_a_list_holds_what_was_asked_for_whatever_the_service_makes_of_the_inferred_names(filters):
     clock = ManualClock()
     with running_emulator(clock=clock, device_filters=filters) as emulator:
-        calls = Calls(emulator)
+        calls = Calls(emulator.url)
         tokens = [device.token for device in mint_devices(3, seed="filters")]
         early = calls.claim_device(tokens[0], ["x"]).id
         clock.advance(3600)
@@ -123,7 +110,7 @@ def test_a_tag_is_ensured_however_often(emulator, calls):
 
 def test_a_tag_whose_creation_was_answered_by_nobody_is_ensured_all_the_same(emulator):
     emulator.service.faults.plan("CreateTag", DropAfter())
-    assert Calls(emulator, AGAIN).ensure_tag("line=1") is False
+    assert Calls(emulator.url, retry=AGAIN).ensure_tag("line=1") is False
     assert tag_names(emulator) == ["line=1"]
 
 
@@ -153,15 +140,14 @@ def test_a_service_that_refuses_an_existing_tag_in_its_own_way_is_looked_at():
 
 
 @pytest.mark.parametrize("contract", ["async", "sync"])
-def test_the_tags_of_one_device_are_listed(contract, tokens):
-    with running_emulator(contract=contract) as emulator:
-        calls = Calls(emulator)
-        device = calls.claim_device(tokens[0], ["a", "b"])
-        listed = calls.list_device_tags(device.id)
-        assert [tag.tag for tag in listed] == ["a", "b"]
-        assert all(tag.id for tag in listed)
-        with pytest.raises(NotFoundError):
-            calls.list_device_tags(decode(tokens[1]).device_id)
+def test_the_tags_of_one_device_are_listed(emulator, calls, contract, tokens):
+    emulator.reset(contract=contract)
+    device = calls.claim_device(tokens[0], ["a", "b"])
+    listed = calls.list_device_tags(device.id)
+    assert [tag.tag for tag in listed] == ["a", "b"]
+    assert all(tag.id for tag in listed)
+    with pytest.raises(NotFoundError):
+        calls.list_device_tags(decode(tokens[1]).device_id)
 
 
 def test_the_tags_of_a_device_are_its_own_where_the_guides_path_finds_no_device(emulator, calls, tokens):
@@ -241,7 +227,7 @@ def test_a_tag_of_100_characters_is_sent(emulator, calls):
 def test_bulk_operations_are_listed_by_status_and_time(tokens):
     clock = ManualClock()
     with running_emulator(clock=clock, contract="async", bulk_seconds=60) as emulator:
-        calls = Calls(emulator)
+        calls = Calls(emulator.url)
         started = []
         for row in (tokens[0], "rubbish", tokens[1]):
             started.append(calls.bulk_claim(f'"{row}"\n').bulk_ops_request_id)
@@ -268,12 +254,11 @@ def test_error_summary_and_result_data_of_an_operation_are_fetched(emulator, cal
     assert json.loads(str(result)) == {"claimedIds": [decode(tokens[0]).device_id]}
 
 
-def test_an_operation_that_goes_on_has_no_result_data_yet(tokens):
-    with running_emulator(contract="async", bulk_seconds=60) as emulator:
-        calls = Calls(emulator)
-        answer = calls.bulk_claim(f'"{tokens[0]}"\n')
-        operation = calls.fetch_bulk_ops_request(str(answer.bulk_ops_request_id))
-        assert calls.fetch_result_data(operation) is None
+def test_an_operation_that_goes_on_has_no_result_data_yet(emulator, calls, tokens):
+    emulator.reset(contract="async", bulk_seconds=60)
+    answer = calls.bulk_claim(f'"{tokens[0]}"\n')
+    operation = calls.fetch_bulk_ops_request(str(answer.bulk_ops_request_id))
+    assert calls.fetch_result_data(operation) is None
 
 
 # --- rules and commands --------------------------------------------------------------------------------
@@ -340,7 +325,7 @@ def test_rules_are_created_as_drafts_and_listed(calls):
 def test_a_devices_commands_are_created_listed_and_fetched(tokens):
     clock = ManualClock()
     with running_emulator(clock=clock) as emulator:
-        calls = Calls(emulator)
+        calls = Calls(emulator.url)
         device = calls.claim_device(tokens[0])
         csr = calls.create_command(
             device.id, {"certificateSigningRequest": {"secTag": 7, "attributes": "O=Factory"}}, "the CSR"
@@ -372,7 +357,7 @@ def test_the_twenty_first_command_of_a_device_is_refused_in_the_services_words(e
 
 
 def test_a_command_is_not_sent_twice_after_an_answer_that_was_lost(emulator, tokens):
-    calls = Calls(emulator, AGAIN)
+    calls = Calls(emulator.url, retry=AGAIN)
     device = calls.claim_device(tokens[0])
     emulator.service.faults.plan("CreateDeviceProvisioningCommand", Refuse(500))
     with pytest.raises(UnavailableError):

@@ -7,9 +7,10 @@ from email.utils import formatdate
 import pendulum
 import pytest
 
-from airflow_provider_nrfprov.api import ProvisioningClient, ProvisioningService, base_urls
+from airflow_provider_nrfprov.api import ProvisioningClient
 from airflow_provider_nrfprov.api.service_clock import ServiceClock
 from harness.small_server import QuietHandler, serving
+from tests.calls import Calls
 
 LOCAL = 1_795_000_000.4
 
@@ -87,15 +88,8 @@ def test_a_service_tells_its_time_and_its_urls():
         def do_GET(self) -> None:
             self.answer(404, b"")
 
-    class Service(ProvisioningService):
-        def __init__(self, url: str) -> None:
-            self._client = ProvisioningClient("a-key", urls=base_urls(url))
-
-        def get_conn(self) -> ProvisioningClient:
-            return self._client
-
     with serving(Handler) as url:
-        service = Service(url)
+        service = Calls(url)
         assert service.urls == (f"{url}/v1",)
         assert abs((service.now() - pendulum.now("UTC")).total_seconds()) < 2
         assert service.find_claimed_devices(["7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"]) == {}
@@ -104,15 +98,12 @@ def test_a_service_tells_its_time_and_its_urls():
 
 
 def test_the_time_is_asked_for_only_if_no_answer_has_told_it(emulator):
-    class Service(ProvisioningService):
-        def get_conn(self) -> ProvisioningClient:
-            return client
-
-    with ProvisioningClient("emulator-key", urls=base_urls(emulator.url)) as client:
+    service = Calls(emulator.url)
+    with service.get_conn() as client:
         assert not client.knows_time
-        Service().learn_time()
+        service.learn_time()
         assert client.knows_time
-        Service().learn_time()
+        service.learn_time()
     assert emulator.service.request_counts() == {"ListClaimedDevices": 1}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -43,13 +44,14 @@ class Service:
 
     def __init__(self, polls_until_end=3, error_of=lambda id_: None):
         self.polls_until_end, self.error_of = polls_until_end, error_of
-        self.asked = []
+        self.asked, self.polls = [], Counter()
 
     def __call__(self, id_):
         self.asked.append(id_)
+        self.polls[id_] += 1
         if error := self.error_of(id_):
             raise error
-        ended = self.asked.count(id_) >= self.polls_until_end
+        ended = self.polls[id_] >= self.polls_until_end
         return BulkOpsRequest(id_, "SUCCEEDED" if ended else "IN_PROGRESS")
 
 
@@ -65,24 +67,9 @@ def rounds_until_done(watch, fetch, most=1000):
 def test_a_thousand_operations_end_well_although_polls_fail(share):
     chance = random.Random(7)
     service = Service(3, lambda id_: DOWN if chance.random() < share else None)
-    service.asked = Asked()
     watch = BulkOpsWatch(map(str, range(1000)))
     assert rounds_until_done(watch, service) < 60
     assert watch.failed == []
-
-
-class Asked(list):
-    """Counts in time that does not grow."""
-
-    def __init__(self):
-        super().__init__()
-        self.counts = {}
-
-    def append(self, id_):
-        self.counts[id_] = self.counts.get(id_, 0) + 1
-
-    def count(self, id_):
-        return self.counts[id_]
 
 
 def test_a_service_that_is_down_is_asked_five_times_a_round_and_ends_the_wait_after_twenty():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import stat
 from collections import Counter
@@ -11,31 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_nrfprov.api import operations
-from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import NrfProvError, UnauthorizedError, UnreachableError
 from airflow_provider_nrfprov.claiming.claim_file import read_rows
 from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableError
 from airflow_provider_nrfprov.claiming.job import ClaimJob
-from airflow_provider_nrfprov.claiming.report import Outcome, Summary
-from airflow_provider_nrfprov.claiming.token import decode
+from airflow_provider_nrfprov.claiming.report import Outcome
 from airflow_provider_nrfprov.emulator.mint import mint_devices
-from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+from tests.traffic import claimed_by_another_team
+from tests.unit.claiming.desk import Desk, counts
 
 
 class LosingHook(NrfProvHook):
-    """Loses the answers of some bulk claims after they were carried out."""
+    """Loses the answer of its first bulk claim after that was carried out."""
 
     lost = 0
-    answers_to_lose = 0
 
     def bulk_claim(self, csv):
         answer = super().bulk_claim(csv)
-        if self.lost < self.answers_to_lose:
-            self.lost += 1
+        if not self.lost:
+            self.lost = 1
             raise UnreachableError("the connection was dropped", maybe_sent=True)
         return answer
 
@@ -47,47 +41,14 @@ class ForgetfulHook(NrfProvHook):
         return replace(super().bulk_claim(csv), bulk_ops_request_id="01M8CZ3Z7J18RDZ6HX6D0DK49J")
 
 
-class Desk:
-    """A claim file, its report folder, and what a person does with them."""
-
-    def __init__(self, folder: Path, hook: NrfProvHook) -> None:
-        self.claim_file = folder / "shift.csv"
-        self.folder = Folder(folder / "report")
-        self.hook = hook
-
-    def plan(self, **arguments) -> ClaimJob:
-        arguments = {"visible_after": 0.0, **arguments}
-        return ClaimJob.plan(self.claim_file, self.folder, self.hook, **arguments)
-
-    def run(self, **arguments) -> Summary:
-        job = self.plan(**arguments)
-        job.send()
-        return job.report()
-
-    def report(self) -> list[dict[str, str]]:
-        with Path(self.folder.path_of("report.csv")).open(newline="") as stream:
-            return list(csv.DictReader(stream))
-
-
 @pytest.fixture
 def desk(tmp_path, nrfcloud) -> Desk:
     return Desk(tmp_path, NrfProvHook())
 
 
-def claim_for_the_other_team(url: str, *tokens: str) -> ProvisioningClient:
-    client = ProvisioningClient("other-team-key", urls=base_urls(url))
-    for token in tokens:
-        client.send(operations.claim_device(token))
-    return client
-
-
-def counts(summary: Summary) -> dict[str, int]:
-    return {outcome.value: number for outcome, number in summary.counts.items() if number}
-
-
 def test_a_file_of_2500_rows_goes_in_three_chunks_and_every_row_is_accounted_for(desk, emulator):
     devices = list(mint_devices(2500, seed="job"))
-    desk.claim_file.write_text("\n".join(device.token for device in devices))
+    desk.write(*devices)
     assert counts(desk.run(tags=["line=1"])) == {"claimed": 2500}
     assert emulator.service.claimed_ids() == {device.device_id for device in devices}
     assert {tuple(device.tags) for device in emulator.service.claimed_devices()} == {("line=1",)}
@@ -96,109 +57,95 @@ def test_a_file_of_2500_rows_goes_in_three_chunks_and_every_row_is_accounted_for
 
 
 @pytest.mark.parametrize("contract", ["async", "sync"])
-def test_each_kind_of_row_ends_in_its_own_outcome_under_either_contract(tmp_path, connect, contract):
+def test_each_kind_of_row_ends_in_its_own_outcome_under_either_contract(desk, nrfcloud, contract):
     ours, theirs, new, tagged = mint_devices(4, seed="kinds")
-    with running_emulator(contract=contract, bulk_seconds=0.0) as emulator:
-        connect(emulator.url)
-        desk = Desk(tmp_path, NrfProvHook())
-        desk.hook.claim_device(ours.token)
-        claim_for_the_other_team(emulator.url, theirs.token).close()
-        desk.claim_file.write_text(
-            f'token,tags\n{ours.token}\n{theirs.token}\n{new.token}\n{tagged.token},"own, line=1"\n'
-            f"{new.token}\n{new.token[:80]}\n"
-        )
-        summary = desk.run(tags=["line=1"])
-        assert counts(summary) == {"claimed": 2, "already_claimed": 1, "failed": 1, "rejected": 2}
-        report = {int(row["line"]): row for row in desk.report()}
-        assert [report[line]["outcome"] for line in range(2, 8)] == [
-            "already_claimed", "failed", "claimed", "claimed", "rejected", "rejected",
-        ]  # fmt: skip
-        assert "claimed" in report[3]["message"]  # the service's words
-        assert report[6]["status"] == "duplicate_device"
-        assert {device.id: tuple(device.tags) for device in emulator.service.claimed_devices()} == {
-            ours.device_id: (),
-            theirs.device_id: (),
-            new.device_id: ("line=1",),
-            tagged.device_id: ("own", "line=1"),
-        }
+    nrfcloud.reset(contract=contract, bulk_seconds=0.0)
+    desk.service.claim_device(ours.token)
+    claimed_by_another_team(nrfcloud, theirs.token)
+    desk.file.write_text(
+        f'token,tags\n{ours.token}\n{theirs.token}\n{new.token}\n{tagged.token},"own, line=1"\n'
+        f"{new.token}\n{new.token[:80]}\n"
+    )
+    summary = desk.run(tags=["line=1"])
+    assert counts(summary) == {"claimed": 2, "already_claimed": 1, "failed": 1, "rejected": 2}
+    report = {int(row["line"]): row for row in desk.report()}
+    assert [report[line]["outcome"] for line in range(2, 8)] == [
+        "already_claimed", "failed", "claimed", "claimed", "rejected", "rejected",
+    ]  # fmt: skip
+    assert "claimed" in report[3]["message"]  # the service's words
+    assert report[6]["status"] == "duplicate_device"
+    assert {device.id: tuple(device.tags) for device in nrfcloud.service.claimed_devices()} == {
+        ours.device_id: (),
+        theirs.device_id: (),
+        new.device_id: ("line=1",),
+        tagged.device_id: ("own", "line=1"),
+    }
 
 
 @pytest.mark.parametrize("status", [200, 207, 400, 422])
 @pytest.mark.parametrize("shape", ["object", "string"])
-def test_a_partial_failure_is_read_row_by_row_whatever_its_form(tmp_path, connect, status, shape):
+def test_a_partial_failure_is_read_row_by_row_whatever_its_form(desk, nrfcloud, status, shape):
     devices = list(mint_devices(5, seed="partial"))
-    with running_emulator(contract="sync", partial_failure_status=status, failed_shape=shape) as emulator:
-        claim_for_the_other_team(emulator.url, devices[1].token).close()
-        connect(emulator.url)
-        desk = Desk(tmp_path, NrfProvHook())
-        desk.claim_file.write_text("\n".join(device.token for device in devices))
-        assert counts(desk.run()) == {"claimed": 4, "failed": 1}
-        assert desk.report()[1]["outcome"] == "failed"
-        assert "claimed" in desk.report()[1]["message"]
+    nrfcloud.reset(contract="sync", partial_failure_status=status, failed_shape=shape)
+    claimed_by_another_team(nrfcloud, devices[1].token)
+    desk.write(*devices)
+    assert counts(desk.run()) == {"claimed": 4, "failed": 1}
+    assert desk.report()[1]["outcome"] == "failed"
+    assert "claimed" in desk.report()[1]["message"]
 
 
 @pytest.mark.parametrize("form", ["list", "legacy"])
-def test_a_failed_operation_blames_the_right_rows_in_both_forms_of_its_error_summary(tmp_path, connect, form):
+def test_a_failed_operation_blames_the_right_rows_in_both_forms_of_its_error_summary(desk, nrfcloud, form):
     devices = list(mint_devices(5, seed="summary"))
-    with running_emulator(contract="async", bulk_seconds=0.0, error_summary=form) as emulator:
-        claim_for_the_other_team(emulator.url, devices[0].token, devices[3].token).close()
-        connect(emulator.url)
-        desk = Desk(tmp_path, NrfProvHook())
-        desk.claim_file.write_text("\n".join(device.token for device in devices))
-        assert counts(desk.run()) == {"claimed": 3, "failed": 2}
-        assert [row["outcome"] for row in desk.report()] == [
-            "failed",
-            "claimed",
-            "claimed",
-            "failed",
-            "claimed",
-        ]
-        assert all("claimed" in row["message"] for row in desk.report() if row["outcome"] == "failed")
+    nrfcloud.reset(contract="async", bulk_seconds=0.0, error_summary=form)
+    claimed_by_another_team(nrfcloud, devices[0].token, devices[3].token)
+    desk.write(*devices)
+    assert counts(desk.run()) == {"claimed": 3, "failed": 2}
+    assert [row["outcome"] for row in desk.report()] == [
+        "failed",
+        "claimed",
+        "claimed",
+        "failed",
+        "claimed",
+    ]
+    assert all("claimed" in row["message"] for row in desk.report() if row["outcome"] == "failed")
 
 
-def test_an_operation_that_has_not_ended_leaves_its_rows_unknown_until_it_has(tmp_path, connect, tokens):
-    with running_emulator(contract="async", bulk_seconds=0.6) as emulator:
-        connect(emulator.url)
-        desk = Desk(tmp_path, NrfProvHook())
-        desk.claim_file.write_text("\n".join(tokens))
-        job = desk.plan()
-        (operation,) = job.send()
-        summary = job.report()
-        assert counts(summary) == {"unknown": 5}
-        assert operation in desk.report()[0]["message"]
-        while not desk.hook.fetch_bulk_ops_request(operation).is_finished:
-            pass
-        assert counts(job.report()) == {"claimed": 5}
+def test_an_operation_that_has_not_ended_leaves_its_rows_unknown_until_it_has(desk, nrfcloud, tokens):
+    nrfcloud.reset(contract="async", bulk_seconds=0.6)
+    desk.write(*tokens)
+    job = desk.plan()
+    (operation,) = job.send()
+    summary = job.report()
+    assert counts(summary) == {"unknown": 5}
+    assert operation in desk.report()[0]["message"]
+    while not desk.service.fetch_bulk_ops_request(operation).is_finished:
+        pass
+    assert counts(job.report()) == {"claimed": 5}
 
 
 @pytest.mark.parametrize("contract", ["async", "sync"])
-def test_a_lost_answer_is_settled_by_asking_and_nothing_is_claimed_twice(tmp_path, connect, contract):
+def test_a_lost_answer_is_settled_by_asking_and_nothing_is_claimed_twice(desk, nrfcloud, contract):
     devices = list(mint_devices(1500, seed="lost"))
-    with running_emulator(contract=contract, bulk_seconds=0.0) as emulator:
-        connect(emulator.url)
-        hook = LosingHook()
-        hook.answers_to_lose = 1
-        desk = Desk(tmp_path, hook)
-        desk.claim_file.write_text("\n".join(device.token for device in devices))
-        assert counts(desk.run()) == {"claimed": 1500}
-        assert set(emulator.service.claim_counts().values()) == {1}
-        assert len(emulator.service.claimed_ids()) == 1500
-        assert len(emulator.service.bulk_operations()) == (2 if contract == "async" else 0)
+    nrfcloud.reset(contract=contract, bulk_seconds=0.0)
+    desk.service = LosingHook()
+    desk.write(*devices)
+    assert counts(desk.run()) == {"claimed": 1500}
+    assert set(nrfcloud.service.claim_counts().values()) == {1}
+    assert len(nrfcloud.service.claimed_ids()) == 1500
+    assert len(nrfcloud.service.bulk_operations()) == (2 if contract == "async" else 0)
 
 
-def test_an_operation_whose_answer_was_lost_is_waited_for_while_it_runs(tmp_path, connect, tokens):
-    with running_emulator(contract="async", bulk_seconds=0.5) as emulator:
-        connect(emulator.url)
-        hook = LosingHook()
-        hook.answers_to_lose = 1
-        desk = Desk(tmp_path, hook)
-        desk.claim_file.write_text("\n".join(tokens))
-        (operation,) = desk.plan().send()
-        assert [started.id for started in emulator.service.bulk_operations()] == [operation]
+def test_an_operation_whose_answer_was_lost_is_waited_for_while_it_runs(desk, nrfcloud, tokens):
+    nrfcloud.reset(contract="async", bulk_seconds=0.5)
+    desk.service = LosingHook()
+    desk.write(*tokens)
+    (operation,) = desk.plan().send()
+    assert [started.id for started in nrfcloud.service.bulk_operations()] == [operation]
 
 
 def test_a_second_try_sends_nothing_that_was_answered(desk, emulator, tokens):
-    desk.claim_file.write_text("\n".join(tokens))
+    desk.write(*tokens)
     first = desk.run()
     requests = emulator.service.request_counts()
     assert counts(desk.run()) == counts(first)
@@ -208,8 +155,7 @@ def test_a_second_try_sends_nothing_that_was_answered(desk, emulator, tokens):
 
 
 def test_a_revoked_key_stops_the_job_and_a_later_try_goes_on_where_it_stopped(desk, emulator):
-    devices = list(mint_devices(1001, seed="revoked"))
-    desk.claim_file.write_text("\n".join(device.token for device in devices))
+    desk.write(*mint_devices(1001, seed="revoked"))
     emulator.service.keys.revoke("emulator-key")
     job = desk.plan()
     with pytest.raises(UnauthorizedError):
@@ -223,9 +169,9 @@ def test_a_revoked_key_stops_the_job_and_a_later_try_goes_on_where_it_stopped(de
 
 
 def test_a_changed_file_is_a_new_job_and_finds_what_is_ours(desk, emulator, tokens, caplog):
-    desk.claim_file.write_text("\n".join(tokens[:3]))
+    desk.write(*tokens[:3])
     desk.run()
-    desk.claim_file.write_text("\n".join(tokens))
+    desk.write(*tokens)
     with caplog.at_level("INFO"):
         summary = desk.run()
     assert "changed" in caplog.text
@@ -234,11 +180,10 @@ def test_a_changed_file_is_a_new_job_and_finds_what_is_ours(desk, emulator, toke
 
 
 def test_failed_rows_can_be_run_again_by_themselves(desk, emulator, tokens):
-    stolen = decode(tokens[1]).device_id
-    desk.claim_file.write_text(f'{tokens[0]}\n{tokens[1]},"own"\n{tokens[2][:60]}\n{tokens[0]}\n')
-    with claim_for_the_other_team(emulator.url, tokens[1]) as other:
-        summary = desk.run(tags=["line=1"])
-        other.send(operations.unclaim_device(stolen))
+    desk.file.write_text(f'{tokens[0]}\n{tokens[1]},"own"\n{tokens[2][:60]}\n{tokens[0]}\n')
+    (stolen,) = claimed_by_another_team(emulator, tokens[1])
+    summary = desk.run(tags=["line=1"])
+    emulator.service.unclaim(stolen)
     assert counts(summary) == {"claimed": 1, "failed": 1, "rejected": 2}
     failed_rows = Path(str(summary.failed_rows))
     with failed_rows.open("rb") as stream:
@@ -246,16 +191,16 @@ def test_failed_rows_can_be_run_again_by_themselves(desk, emulator, tokens):
             "ok",
             "malformed_token",
         ]
-    again = Desk(failed_rows.parent, desk.hook)
-    again.claim_file = failed_rows
+    again = Desk(failed_rows.parent, desk.service)
+    again.file = failed_rows
     assert counts(again.run(tags=["line=1"])) == {"claimed": 1, "rejected": 1}
-    (device,) = [device for device in emulator.service.claimed_devices() if device.id == stolen]
+    (device,) = [device for device in emulator.service.claimed_devices() if device.id == stolen.id]
     assert tuple(device.tags) == ("own", "line=1")
 
 
 def test_only_failed_rows_csv_holds_tokens_and_only_its_owner_may_read_it(desk, tokens, emulator):
-    claim_for_the_other_team(emulator.url, tokens[0]).close()
-    desk.claim_file.write_text("\n".join(tokens))
+    claimed_by_another_team(emulator, tokens[0])
+    desk.write(*tokens)
     summary = desk.run()
     folder = Path(str(desk.folder))
     holding = [
@@ -267,11 +212,11 @@ def test_only_failed_rows_csv_holds_tokens_and_only_its_owner_may_read_it(desk, 
 
 
 def test_the_summary_says_the_same_as_the_report(desk, tokens):
-    desk.claim_file.write_text("\n".join([*tokens, "rubbish"]))
+    desk.write(*tokens, "rubbish")
     summary = desk.run()
     written = json.loads(Path(desk.folder.path_of("summary.json")).read_text())
     assert summary.as_dict().items() <= written.items()
-    assert written["claim_file"] == str(desk.claim_file)
+    assert written["claim_file"] == str(desk.file)
     assert written["reasons"] == [reason.as_dict() for reason in summary.reasons]
     assert summary.rows == len(desk.report()) == 6
     assert sum(summary.counts.values()) == 6
@@ -281,7 +226,7 @@ def test_the_summary_says_the_same_as_the_report(desk, tokens):
 def test_other_files_in_the_report_folder_are_no_earlier_job(desk, tokens, caplog):
     Path(str(desk.folder)).mkdir()
     (Path(str(desk.folder)) / "notes.txt").write_text("of another program")
-    desk.claim_file.write_text("\n".join(tokens))
+    desk.write(*tokens)
     with caplog.at_level("INFO"):
         desk.run()
     assert "a new job" in caplog.text
@@ -289,11 +234,11 @@ def test_other_files_in_the_report_folder_are_no_earlier_job(desk, tokens, caplo
 
 
 def test_a_file_that_changes_after_it_was_read_changes_nothing(desk, emulator, tokens):
-    desk.claim_file.write_text("\n".join(tokens))
+    desk.write(*tokens)
     job = desk.plan()
-    desk.claim_file.write_text("\n".join(tokens[:2]))
+    desk.write(*tokens[:2])
     job.send()
-    desk.claim_file.unlink()
+    desk.file.unlink()
     assert counts(job.report()) == {"claimed": 5}
     assert len(emulator.service.claimed_ids()) == 5
 
@@ -305,12 +250,11 @@ def test_a_file_that_is_not_there_is_an_error_that_names_it(desk):
 
 def test_a_job_that_is_not_there_is_an_error_that_says_what_is_missing(desk):
     with pytest.raises(FileNotFoundError, match="holds no job: nothing was sent"):
-        ClaimJob.reopen(desk.folder, desk.hook)
+        ClaimJob.reopen(desk.folder, desk.service)
 
 
 def test_1001_rows_are_two_requests(desk, emulator):
-    devices = list(mint_devices(1001, seed="1001"))
-    desk.claim_file.write_text("\n".join(device.token for device in devices))
+    desk.write(*mint_devices(1001, seed="1001"))
     assert counts(desk.run()) == {"claimed": 1001}
     assert len(emulator.service.bulk_operations()) == 2
 
@@ -323,27 +267,25 @@ def test_a_service_that_cannot_be_asked_afterwards_leaves_rows_unknown(desk, emu
         def list_bulk_ops_requests(self, **filters):
             raise UnreachableError("gone", maybe_sent=False)
 
-    desk.hook = Gone()
-    desk.hook.answers_to_lose = 1
-    desk.claim_file.write_text("\n".join(tokens))
+    desk.service = Gone()
+    desk.write(*tokens)
     job = desk.plan()
     with pytest.raises(NrfProvError, match="gone"):
         job.send()
     assert counts(job.report()) == {"unknown": 5}
-    desk.hook = NrfProvHook()
+    desk.service = NrfProvHook()
     assert counts(desk.run()) == {"claimed": 5}
     assert set(emulator.service.claim_counts().values()) == {1}
 
 
-def test_of_an_operation_that_the_service_does_not_know_the_list_of_devices_decides(tmp_path, connect):
+def test_of_an_operation_that_the_service_does_not_know_the_list_of_devices_decides(desk, nrfcloud):
     devices = list(mint_devices(4, seed="forgotten"))
-    with running_emulator(contract="async", bulk_seconds=0.0) as emulator:
-        connect(emulator.url)
-        claim_for_the_other_team(emulator.url, devices[3].token).close()
-        desk = Desk(tmp_path, ForgetfulHook())
-        desk.claim_file.write_text("\n".join(device.token for device in devices))
-        for _ in range(2):
-            # Neither is what does not show refused, nor is anything sent again: it may be still to come.
-            assert counts(desk.run()) == {"claimed": 3, "unknown": 1}
-        sent = emulator.service.submission_counts()
+    nrfcloud.reset(contract="async", bulk_seconds=0.0)
+    claimed_by_another_team(nrfcloud, devices[3].token)
+    desk.service = ForgetfulHook()
+    desk.write(*devices)
+    for _ in range(2):
+        # Neither is what does not show refused, nor is anything sent again: it may be still to come.
+        assert counts(desk.run()) == {"claimed": 3, "unknown": 1}
+    sent = nrfcloud.service.submission_counts()
     assert all(sent[device.device_id] == 1 for device in devices[:3])

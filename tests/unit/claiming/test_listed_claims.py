@@ -7,12 +7,10 @@ import logging
 import pytest
 
 from airflow_provider_nrfprov.api.models import BulkClaim, FailedClaim
-from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.listed_claims import not_claimed
 from airflow_provider_nrfprov.emulator.mint import mint_devices
-from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+from tests.unit.claiming.desk import Desk, counts
 
 DEVICES = list(mint_devices(4, seed="listed"))
 IDS = [device.device_id for device in DEVICES]
@@ -72,14 +70,8 @@ class DoubleDealingHook(NrfProvHook):
         )
 
 
-def test_an_answer_that_contradicts_itself_is_not_believed(tmp_path, claim_file, connect):
-    claim_file.write_text("\n".join(device.token for device in DEVICES))
-    with running_emulator(contract="sync") as emulator:
-        connect(emulator.url)
-        job = ClaimJob.plan(claim_file, Folder(tmp_path / "report"), DoubleDealingHook(), visible_after=0.0)
-        job.send()
-        summary = job.report()
-    assert {outcome.value: number for outcome, number in summary.counts.items() if number} == {
-        "claimed": 2,
-        "failed": 2,
-    }
+def test_an_answer_that_contradicts_itself_is_not_believed(tmp_path, nrfcloud):
+    nrfcloud.reset(contract="sync")
+    desk = Desk(tmp_path, DoubleDealingHook())
+    desk.write(*DEVICES)
+    assert counts(desk.run()) == {"claimed": 2, "failed": 2}

@@ -19,40 +19,28 @@ from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableErro
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.ledger import Ledger, SupersededError
 from airflow_provider_nrfprov.claiming.recovery import UnsettledError
-from airflow_provider_nrfprov.claiming.report import Summary
 from airflow_provider_nrfprov.emulator.mint import mint_devices
-from airflow_provider_nrfprov.files.storage import Folder
 from tests.service_in_memory import ServiceInMemory, refusal
+from tests.unit.claiming.desk import Desk, counts
 
 DEVICES = list(mint_devices(1000, seed="construction"))
 LOST = UnreachableError("the connection was dropped", maybe_sent=True)
 
 
-class Bench:
-    """A claim file and its folder."""
-
-    def __init__(self, path: Path) -> None:
-        self.file, self.folder = path / "shift.csv", Folder(path / "report")
-
-    def write(self, rows: int, tags: str = "") -> None:
-        self.file.write_text("".join(f"{device.token}{tags}\n" for device in DEVICES[:rows]))
-
-    def plan(self, service: ServiceInMemory, **arguments) -> ClaimJob:
-        return ClaimJob.plan(self.file, self.folder, service, **{"visible_after": 0.0, **arguments})
-
-    def run(self, service: ServiceInMemory, **arguments) -> Summary:
-        job = self.plan(service, **arguments)
-        job.send()
-        return job.report()
+both_contracts = pytest.mark.parametrize("service", ["sync", "async"], indirect=True)
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def service(request) -> ServiceInMemory:
+    return ServiceInMemory(getattr(request, "param", "sync"))
 
 
-def counts(summary: Summary) -> dict[str, int]:
-    return {outcome.value: number for outcome, number in summary.counts.items() if number}
+@pytest.fixture
+def bench(tmp_path: Path, service: ServiceInMemory) -> Desk:
+    """With a claim file of ten rows, unless a test writes another."""
+    bench = Desk(tmp_path, service)
+    bench.write(*DEVICES[:10])
+    return bench
 
 
 # --- What is claimed is what was read.
@@ -60,142 +48,133 @@ def counts(summary: Summary) -> dict[str, int]:
 
 @pytest.mark.parametrize("then", ["shrunk", "gone"])
 def test_what_a_try_read_that_died_before_it_sent_anything_is_claimed(bench, then):
-    service = ServiceInMemory()
-    bench.write(10)
-    bench.plan(service).close()
+    bench.plan().close()
     bench.file.unlink()
     if then == "shrunk":
-        bench.write(2)
-    job = bench.plan(service)
+        bench.write(*DEVICES[:2])
+    job = bench.plan()
     job.send()
     assert counts(job.report()) == {"claimed": 10}
     assert job.file_has_changed == (then == "shrunk")
 
 
 @pytest.mark.parametrize("then", ["shrunk", "gone"])
-def test_what_a_try_read_that_no_service_answered_is_claimed(bench, then):
+def test_what_a_try_read_that_no_service_answered_is_claimed(bench, service, then):
     def is_down(number: int) -> None:
         raise UnreachableError("no connection was made", maybe_sent=False)
 
-    service = ServiceInMemory()
     usual, service.before = service.before, is_down
-    bench.write(10)
-    job = bench.plan(service)
+    job = bench.plan()
     with contextlib.suppress(NrfProvError):
         job.send()
     assert counts(job.report()) == {"failed": 10}
     service.before = usual
     bench.file.unlink()
     if then == "shrunk":
-        bench.write(2)
-    assert counts(bench.run(service)) == {"claimed": 10}
+        bench.write(*DEVICES[:2])
+    assert counts(bench.run()) == {"claimed": 10}
 
 
 def test_a_file_that_is_gone_after_it_was_claimed_is_an_error_that_says_where_its_report_is(bench):
-    service = ServiceInMemory()
-    bench.write(3)
-    bench.run(service)
+    bench.write(*DEVICES[:3])
+    bench.run()
     bench.file.unlink()
     with pytest.raises(
         ClaimFileUnavailableError, match=r"there is no claim file .* its report is in .*report$"
     ):
-        bench.plan(service)
+        bench.plan()
 
 
 def test_a_pipe_is_refused_before_anybody_waits_for_it(bench):
+    bench.file.unlink()
     os.mkfifo(bench.file)
     with pytest.raises(ClaimFileUnavailableError, match=r"it is not a regular file \(a pipe"):
-        bench.plan(ServiceInMemory())
+        bench.plan()
 
 
 def test_a_file_that_is_corrected_after_a_look_is_read_anew(bench):
-    service = ServiceInMemory()
-    bench.write(3)
-    looked = bench.plan(service)
+    bench.write(*DEVICES[:3])
+    looked = bench.plan()
     looked.inspect()
     looked.forget_copy()
-    bench.write(5)
-    assert counts(bench.run(service)) == {"claimed": 5}
+    bench.write(*DEVICES[:5])
+    assert counts(bench.run()) == {"claimed": 5}
 
 
 # --- A finished job is looked at, not believed.
 
 
-@pytest.mark.parametrize("contract", ["sync", "async"])
-def test_a_new_try_of_a_finished_job_sends_what_is_not_ours_any_more_and_nothing_else(bench, contract):
-    bench.write(20)
-    service = ServiceInMemory(contract)
-    bench.run(service)
+@both_contracts
+def test_a_new_try_of_a_finished_job_sends_what_is_not_ours_any_more_and_nothing_else(bench, service):
+    bench.write(*DEVICES[:20])
+    bench.run()
     for device in DEVICES[:3]:
         service.unclaim_device(device.device_id)
-    assert counts(bench.run(service)) == {"claimed": 20}
+    assert counts(bench.run()) == {"claimed": 20}
     assert len(service.ours) == 20
     assert [service.sent[device.device_id] for device in DEVICES[:20]] == [2] * 3 + [1] * 17
 
 
-@pytest.mark.parametrize("contract", ["sync", "async"])
-def test_a_row_whose_refusal_was_mended_is_claimed_by_the_next_try(bench, contract):
-    bench.write(3)
-    service = ServiceInMemory(contract)
+@both_contracts
+def test_a_row_whose_refusal_was_mended_is_claimed_by_the_next_try(bench, service):
+    bench.write(*DEVICES[:3])
     service.theirs = {DEVICES[1].device_id}
-    assert counts(bench.run(service)) == {"claimed": 2, "failed": 1}
-    assert counts(bench.run(service)) == {"claimed": 2, "failed": 1}
+    assert counts(bench.run()) == {"claimed": 2, "failed": 1}
+    assert counts(bench.run()) == {"claimed": 2, "failed": 1}
     service.theirs.clear()
-    assert counts(bench.run(service)) == {"claimed": 3}
+    assert counts(bench.run()) == {"claimed": 3}
     assert [service.sent[device.device_id] for device in DEVICES[:3]] == [1, 3, 1]
 
 
 # --- A row never voids another.
 
 
-@pytest.mark.parametrize("contract", ["sync", "async"])
+@both_contracts
 @pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
 @pytest.mark.parametrize("place", [0, 500, 999])
-def test_one_row_that_makes_the_service_refuse_a_thousand_costs_itself_only(bench, contract, status, place):
-    bench.write(1000)
-    service, bad = ServiceInMemory(contract), DEVICES[place].device_id
+def test_one_row_that_makes_the_service_refuse_a_thousand_costs_itself_only(bench, service, status, place):
+    bench.write(*DEVICES)
+    bad = DEVICES[place].device_id
     service.refuse = lambda ids, csv: refusal(status) if bad in ids else None
-    summary = bench.run(service)
+    summary = bench.run()
     assert counts(summary) == {"claimed": 999, "failed": 1}
     assert service.requests["bulk_claim"] <= 25
     assert max(service.claims.values()) == 1
     assert f"line {place + 1}" in summary.examples[0]
 
 
-def test_a_body_that_is_too_large_is_parted_until_it_fits(bench):
-    bench.write(1000)
-    service = ServiceInMemory()
+def test_a_body_that_is_too_large_is_parted_until_it_fits(bench, service):
+    bench.write(*DEVICES)
     service.refuse = lambda ids, csv: refusal(413, "too large") if len(csv) > 40_000 else None
-    assert counts(bench.run(service)) == {"claimed": 1000}
+    assert counts(bench.run()) == {"claimed": 1000}
 
 
 @pytest.mark.parametrize("bad", [5, 20])
-def test_several_bad_rows_void_no_other(bench, bad):
-    bench.write(1000)
-    service, wrong = ServiceInMemory(), {device.device_id for device in DEVICES[:: 1000 // bad]}
+def test_several_bad_rows_void_no_other(bench, service, bad):
+    bench.write(*DEVICES)
+    wrong = {device.device_id for device in DEVICES[:: 1000 // bad]}
     service.refuse = lambda ids, csv: refusal(400) if wrong & set(ids) else None
-    assert counts(bench.run(service)) == {"claimed": 1000 - bad, "failed": bad}
+    assert counts(bench.run()) == {"claimed": 1000 - bad, "failed": bad}
     assert service.requests["bulk_claim"] <= 400
 
 
-def test_where_every_row_is_refused_it_ends_soon_and_sooner_in_the_next_chunk(bench):
-    bench.write(1000)
-    service = ServiceInMemory()
+def test_where_every_row_is_refused_it_ends_soon_and_sooner_in_the_next_chunk(bench, service):
+    bench.write(*DEVICES)
     service.refuse = lambda ids, csv: refusal(400, "no such plan")
-    summary = bench.run(service, rows_per_request=250)
+    summary = bench.run(rows_per_request=250)
     assert counts(summary) == {"failed": 1000}
     assert service.requests["bulk_claim"] <= 31 + 8 + 3 * (1 + 8)
     assert "no such plan" in summary.examples[0]
     service.refuse = lambda ids, csv: None
-    assert counts(bench.run(service, rows_per_request=250)) == {"claimed": 1000}
+    assert counts(bench.run(rows_per_request=250)) == {"claimed": 1000}
 
 
-def test_rows_that_are_bad_all_over_the_file_void_no_other_neither_behind_a_chunk_of_bad_ones(bench):
-    bench.write(1000)
-    service, wrong = ServiceInMemory(), {device.device_id for device in DEVICES[:250]}
+def test_rows_that_are_bad_all_over_the_file_void_no_other_neither_behind_a_chunk_of_bad_ones(bench, service):
+    bench.write(*DEVICES)
+    wrong = {device.device_id for device in DEVICES[:250]}
     wrong |= {device.device_id for device in DEVICES[250::15]}
     service.refuse = lambda ids, csv: refusal(400) if wrong & set(ids) else None
-    assert counts(bench.run(service, rows_per_request=250)) == {"claimed": 700, "failed": 300}
+    assert counts(bench.run(rows_per_request=250)) == {"claimed": 700, "failed": 300}
 
 
 # --- After a lost answer, what is not known is unknown.
@@ -209,46 +188,40 @@ def lose(service: ServiceInMemory, *numbers: int) -> None:
     service.after = after
 
 
-@pytest.mark.parametrize("contract", ["sync", "async"])
-def test_a_list_that_lags_is_looked_at_again_before_anything_is_sent_again(bench, contract, monkeypatch):
+@both_contracts
+def test_a_list_that_lags_is_looked_at_again_before_anything_is_sent_again(bench, service, monkeypatch):
     monkeypatch.setattr(recovery, "_FIRST_PAUSE", 0.01)
-    bench.write(100)
-    service = ServiceInMemory(contract)
+    bench.write(*DEVICES[:100])
     lose(service, 1)
     service.lag_looks = 3
     service.list_bulk_ops_requests = lambda **_: iter(())
-    assert counts(bench.run(service, visible_after=1.0)) == {"claimed": 100}
+    assert counts(bench.run(visible_after=1.0)) == {"claimed": 100}
     assert max(service.sent.values()) == 1
 
 
-def test_where_the_list_does_not_show_what_is_ours_devices_are_fetched_one_by_one(bench):
-    bench.write(100)
-    service = ServiceInMemory()
+def test_where_the_list_does_not_show_what_is_ours_devices_are_fetched_one_by_one(bench, service):
+    bench.write(*DEVICES[:100])
     lose(service, 1)
     service.lag_looks = 1000
-    bench.plan(service).send()
+    bench.plan().send()
     assert max(service.sent.values()) == 1
     assert service.requests["fetch_claimed_device"] == 100
 
 
-def test_a_request_that_never_arrived_is_sent_again_after_a_sample_of_its_devices(bench):
-    bench.write(100)
-    service, arrived = ServiceInMemory(), service_that_loses_the_first_request()
-    del service
-    assert counts(bench.run(arrived)) == {"claimed": 100}
-    assert arrived.requests["fetch_claimed_device"] == 10
-    assert set(arrived.claims.values()) == {1}
+def test_a_request_that_never_arrived_is_sent_again_after_a_sample_of_its_devices(bench, service):
+    bench.write(*DEVICES[:100])
+    lose_before(service, 1)
+    assert counts(bench.run()) == {"claimed": 100}
+    assert service.requests["fetch_claimed_device"] == 10
+    assert set(service.claims.values()) == {1}
 
 
-def service_that_loses_the_first_request() -> ServiceInMemory:
-    service = ServiceInMemory()
-
+def lose_before(service: ServiceInMemory, lost: int) -> None:
     def before(number: int) -> None:
-        if number == 1:
+        if number == lost:
             raise LOST
 
     service.before = before
-    return service
 
 
 @pytest.mark.parametrize(
@@ -256,27 +229,26 @@ def service_that_loses_the_first_request() -> ServiceInMemory:
     ["", "half", '{"message": "no"}', "<html></html>", "[]", "\x00"],
     ids=["nothing", "half", "JSON", "HTML", "[]", "0"],
 )
-def test_a_download_that_is_not_our_rows_for_certain_proves_nothing(bench, download):
-    bench.write(10)
-    service = ServiceInMemory("async")
+def test_a_download_that_is_not_our_rows_for_certain_proves_nothing(bench, service, download):
+    service.contract = "async"
     lose(service, 1)
     real = service.fetch_uploaded_data
     service.fetch_uploaded_data = lambda operation: real(operation)[:905] if download == "half" else download
-    job = bench.plan(service)
+    job = bench.plan()
     with pytest.raises(UnsettledError, match="nothing is sent again until that is known"):
         job.send()
     assert counts(job.report()) == {"claimed": 10}  # they are ours, whoever did it
     service.fetch_uploaded_data = real
-    assert counts(bench.run(service)) == {"claimed": 10}
+    assert counts(bench.run()) == {"claimed": 10}
     assert max(service.sent.values()) == 1
 
 
 @pytest.mark.parametrize("try_that_recovers", ["the same", "the next"])
 def test_the_operation_of_another_chunk_is_not_taken_for_ours_whatever_its_download_holds(
-    bench, try_that_recovers
+    bench, service, try_that_recovers
 ):
-    bench.write(20)
-    service = ServiceInMemory("async")
+    bench.write(*DEVICES[:20])
+    service.contract = "async"
     lose(service, 2)
     real = service.fetch_uploaded_data
     # Whichever is asked for: each download holds the rows of the second operation.
@@ -284,9 +256,9 @@ def test_the_operation_of_another_chunk_is_not_taken_for_ours_whatever_its_downl
     if try_that_recovers == "the next":
         usual, service.list_bulk_ops_requests = service.list_bulk_ops_requests, _is_away
         with pytest.raises(NrfProvError, match="away"):
-            bench.plan(service, rows_per_request=10).send()
+            bench.plan(rows_per_request=10).send()
         service.list_bulk_ops_requests = usual
-    job = bench.plan(service, rows_per_request=10)
+    job = bench.plan(rows_per_request=10)
     assert job.send()[-1] == f"01{1:024d}"
     assert counts(job.report()) == {"claimed": 20}
     assert max(service.sent.values()) == 1
@@ -298,10 +270,11 @@ class TwoAnswersLost:
     :param arrived: whether the request of the first row did.
     """
 
-    def __init__(self, bench: Bench, *, arrived: bool = True) -> None:
+    def __init__(self, bench: Desk, *, arrived: bool = True) -> None:
         self.first, self.second = (device.device_id for device in DEVICES[:2])
-        self.service, self._bench = ServiceInMemory("async"), bench
-        bench.write(2)
+        self.service, self._bench = bench.service, bench
+        self.service.contract = "async"
+        bench.write(*DEVICES[:2])
         usual = self.service.list_bulk_ops_requests
         both_under_way = threading.Barrier(2)
 
@@ -326,7 +299,7 @@ class TwoAnswersLost:
         self.service.requests.clear()
 
     def plan(self) -> ClaimJob:
-        return self._bench.plan(self.service, rows_per_request=1)
+        return self._bench.plan(rows_per_request=1)
 
     def of(self, device_id: str) -> BulkOpsRequest:
         token = next(device.token for device in DEVICES if device.device_id == device_id)
@@ -356,11 +329,11 @@ def test_a_row_whose_request_never_arrived_is_unknown_then_claimed_though_a_down
     job = case.plan()
     job.send()
     assert counts(job.report()) == {"claimed": 1, "unknown": 1}
-    assert counts(bench.run(case.service, rows_per_request=1)) == {"claimed": 2}
+    assert counts(bench.run(rows_per_request=1)) == {"claimed": 2}
     assert set(case.service.sent.values()) == {1}
 
 
-def test_an_operation_under_way_is_found_though_a_download_seemed_to_hold_its_rows(bench, monkeypatch):
+def test_an_operation_under_way_is_found_though_a_download_seemed_to_hold_its_rows(bench):
     case = TwoAnswersLost(bench)
     own, late = case.of(case.first), case.service.ours.pop(case.first)
     usual = case.service._operation
@@ -376,22 +349,24 @@ def test_an_operation_under_way_is_found_though_a_download_seemed_to_hold_its_ro
         case.plan().send()
     case.service.fetch_uploaded_data, case.service._operation = case._download, usual
     case.service.ours[case.first] = late
-    assert counts(bench.run(case.service, rows_per_request=1)) == {"claimed": 2}
+    assert counts(bench.run(rows_per_request=1)) == {"claimed": 2}
     assert set(case.service.sent.values()) == {1}
 
 
-def test_the_operation_of_a_part_is_not_taken_for_that_of_the_whole_whose_refusal_is_forgotten(bench):
-    bench.write(3)
-    service = ServiceInMemory("async")
+def test_the_operation_of_a_part_is_not_taken_for_that_of_the_whole_whose_refusal_is_forgotten(
+    bench, service
+):
+    bench.write(*DEVICES[:3])
+    service.contract = "async"
     poison = DEVICES[2].device_id
     service.theirs.add(DEVICES[0].device_id)
     service.refuse = lambda ids, csv: refusal(422) if poison in ids else None
-    bench.plan(service).send()
+    bench.plan().send()
     # As if the folder had been lost before an answer came to the second place: what was sent is known, no answer is.
     for entry in (Path(bench.folder.path) / "ledger").glob("0*.json"):
         body = json.loads(entry.read_text())
         entry.write_text(json.dumps({**body, "status": None, "bulk_ops_request_id": None, "refused": None}))
-    assert counts(bench.run(service)) == {"claimed": 1, "failed": 2}
+    assert counts(bench.run()) == {"claimed": 1, "failed": 2}
     assert service.sent[DEVICES[1].device_id] == 1
 
 
@@ -403,23 +378,20 @@ def _is_away(**filters: object) -> None:
     raise UnreachableError("away", maybe_sent=False)
 
 
-def test_the_rows_of_another_request_are_told_from_ours_even_if_they_are_cut_off(bench):
-    bench.write(10)
-    service = ServiceInMemory("async")
+def test_the_rows_of_another_request_are_told_from_ours_even_if_they_are_cut_off(bench, service):
+    service.contract = "async"
     service.bulk_claim("".join(f'"{device.token}"\n' for device in DEVICES[500:600]))
     lose(service, 2)
     real = service.fetch_uploaded_data
     service.fetch_uploaded_data = lambda operation: (
         real(operation)[:-40] if "00" * 12 in operation.id else real(operation)
     )
-    assert counts(bench.run(service)) == {"claimed": 10}
+    assert counts(bench.run()) == {"claimed": 10}
     assert max(service.sent.values()) == 1
 
 
-@pytest.mark.parametrize("contract", ["sync", "async"])
-def test_a_request_that_is_delivered_twice_claims_once_and_says_claimed(bench, contract):
-    bench.write(10)
-    service = ServiceInMemory(contract)
+@both_contracts
+def test_a_request_that_is_delivered_twice_claims_once_and_says_claimed(bench, service):
     service.ours[DEVICES[9].device_id] = service.now().subtract(days=1)
     carry_out, first = service._carry_out, []
 
@@ -429,7 +401,7 @@ def test_a_request_that_is_delivered_twice_claims_once_and_says_claimed(bench, c
         return carry_out(csv, ids)
 
     service._carry_out = twice
-    assert counts(bench.run(service)) == {"claimed": 9, "already_claimed": 1}
+    assert counts(bench.run()) == {"claimed": 9, "already_claimed": 1}
     assert set(service.claims.values()) == {1}
 
 
@@ -437,27 +409,24 @@ def test_a_request_that_is_delivered_twice_claims_once_and_says_claimed(bench, c
 
 
 @pytest.mark.parametrize("offset", [-3600.0, 3600.0])
-@pytest.mark.parametrize("contract", ["sync", "async"])
-def test_an_hour_off_changes_no_outcome_and_no_duration(bench, contract, offset):
-    bench.write(20)
-    service = ServiceInMemory(contract)
+@both_contracts
+def test_an_hour_off_changes_no_outcome_and_no_duration(bench, service, offset):
+    bench.write(*DEVICES[:20])
     service.clock_offset = offset
     service.ours[DEVICES[0].device_id] = service.now().subtract(minutes=10)
     lose(service, 1)
     started = time.monotonic()
-    assert counts(bench.run(service, rows_per_request=10)) == {"claimed": 19, "already_claimed": 1}
+    assert counts(bench.run(rows_per_request=10)) == {"claimed": 19, "already_claimed": 1}
     assert time.monotonic() - started < 15
     assert max(service.sent.values()) == 1
 
 
 @pytest.mark.parametrize("step", [-3600.0, 3600.0])
 def test_a_clock_that_is_set_between_two_tries_is_waited_for_no_longer_than_the_bound(
-    bench, step, monkeypatch
+    bench, service, step, monkeypatch
 ):
     monkeypatch.setattr(recovery, "_FIRST_PAUSE", 0.05)
-    bench.write(5)
-    service = service_that_loses_the_first_request()
-    service.before, lost = service.before, service.before
+    bench.write(*DEVICES[:5])
 
     class Killed(BaseException):
         pass
@@ -467,23 +436,20 @@ def test_a_clock_that_is_set_between_two_tries_is_waited_for_no_longer_than_the_
 
     service.before = die
     with pytest.raises(Killed):
-        bench.run(service)
+        bench.run()
     service.before = lambda number: None
     service.clock_offset = step
     started = time.monotonic()
-    assert counts(bench.run(service, visible_after=0.5)) == {"claimed": 5}
+    assert counts(bench.run(visible_after=0.5)) == {"claimed": 5}
     assert time.monotonic() - started < 5
-    assert lost is not None
 
 
 # --- Turns.
 
 
 @pytest.mark.parametrize("where", ["begin", "after the turn", "before the post"])
-def test_two_tries_at_once_send_no_chunk_twice(bench, where, monkeypatch):
-    bench.write(10)
-    service = ServiceInMemory()
-    first = bench.plan(service, rows_per_request=5)
+def test_two_tries_at_once_send_no_chunk_twice(bench, service, where, monkeypatch):
+    first = bench.plan(rows_per_request=5)
     ended: list[BaseException] = []
 
     def first_sends() -> None:
@@ -505,7 +471,7 @@ def test_two_tries_at_once_send_no_chunk_twice(bench, where, monkeypatch):
             look(self)
 
         monkeypatch.setattr(Ledger, "_look", look_late)
-    second = bench.plan(service, rows_per_request=5)
+    second = bench.plan(rows_per_request=5)
     if where == "before the post":
         first_sends()
     second.send()
@@ -517,11 +483,9 @@ def test_two_tries_at_once_send_no_chunk_twice(bench, where, monkeypatch):
 # --- Asked to stop, it stops.
 
 
-def test_a_job_that_sends_waits_or_looks_stops_within_five_seconds(bench):
-    bench.write(10)
-    service = ServiceInMemory()
+def test_a_job_that_sends_waits_or_looks_stops_within_five_seconds(bench, service):
     service.before = lambda number: time.sleep(8)
-    job = bench.plan(service, rows_per_request=5)
+    job = bench.plan(rows_per_request=5)
     threading.Timer(0.2, job.stop).start()
     started = time.monotonic()
     with pytest.raises(SupersededError, match="asked to stop"):
@@ -533,10 +497,9 @@ def test_a_job_that_sends_waits_or_looks_stops_within_five_seconds(bench):
         list(job.settle())
 
 
-def test_a_job_that_waits_for_a_lost_answer_to_show_stops_at_once(bench):
-    bench.write(10)
-    service = service_that_loses_the_first_request()
-    job = bench.plan(service, visible_after=60.0)
+def test_a_job_that_waits_for_a_lost_answer_to_show_stops_at_once(bench, service):
+    lose_before(service, 1)
+    job = bench.plan(visible_after=60.0)
     threading.Timer(0.3, job.stop).start()
     started = time.monotonic()
     with pytest.raises(SupersededError, match="asked to stop"):
@@ -548,35 +511,30 @@ def test_a_job_that_waits_for_a_lost_answer_to_show_stops_at_once(bench):
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 200, b'{"number": 1, "tu'])
-def test_a_damaged_ledger_sends_nothing_twice(bench, damage):
-    bench.write(10)
-    service = ServiceInMemory()
-    bench.run(service, rows_per_request=5)
+def test_a_damaged_ledger_sends_nothing_twice(bench, service, damage):
+    bench.run(rows_per_request=5)
     for path in Path(str(bench.folder)).glob("ledger/0*.json"):
         path.write_bytes(damage)
-    assert counts(bench.run(service, rows_per_request=5))["claimed"] == 10
+    assert counts(bench.run(rows_per_request=5))["claimed"] == 10
     assert max(service.sent.values()) == 1
 
 
-def test_a_superseded_try_that_did_nothing_hides_nothing_of_what_another_did(bench):
+def test_a_superseded_try_that_did_nothing_hides_nothing_of_what_another_did(bench, service):
     """The older try wakes up after the newer one has sent all, and leaves its entry behind."""
-    bench.write(10)
-    service = ServiceInMemory("async")
-    older = bench.plan(service)
-    newer = bench.plan(service)
+    service.contract = "async"
+    older = bench.plan()
+    newer = bench.plan()
     newer.send()
     with pytest.raises(SupersededError):
         older.send()
     assert counts(ClaimJob.reopen(bench.folder, service).report()) == {"claimed": 10}
-    bench.run(service)
+    bench.run()
     assert set(service.sent.values()) == {1}
 
 
-def test_an_answer_that_is_lost_late_is_waited_for_from_then_on(bench, monkeypatch):
+def test_an_answer_that_is_lost_late_is_waited_for_from_then_on(bench, service, monkeypatch):
     """A gateway gives up after half a minute on a service that goes on a moment longer."""
     monkeypatch.setattr(recovery, "_FIRST_PAUSE", 0.05)
-    bench.write(10)
-    service = ServiceInMemory()
     carry_out = service._carry_out
 
     def late(csv, ids):
@@ -585,29 +543,29 @@ def test_an_answer_that_is_lost_late_is_waited_for_from_then_on(bench, monkeypat
         raise LOST
 
     service._carry_out = late
-    job = bench.plan(service, visible_after=0.5)
+    job = bench.plan(visible_after=0.5)
     job.send()
     assert set(service.sent.values()) == {1}
     assert counts(job.report()) == {"claimed": 10}
 
 
-def test_an_operation_that_does_not_show_yet_is_not_over(bench):
-    bench.write(10)
-    service = ServiceInMemory("async")
-    job = bench.plan(service)
+def test_an_operation_that_does_not_show_yet_is_not_over(bench, service):
+    service.contract = "async"
+    job = bench.plan()
     job.send()
     service.ours.clear()
     service.operations.clear()
-    again = bench.plan(service)
+    again = bench.plan()
     assert len(again.send()) == 1
     assert set(service.sent.values()) == {1}
     assert counts(again.report()) == {"unknown": 10}
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_a_service_that_answers_with_operations_has_a_list_of_them_whatever_is_in_between(bench, status):
-    bench.write(10)
-    service = ServiceInMemory("async")
+def test_a_service_that_answers_with_operations_has_a_list_of_them_whatever_is_in_between(
+    bench, service, status
+):
+    service.contract = "async"
     lose(service, 2)
 
     def no_list(**_):
@@ -615,14 +573,14 @@ def test_a_service_that_answers_with_operations_has_a_list_of_them_whatever_is_i
 
     service.list_bulk_ops_requests = no_list
     with pytest.raises(NrfProvError, match="malformed"):
-        bench.plan(service, rows_per_request=5).send()
+        bench.plan(rows_per_request=5).send()
     assert set(service.sent.values()) == {1}
 
 
-def test_a_report_while_the_service_is_away_asks_once_for_all_chunks(bench):
-    bench.write(100)
-    service = ServiceInMemory("async")
-    job = bench.plan(service, rows_per_request=5)
+def test_a_report_while_the_service_is_away_asks_once_for_all_chunks(bench, service):
+    bench.write(*DEVICES[:100])
+    service.contract = "async"
+    job = bench.plan(rows_per_request=5)
     job.send()
     asked = []
 
@@ -635,23 +593,20 @@ def test_a_report_while_the_service_is_away_asks_once_for_all_chunks(bench):
     assert len(asked) == 1
 
 
-def test_a_succeeded_operation_that_blames_a_row_is_looked_at(bench):
-    bench.write(10)
-    service = ServiceInMemory("async")
+def test_a_succeeded_operation_that_blames_a_row_is_looked_at(bench, service):
+    service.contract = "async"
     service.theirs = {DEVICES[3].device_id}
     operation = service._operation
     service._operation = lambda id_: dataclasses.replace(operation(id_), status="SUCCEEDED")
-    assert counts(bench.run(service)) == {"claimed": 9, "failed": 1}
+    assert counts(bench.run()) == {"claimed": 9, "failed": 1}
 
 
 def test_the_report_of_a_newer_try_is_not_overwritten_by_an_older_one(bench):
-    bench.write(10)
-    service = ServiceInMemory()
-    older = bench.plan(service)
+    older = bench.plan()
     older.send()
     settled = older.settle()
     first = next(settled)
-    newer = bench.plan(service)
+    newer = bench.plan()
     newer.send()
     summary = newer.report()
     older.settle = lambda: iter([first, *settled])
@@ -661,10 +616,9 @@ def test_the_report_of_a_newer_try_is_not_overwritten_by_an_older_one(bench):
 
 
 @pytest.mark.parametrize("change", ["exchanged", "shortened"])
-def test_a_copy_that_somebody_changed_is_not_believed(bench, change):
-    bench.write(10)
-    service = ServiceInMemory("async")
-    job = bench.plan(service)
+def test_a_copy_that_somebody_changed_is_not_believed(bench, service, change):
+    service.contract = "async"
+    job = bench.plan()
     job.send()
     (copy,) = Path(str(bench.folder)).rglob("claim_file.csv")
     kept = copy.read_text().splitlines(keepends=True)
@@ -672,20 +626,19 @@ def test_a_copy_that_somebody_changed_is_not_believed(bench, change):
         "".join(kept[:3]) if change == "shortened" else "".join(d.token + "\n" for d in DEVICES[500:510])
     )
     assert counts(ClaimJob.reopen(bench.folder, service).report()) == {"claimed": 10}
-    bench.plan(service).send()
+    bench.plan().send()
     bench.file.unlink()
     copy.write_text("".join(kept[:3]))
     with pytest.raises(ClaimFileUnavailableError, match="no claim file"):
         ClaimJob.reopen(bench.folder, service)
 
 
-def test_a_good_token_behind_a_garbled_one_of_the_same_device_is_among_the_rows_to_run_again(bench):
+def test_a_good_token_behind_a_garbled_one_of_the_same_device_is_among_the_rows_to_run_again(bench, service):
     good, other = DEVICES[0].token, DEVICES[1].token
     garbled = good[:-3] + ("AAA" if good[-3:] != "AAA" else "BBB")
     bench.file.write_text(f"{garbled}\n{good}\n{other}\n{other}\n")
-    service = ServiceInMemory()
     service.refuse = lambda ids, csv: refusal(400, "bad signature") if garbled in csv else None
-    summary = bench.run(service)
+    summary = bench.run()
     assert counts(summary) == {"claimed": 1, "failed": 1, "rejected": 2}
     assert Path(str(summary.failed_rows)).read_text() == f"{garbled}\n{good}\n"
     assert summary.repeated == 1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,19 +66,10 @@ def test_a_try_that_is_told_to_end_sends_nothing_more(claim_file, nrfcloud) -> N
 def test_a_request_that_is_still_under_way_is_waited_for(claim_file, nrfcloud) -> None:
     nrfcloud.service.faults.plan("BulkClaimDeviceOwnership", Slow(before=1.0), nth=2)
     older = plan(claim_file, NrfProvHook())
-    ended: list[BaseException] = []
-
-    def send() -> None:
-        try:
-            older.send()
-        except SupersededError as error:
-            ended.append(error)
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    while nrfcloud.service.request_counts().get("BulkClaimDeviceOwnership", 0) < 2:
-        time.sleep(0.01)
-    plan(claim_file, NrfProvHook(), visible_after=10.0).send()
-    thread.join()
-    assert ended
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(older.send)
+        while nrfcloud.service.request_counts().get("BulkClaimDeviceOwnership", 0) < 2:
+            time.sleep(0.01)
+        plan(claim_file, NrfProvHook(), visible_after=10.0).send()
+    assert type(sending.exception()) is SupersededError
     assert set(nrfcloud.service.submission_counts().values()) == {1}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import time
 
 import pytest
 import requests
 
 from airflow_provider_nrfprov.emulator.accounts import OTHER_TEAM_KEY
 from airflow_provider_nrfprov.emulator.mint import mint_devices
+from tests.unit.emulator.asking import tokens, wait_for
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LIST = "/v1/bulk-ops-requests"
@@ -21,10 +21,6 @@ def milliseconds_of(ulid: str) -> int:
     for letter in ulid[:10]:
         number = number * 32 + CROCKFORD.index(letter)
     return number
-
-
-def tokens(devices) -> str:
-    return "".join(f"{device.token}\n" for device in devices)
 
 
 def test_the_id_is_a_ulid_that_holds_the_time_of_the_request(api, clock):
@@ -163,10 +159,7 @@ def test_a_filter_that_makes_no_sense_is_refused(api, query):
 def test_on_the_real_clock_an_operation_ends_by_itself(start):
     api = start(bulk_seconds=0.2)
     operation_id = api.start_bulk(tokens(mint_devices(2)))
-    deadline = time.monotonic() + 5
-    while api.operation(operation_id)["status"] != "SUCCEEDED":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: api.operation(operation_id)["status"] == "SUCCEEDED")
     assert len(api.service.claimed_ids()) == 2
 
 

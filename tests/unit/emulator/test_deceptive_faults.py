@@ -18,6 +18,7 @@ from airflow_provider_nrfprov.emulator.faults import (
     WrongDownload,
 )
 from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
+from tests.unit.emulator.asking import tokens
 
 CLAIM = "ClaimDeviceOwnership"
 CSV = "ClaimDeviceOwnershipCsv"
@@ -26,10 +27,6 @@ DOWNLOAD = "DownloadBulkOpsData"
 DEVICES = "/v1/claimed-devices"
 OPERATIONS = "/v1/bulk-ops-requests"
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
-
-
-def tokens(devices) -> str:
-    return "".join(f"{device.token}\n" for device in devices)
 
 
 def listed(api, **query) -> list[str]:

@@ -37,6 +37,7 @@ from airflow_provider_nrfprov.emulator.faults import (
 )
 from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
 from airflow_provider_nrfprov.emulator.settings import OPERATION_NAMES
+from tests.unit.emulator.asking import port_of, raw_claim, tokens, wait_for
 
 CLAIM = "ClaimDeviceOwnership"
 CSV = "ClaimDeviceOwnershipCsv"
@@ -46,33 +47,24 @@ DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 A_YEAR = 365 * 24 * 3600
 
 
-def tokens(devices) -> str:
-    return "".join(f"{device.token}\n" for device in devices)
-
-
 def sent_raw(api, request: bytes) -> bytes:
     """Everything that comes back until the connection closes."""
-    port = int(api.emulator.url.rpartition(":")[2])
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port_of(api.emulator)), timeout=5) as connection:
         connection.sendall(request)
         while part := connection.recv(65536):
             received += part
     return received
 
 
-def raw_claim(token: str) -> bytes:
-    body = json.dumps({"claimToken": token})
-    return (
-        "POST /v1/claimed-devices HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer emulator-key\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-    ).encode()
+def claim_met_by(api, fault: faults.Fault) -> requests.Response:
+    api.service.faults.plan(CLAIM, fault)
+    return api.claim(mint_token(DEVICE))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 410, 429, 500, 502, 503, 504])
 def test_a_refusal_does_nothing_and_answers_its_status(api, status):
-    api.service.faults.plan(CLAIM, Refuse(status))
-    answer = api.claim(mint_token(DEVICE))
+    answer = claim_met_by(api, Refuse(status))
     assert (answer.status_code, answer.json()["code"]) == (status, status * 100)
     assert "Retry-After" not in answer.headers
     assert api.service.claimed_ids() == set()
@@ -81,8 +73,7 @@ def test_a_refusal_does_nothing_and_answers_its_status(api, status):
 
 @pytest.mark.parametrize("fault", [Refuse(502, body="html"), FailAfter(502, body="html")])
 def test_an_error_can_be_an_html_page(api, fault):
-    api.service.faults.plan(CLAIM, fault)
-    answer = api.claim(mint_token(DEVICE))
+    answer = claim_met_by(api, fault)
     assert answer.status_code == 502
     assert answer.headers["Content-Type"].startswith("text/html")
     assert "<html>" in answer.text
@@ -90,36 +81,31 @@ def test_an_error_can_be_an_html_page(api, fault):
 
 @pytest.mark.parametrize("fault", [Refuse(503, body="empty"), FailAfter(504, body="empty")])
 def test_an_error_can_have_no_body(api, fault):
-    api.service.faults.plan(CLAIM, fault)
-    answer = api.claim(mint_token(DEVICE))
+    answer = claim_met_by(api, fault)
     assert (answer.status_code, answer.content) == (fault.status, b"")
 
 
 def test_a_refusal_says_in_seconds_when_to_come_again(api):
-    api.service.faults.plan(CLAIM, Refuse(429, retry_after=7))
-    assert api.claim(mint_token(DEVICE)).headers["Retry-After"] == "7"
+    assert claim_met_by(api, Refuse(429, retry_after=7)).headers["Retry-After"] == "7"
 
 
 @pytest.mark.parametrize("ahead", [90, 0, -90])
 def test_a_refusal_says_when_to_come_again_as_a_date_by_the_clock_of_its_own_date(api, ahead):
-    api.service.faults.plan(CLAIM, Refuse(503, retry_after=ahead, retry_after_form="date"))
-    answer = api.claim(mint_token(DEVICE))
+    answer = claim_met_by(api, Refuse(503, retry_after=ahead, retry_after_form="date"))
     said, now = (parsedate_to_datetime(answer.headers[name]) for name in ("Retry-After", "Date"))
     assert timedelta(0) <= said - now - timedelta(seconds=ahead) <= timedelta(seconds=1)
 
 
 def test_a_drop_before_has_done_nothing(api):
-    api.service.faults.plan(CLAIM, DropBefore())
     with pytest.raises(requests.ConnectionError, match="without response"):
-        api.claim(mint_token(DEVICE))
+        claim_met_by(api, DropBefore())
     assert api.service.claimed_ids() == set()
     assert api.service.request_counts() == {CLAIM: 1}
 
 
 def test_a_drop_after_has_done_everything(api):
-    api.service.faults.plan(CLAIM, DropAfter())
     with pytest.raises(requests.ConnectionError, match="without response"):
-        api.claim(mint_token(DEVICE))
+        claim_met_by(api, DropAfter())
     assert api.service.claimed_ids() == {DEVICE}
     assert api.claim(mint_token(DEVICE)).status_code == 409
 
@@ -127,7 +113,7 @@ def test_a_drop_after_has_done_everything(api):
 @pytest.mark.parametrize("fault", [DropBefore(), DropAfter()])
 def test_of_a_dropped_answer_not_a_byte_arrives(api, fault):
     api.service.faults.plan(CLAIM, fault)
-    assert sent_raw(api, raw_claim(mint_token())) == b""
+    assert sent_raw(api, raw_claim()) == b""
 
 
 def test_a_drop_takes_a_large_body_too(api, clock):
@@ -153,22 +139,20 @@ def test_nothing_is_logged_as_an_error_when_a_connection_is_dropped(api, caplog)
     api.service.faults.plan(CLAIM, DropAfter())
     api.service.faults.plan(CLAIM, TruncateAfter(), nth=2)
     for _ in range(2):
-        sent_raw(api, raw_claim(mint_token()))
+        sent_raw(api, raw_claim())
     assert caplog.text == ""
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 599])
 def test_a_failure_after_has_done_everything(api, status):
-    api.service.faults.plan(CLAIM, FailAfter(status))
-    assert api.claim(mint_token(DEVICE)).status_code == status
+    assert claim_met_by(api, FailAfter(status)).status_code == status
     assert api.service.claimed_ids() == {DEVICE}
 
 
 def test_a_truncated_answer_ends_short_of_its_length(api):
-    api.service.faults.plan(CLAIM, TruncateAfter(), times=2)
     with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
-        api.claim(mint_token(DEVICE))
-    head, _, body = sent_raw(api, raw_claim(mint_token())).partition(b"\r\n\r\n")
+        claim_met_by(api, TruncateAfter(), times=2)
+    head, _, body = sent_raw(api, raw_claim()).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 201")
     length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
     assert len(body) == length // 2
@@ -177,7 +161,7 @@ def test_a_truncated_answer_ends_short_of_its_length(api):
 
 def test_an_answer_can_be_cut_right_after_its_headers(api):
     api.service.faults.plan(CLAIM, TruncateAfter(keep=0))
-    assert sent_raw(api, raw_claim(mint_token())).endswith(b"\r\n\r\n")
+    assert sent_raw(api, raw_claim()).endswith(b"\r\n\r\n")
 
 
 def test_an_answer_without_a_body_is_cut_before_its_first_byte(api):
@@ -189,8 +173,7 @@ def test_an_answer_without_a_body_is_cut_before_its_first_byte(api):
 
 
 def test_a_page_of_html_comes_with_200_after_everything_is_done(api):
-    api.service.faults.plan(CLAIM, HtmlAfter())
-    answer = api.claim(mint_token(DEVICE))
+    answer = claim_met_by(api, HtmlAfter())
     assert answer.status_code == 200
     with pytest.raises(requests.exceptions.JSONDecodeError):
         answer.json()
@@ -198,8 +181,7 @@ def test_a_page_of_html_comes_with_200_after_everything_is_done(api):
 
 
 def test_a_page_of_html_may_come_with_200_before_anything_is_done(api):
-    api.service.faults.plan(CLAIM, HtmlBefore())
-    answer = api.claim(mint_token(DEVICE))
+    answer = claim_met_by(api, HtmlBefore())
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert api.service.claimed_ids() == set()
 
@@ -224,10 +206,7 @@ def test_a_request_that_its_client_gave_up_is_carried_out_later(api):
     with pytest.raises(requests.ReadTimeout):
         requests.post(**claim_with_timeout(api, 0.05))
     assert api.service.claimed_ids() == set()
-    deadline = time.monotonic() + 5
-    while not api.service.claimed_ids():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(api.service.claimed_ids)
 
 
 def claim_with_timeout(api, seconds: float) -> dict:
@@ -241,13 +220,9 @@ def claim_with_timeout(api, seconds: float) -> dict:
 
 def test_a_request_that_still_waits_at_a_reset_is_never_carried_out(api):
     api.service.faults.plan(CLAIM, Slow(before=30))
-    port = int(api.emulator.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as waiting:
-        waiting.sendall(raw_claim(mint_token()))
-        deadline = time.monotonic() + 5
-        while not api.service.faults.injected:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+    with socket.create_connection(("127.0.0.1", port_of(api.emulator)), timeout=5) as waiting:
+        waiting.sendall(raw_claim())
+        wait_for(lambda: api.service.faults.injected)
         api.emulator.reset()
         assert waiting.recv(1000) == b""
     assert api.service.claim_counts() == {}

@@ -11,14 +11,11 @@ import requests
 from airflow_provider_nrfprov.emulator.faults import DropBefore
 from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
 from airflow_provider_nrfprov.emulator.settings import Settings
+from tests.unit.emulator.asking import tokens
 
 DEVICES = "/v1/claimed-devices"
 BULK = f"{DEVICES}/bulk"
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
-
-
-def tokens(devices) -> str:
-    return "".join(f"{device.token}\n" for device in devices)
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 415, 422])

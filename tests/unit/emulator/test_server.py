@@ -20,6 +20,7 @@ from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.emulator.settings import Settings
+from tests.unit.emulator.asking import port_of
 
 EMULATOR = [sys.executable, "-m", "airflow_provider_nrfprov.emulator"]
 
@@ -42,7 +43,7 @@ def test_it_starts_in_half_a_second_and_leaves_no_thread_behind():
 def test_it_stops_when_the_block_fails_and_its_port_can_be_used_again():
     with pytest.raises(ZeroDivisionError), running_emulator() as emulator:
         raise ZeroDivisionError
-    port = int(emulator.url.rpartition(":")[2])
+    port = port_of(emulator)
     with running_emulator(port=port) as again:
         assert again.url == emulator.url
 
@@ -81,7 +82,7 @@ def test_a_value_that_a_setting_does_not_have_is_an_error(wrong):
 def test_a_port_in_use_is_an_error_that_leaves_nothing_behind():
     with running_emulator() as emulator:
         before = set(threading.enumerate())
-        port = int(emulator.url.rpartition(":")[2])
+        port = port_of(emulator)
         with pytest.raises(OSError, match="in use"), running_emulator(port=port):
             pass
         assert not set(threading.enumerate()) - before
@@ -172,7 +173,7 @@ def test_the_command_says_in_one_sentence_that_its_port_is_in_use():
 
 def test_it_listens_on_loopback_only_unless_told_another_address():
     with running_emulator() as emulator, pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.2", int(emulator.url.rpartition(":")[2])), timeout=5)
+        socket.create_connection(("127.0.0.2", port_of(emulator)), timeout=5)
     with running_emulator(host="127.0.0.2") as emulator:
         assert emulator.url.startswith("http://127.0.0.2:")
         assert requests.get(f"{emulator.url}/emulator/health", timeout=5).status_code == 200

@@ -8,13 +8,10 @@ import requests
 from airflow_provider_nrfprov.emulator.accounts import OTHER_TEAM_KEY, VIEWER_KEY
 from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore, Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_devices
+from tests.unit.emulator.asking import tokens
 
 SYNC = "/v1/claimed-devices"
 ASYNC = "/v1/claimed-devices/bulk"
-
-
-def tokens(devices) -> str:
-    return "".join(f"{device.token}\n" for device in devices)
 
 
 def test_every_csv_is_known_with_its_operation_its_devices_and_its_time(api, clock):

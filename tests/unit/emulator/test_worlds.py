@@ -17,6 +17,7 @@ import requests
 from airflow_provider_nrfprov.emulator.faults import ANY, DropBefore, Slow
 from airflow_provider_nrfprov.emulator.mint import documented_key, mint_devices, mint_token
 from airflow_provider_nrfprov.emulator.server import running_emulator
+from tests.unit.emulator.asking import port_of, raw_claim, wait_for
 
 CLAIMS = "/v1/claimed-devices"
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
@@ -104,8 +105,7 @@ def test_what_is_down_refuses_connections_and_keeps_its_state(api):
 
 
 def test_going_down_drops_the_connections_that_are_open(api):
-    port = int(api.emulator.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as idle:
+    with socket.create_connection(("127.0.0.1", port_of(api.emulator)), timeout=5) as idle:
         idle.sendall(b"GET /emulator/health HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = b""
         while not answer.endswith(b"}"):  # it may come in more than one piece
@@ -126,7 +126,9 @@ def test_time_goes_on_while_it_is_down(api, clock):
 def test_a_request_that_waits_is_not_carried_out_once_it_is_down(api):
     api.service.faults.plan("ClaimDeviceOwnership", Slow(before=30))
     with ExitStack() as stack:
-        waiting = stack.enter_context(socket.create_connection(("127.0.0.1", port_of(api)), timeout=5))
+        waiting = stack.enter_context(
+            socket.create_connection(("127.0.0.1", port_of(api.emulator)), timeout=5)
+        )
         waiting.sendall(raw_claim())
         wait_for(lambda: api.service.faults.injected)
         api.emulator.down()
@@ -139,7 +141,7 @@ def test_a_request_that_waits_is_not_carried_out_once_it_is_down(api):
 def test_its_port_is_kept_from_others_while_it_is_down(api):
     api.emulator.down()
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
-        other.bind(("127.0.0.1", port_of(api)))
+        other.bind(("127.0.0.1", port_of(api.emulator)))
     api.emulator.up()
 
 
@@ -162,14 +164,14 @@ def test_it_can_end_while_it_is_down_and_leaves_nothing_behind():
         emulator.down()
     # Not "the same as before": a thread that an earlier test left, Airflow's, may end meanwhile.
     assert not set(threading.enumerate()) - before
-    with running_emulator(port=int(emulator.url.rpartition(":")[2])) as again:
+    with running_emulator(port=port_of(emulator)) as again:
         assert requests.get(f"{again.url}/emulator/health", timeout=5).status_code == 200
 
 
 def test_it_ends_at_once_though_a_slow_answer_is_due():
     with running_emulator() as emulator:
         emulator.service.faults.plan(ANY, Slow(after=30))
-        with socket.create_connection(("127.0.0.1", int(emulator.url.rpartition(":")[2]))) as waiting:
+        with socket.create_connection(("127.0.0.1", port_of(emulator))) as waiting:
             waiting.sendall(raw_claim())
             wait_for(emulator.service.claimed_ids)
             started = time.monotonic()
@@ -177,7 +179,7 @@ def test_it_ends_at_once_though_a_slow_answer_is_due():
             assert waiting.recv(1000) == b""
             assert time.monotonic() - started < 0.5
         emulator.service.faults.plan(ANY, Slow(before=30))
-        last = socket.create_connection(("127.0.0.1", int(emulator.url.rpartition(":")[2])))
+        last = socket.create_connection(("127.0.0.1", port_of(emulator)))
         last.sendall(raw_claim())
         wait_for(lambda: emulator.service.faults.injected)
         started = time.monotonic()
@@ -213,22 +215,3 @@ def open_sockets() -> list[int]:
         except OSError:  # the file in which we read the folder itself
             continue
     return numbers
-
-
-def port_of(api) -> int:
-    return int(api.emulator.url.rpartition(":")[2])
-
-
-def raw_claim() -> bytes:
-    body = f'{{"claimToken": "{mint_token()}"}}'
-    return (
-        "POST /v1/claimed-devices HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer emulator-key\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-    ).encode()
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

@@ -27,6 +27,7 @@ from reliability.scenario import Scenario, project_scenario, scenario
 from reliability.victims import Victim, child_process, kill, task_process, worker_process
 
 SEED = 6
+QUIET = {"fault_rate": 0.0, "kill_rate": 0.0, "revoke_rate": 0.0, "down_rate": 0.0}
 CASE = Case(Victim.TASK, "async", deferrable=True)
 HIT, LATE = Strike(True, "all sent", "task killed"), Strike(False, "all sent", "task killed")
 
@@ -36,9 +37,8 @@ Done = tuple[World, Scenario, Path]
 @pytest.fixture(params=["async", "sync"])
 def done(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Done]:
     """A file that was claimed without any trouble, with devices of all three owners."""
-    quiet = {"fault_rate": 0.0, "kill_rate": 0.0, "revoke_rate": 0.0, "down_rate": 0.0}
     here = replace(
-        scenario(SEED, devices=40), settings={"contract": request.param, "bulk_seconds": 0.0}, **quiet
+        scenario(SEED, devices=40), settings={"contract": request.param, "bulk_seconds": 0.0}, **QUIET
     )
     assert {device.owner for device in here.devices} == {"nobody", "ours", "theirs"}
     with world(tmp_path) as running:
@@ -75,8 +75,7 @@ def test_the_judge_finds_nothing_where_nothing_is_wrong(done: Done) -> None:
 
 
 def test_claims_into_a_project_are_held_against_what_the_project_has(tmp_path: Path) -> None:
-    quiet = {"fault_rate": 0.0, "kill_rate": 0.0, "revoke_rate": 0.0, "down_rate": 0.0}
-    here = replace(project_scenario(SEED, devices=40), settings={"bulk_seconds": 0.0}, **quiet)
+    here = replace(project_scenario(SEED, devices=40), settings={"bulk_seconds": 0.0}, **QUIET)
     with world(tmp_path) as running:
         assert not run(here, running).wrong
         report_dir = tmp_path / str(SEED) / "report"

@@ -18,6 +18,7 @@ from reliability.judge import Remembered, Tally, faults_of_run
 from reliability.scale import lines_of
 from reliability.scale_runs import Outcome, Shift, Size, Strike, write_shifts
 
+Rows = list[dict[str, object]]
 SIZE = Size(runs=3, rows=1600, rows_per_request=100)
 
 
@@ -42,10 +43,8 @@ def service(shift: Shift) -> Service:
 def report(shift: Shift, tmp_path: Path) -> Callable[..., Path]:
     """Write a report of the file, some of whose rows may be changed."""
 
-    def write(
-        change: Callable[[list[dict[str, object]]], list[dict[str, object]]] = lambda rows: rows,
-    ) -> Path:
-        rows: list[dict[str, object]] = [
+    def write(change: Callable[[Rows], Rows] = lambda rows: rows) -> Path:
+        rows: Rows = [
             {
                 "line": line,
                 "device_id": device_id,
@@ -76,41 +75,33 @@ def test_the_files_have_all_rows_together_and_some_that_cannot_be_sent(tmp_path:
     assert [shift.file.read_text().count("\n") for shift in shifts] == [shift.rows for shift in shifts]
 
 
-def test_nothing_is_found_where_nothing_is_wrong(
-    shift: Shift, service: Service, report: Callable[..., Path]
-) -> None:
+def test_nothing_is_found_where_nothing_is_wrong(shift, service, report):
     assert faults_of_run(shift.scenario, report(), Remembered(service)) == []
 
 
-def test_a_run_without_a_report_is_lost(shift: Shift, service: Service, tmp_path: Path) -> None:
+def test_a_run_without_a_report_is_lost(shift, service, tmp_path):
     assert tally(shift, tmp_path, service).lost == 1
 
 
-def test_a_row_that_is_missing_is_lost(shift: Shift, service: Service, report: Callable[..., Path]) -> None:
+def test_a_row_that_is_missing_is_lost(shift, service, report):
     assert tally(shift, report(lambda rows: rows[:-1]), service).lost == 1
 
 
-def test_an_outcome_that_is_wrong_is_found(
-    shift: Shift, service: Service, report: Callable[..., Path]
-) -> None:
-    def one_failed(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def test_an_outcome_that_is_wrong_is_found(shift, service, report):
+    def one_failed(rows: Rows) -> Rows:
         return [{**rows[0], "outcome": "failed"}, *rows[1:]]
 
     assert tally(shift, report(one_failed), service) == Tally(0, 0, 0, 1)
 
 
-def test_a_device_that_was_sent_again_is_found(
-    shift: Shift, service: Service, report: Callable[..., Path]
-) -> None:
+def test_a_device_that_was_sent_again_is_found(shift, service, report):
     with service.turn() as now:
         rows = [Row(device.token) for device in shift.scenario.devices[:3]]
         service.submissions.append(BulkSubmission(None, rows, now))
     assert tally(shift, report(), service) == Tally(0, 0, 3, 0)
 
 
-def test_a_device_that_was_claimed_again_is_found(
-    shift: Shift, service: Service, report: Callable[..., Path]
-) -> None:
+def test_a_device_that_was_claimed_again_is_found(shift, service, report):
     again = shift.scenario.devices[5]
     with service.turn() as now:
         service.unclaim(service.devices.get(TEAM_A, again.device_id))
@@ -127,9 +118,7 @@ def test_a_device_that_was_claimed_again_is_found(
         (Strike("", True), {"a": 1}, True),
     ],
 )
-def test_a_kill_counts_only_if_what_it_interrupted_was_tried_again(
-    strike: Strike, tries: dict[str, int], expected: bool
-) -> None:
+def test_a_kill_counts_only_if_what_it_interrupted_was_tried_again(strike, tries, expected):
     assert strike.came_in_time(tries) is expected
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +35,10 @@ LARGEST = 60
 """Rows; larger files show nothing else here, and take longer."""
 
 
+def name_of(each: object) -> str:
+    return each.__name__ if callable(each) else ""
+
+
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[World]:
     with world(tmp_path) as running:
@@ -63,15 +67,9 @@ def test_another_seed_means_another_scenario():
     assert len(texts) == len(small(range(20)))
 
 
-def test_nothing_is_wrong_with_our_job(here):
-    verdicts = [run(scenario(seed), here) for seed in small(SEEDS)[:8]]
-    assert [verdict.wrong for verdict in verdicts] == [[]] * 8
-    assert sum(verdict.deaths for verdict in verdicts) > 5
-    assert sum(verdict.injected for verdict in verdicts) > 5
-
-
-def test_nothing_is_wrong_with_our_job_in_a_project(here):
-    verdicts = [run(project_scenario(seed), here) for seed in small(SEEDS)[:8]]
+@pytest.mark.parametrize("kind", [scenario, project_scenario])
+def test_nothing_is_wrong_with_our_job_for_a_team_or_in_a_project(here, kind):
+    verdicts = [run(kind(seed), here) for seed in small(SEEDS)[:8]]
     assert [verdict.wrong for verdict in verdicts] == [[]] * 8
     assert sum(verdict.deaths for verdict in verdicts) > 5
     assert sum(verdict.injected for verdict in verdicts) > 5
@@ -112,15 +110,9 @@ def test_the_program_runs_seeds_in_worlds_of_their_own():
         (report_without_its_last_row, "lost or doubled rows", 1),
         (last_row_never_sent, "^lost", 5),
     ],
-    ids=lambda each: each.__name__ if callable(each) else "",
+    ids=name_of,
 )
-def test_a_broken_job_is_found_out_within_a_few_seeds(
-    breaks: Callable[[pytest.MonkeyPatch], None],
-    sentence: str,
-    within: int,
-    monkeypatch: pytest.MonkeyPatch,
-    here: World,
-):
+def test_a_broken_job_is_found_out_within_a_few_seeds(breaks, sentence, within, monkeypatch, here):
     breaks(monkeypatch)
     monkeypatch.setattr(ours, "MOST_TRIES", 15)
     kind = losing_answers if sentence == SENT_TWICE else scenario
@@ -138,13 +130,10 @@ def test_a_broken_job_is_found_out_within_a_few_seeds(
         (report_without_its_last_row, "lost or doubled rows"),
         (search_that_forgets_what_waits, "lost"),
     ],
-    ids=lambda each: each.__name__ if callable(each) else "",
+    ids=name_of,
 )
 def test_a_job_that_is_broken_in_a_project_is_found_out_within_a_few_seeds(
-    breaks: Callable[[pytest.MonkeyPatch], None],
-    sentence: str,
-    monkeypatch: pytest.MonkeyPatch,
-    here: World,
+    breaks, sentence, monkeypatch, here
 ):
     breaks(monkeypatch)
     monkeypatch.setattr(ours, "MOST_TRIES", 15)

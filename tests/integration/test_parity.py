@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS, AIRFLOW_V_3_3_PLUS
 from tests.event_loop_lag import Lag
 from tests.integration.dag_runs import End, new_dag, run
+from tests.traffic import claimed_by_another_team
 
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -255,9 +256,19 @@ def revoked(world: World) -> None:
 
 LATER = {"bulk_seconds": 3}
 NEVER = {"bulk_seconds": 900}
-SOFT = {"soft_fail": True}
 SHORT = {"timeout": 0.3}
 UNTIL_SHORT = range(2, round(0.3 / INTERVAL) + 3)
+FAILED = {"state": "failed", "error": BulkOpsFailedError}
+TIMED_OUT = {"state": "failed", "error": AirflowSensorTimeout, "polls": UNTIL_SHORT, "arguments": SHORT}
+
+
+def at_once(error: type[BaseException]) -> dict[str, Any]:
+    return {"state": "failed", "error": error, "polls": 1, "defers": False}
+
+
+def later(error: type[BaseException], polls: int = 2) -> dict[str, Any]:
+    return {"state": "failed", "error": error, "polls": polls, "settings": LATER}
+
 
 SENSOR = [
     Case("done at the first poll", polls=1, defers=False, arrange=one()),
@@ -265,49 +276,19 @@ SENSOR = [
     Case("no operations", polls=0, defers=False, arrange=lambda world: []),
     # 41 polls in the first round; in the second one list, or 41 polls again.
     Case("41 operations", polls=range(42, 83), settings={"bulk_seconds": 42}, arrange=a_list_of_many),
-    Case("FAILED at the first poll", "failed", BulkOpsFailedError, 1, False, arrange=one("rubbish")),
-    Case("FAILED at the third poll", "failed", BulkOpsFailedError, 3, settings=LATER, arrange=one("rubbish")),
-    Case("partly failed", "failed", BulkOpsFailedError, 3, settings=LATER, arrange=one(TOKENS[0], "rubbish")),
-    Case(
-        "partly failed and allowed",
-        polls=3,
-        settings=LATER,
-        arguments={"allow_failed": True},
-        arrange=one(TOKENS[0], "rubbish"),
-    ),
+    Case("FAILED at the first poll", **at_once(BulkOpsFailedError), arrange=one("rubbish")),
+    Case("FAILED later", **later(BulkOpsFailedError, 3), arrange=one("rubbish")),
+    Case("partly failed", **later(BulkOpsFailedError, 3), arrange=one(TOKENS[0], "rubbish")),
     Case(
         "FAILED at the first poll and another goes on",
-        "failed",
-        BulkOpsFailedError,
-        range(4, 6),  # who defers may let the trigger ask about the failed one again
+        **FAILED,
+        polls=range(4, 6),  # who defers may let the trigger ask about the failed one again
         arrange=one_failed_and_one_that_goes_on,
     ),
     Case("unknown status for two polls", polls=3, arrange=met_by(OddStatus(), times=2)),
-    Case(
-        "unknown status that stays",
-        "failed",
-        AirflowSensorTimeout,
-        UNTIL_SHORT,
-        arguments=SHORT,
-        arrange=met_by(OddStatus(), times=None),
-    ),
-    Case(
-        "deadline",
-        "failed",
-        AirflowSensorTimeout,
-        UNTIL_SHORT,
-        settings=NEVER,
-        arguments=SHORT,
-        arrange=one(),
-    ),
-    Case(
-        "deadline in an outage",
-        "failed",
-        AirflowSensorTimeout,
-        UNTIL_SHORT,
-        arguments=SHORT,
-        arrange=met_by(Refuse(503), times=None),
-    ),
+    Case("unknown status that stays", **TIMED_OUT, arrange=met_by(OddStatus(), times=None)),
+    Case("deadline", **TIMED_OUT, settings=NEVER, arrange=one()),
+    Case("deadline in an outage", **TIMED_OUT, arrange=met_by(Refuse(503), times=None)),
     Case("503 at the first poll", polls=2, arrange=met_by(Refuse(503))),
     Case("503 at the second poll", polls=3, settings=LATER, arrange=met_by(Refuse(503), 2)),
     Case("429 at the second poll", polls=3, settings=LATER, arrange=met_by(Refuse(429), 2)),
@@ -323,129 +304,41 @@ SENSOR = [
         range(FAILURES_IN_A_ROW, FAILURES_IN_A_ROW + 2),
         arrange=met_by(DropBefore(), times=None),
     ),
-    Case("401 at the first poll", "failed", UnauthorizedError, 1, False, arrange=met_by(Refuse(401))),
-    Case("403 at the first poll", "failed", ForbiddenError, 1, False, arrange=met_by(Refuse(403))),
-    Case("404 at the first poll", "failed", NotFoundError, 1, False, arrange=lambda world: [NO_OPERATION]),
-    Case("403 later", "failed", ForbiddenError, 2, settings=LATER, arrange=met_by(Refuse(403), 2)),
-    Case("404 later", "failed", NotFoundError, 2, settings=LATER, arrange=met_by(Refuse(404), 2)),
-    Case("key revoked later", "failed", UnauthorizedError, 2, settings=LATER, arrange=one(then=revoked)),
-    Case(
-        "soft_fail and FAILED at the first poll",
-        "skipped",
-        polls=1,
-        defers=False,
-        arguments=SOFT,
-        arrange=one("rubbish"),
-    ),
-    Case(
-        "soft_fail and FAILED at the third poll",
-        "skipped",
-        polls=3,
-        settings=LATER,
-        arguments=SOFT,
-        arrange=one("rubbish"),
-    ),
-    Case(
-        "soft_fail and a deadline",
-        "skipped",
-        polls=UNTIL_SHORT,
-        settings=NEVER,
-        arguments={**SOFT, **SHORT},
-        arrange=one(),
-    ),
-    Case(
-        "soft_fail and 401 at the first poll",
-        "failed",
-        UnauthorizedError,
-        1,
-        False,
-        arguments=SOFT,
-        arrange=met_by(Refuse(401)),
-    ),
-    Case(
-        "soft_fail and a key revoked later",
-        "failed",
-        UnauthorizedError,
-        2,
-        settings=LATER,
-        arguments=SOFT,
-        arrange=one(then=revoked),
-    ),
+    Case("401 at the first poll", **at_once(UnauthorizedError), arrange=met_by(Refuse(401))),
+    Case("403 at the first poll", **at_once(ForbiddenError), arrange=met_by(Refuse(403))),
+    Case("404 at the first poll", **at_once(NotFoundError), arrange=lambda world: [NO_OPERATION]),
+    Case("403 later", **later(ForbiddenError), arrange=met_by(Refuse(403), 2)),
+    Case("404 later", **later(NotFoundError), arrange=met_by(Refuse(404), 2)),
+    Case("key revoked later", **later(UnauthorizedError), arrange=one(then=revoked)),
 ]
 
 
-NEVER_FAIL = {"never_fail": True}
-SILENT = {"silent_fail": True}
+def tolerated(name: str, argument: str, state: str, **changes: Any) -> Case:
+    """Return a case from above that ends otherwise where the sensor is told to tolerate something."""
+    case = next(each for each in SENSOR if each.name == name)
+    arguments = {**case.arguments, argument: True, **changes.pop("arguments", {})}
+    error = case.error if state == "failed" else None
+    changed = {"state": state, "error": error, **changes, "arguments": arguments}
+    return replace(case, name=f"{argument} and {name}", **changed)
+
+
 SENSOR += [
-    Case(
-        "never_fail and FAILED at the first poll",
-        "skipped",
-        polls=1,
-        defers=False,
-        arguments=NEVER_FAIL,
-        arrange=one("rubbish"),
-    ),
-    Case(
-        "never_fail and FAILED later",
-        "skipped",
-        polls=3,
-        settings=LATER,
-        arguments=NEVER_FAIL,
-        arrange=one("rubbish"),
-    ),
-    Case(
-        "never_fail and 401 at the first poll",
-        "skipped",
-        polls=1,
-        defers=False,
-        arguments=NEVER_FAIL,
-        arrange=met_by(Refuse(401)),
-    ),
-    Case(
-        "never_fail and a key revoked later",
-        "skipped",
-        polls=2,
-        settings=LATER,
-        arguments=NEVER_FAIL,
-        arrange=one(then=revoked),
-    ),
-    Case(
-        "never_fail and a deadline",
-        "failed",
-        AirflowSensorTimeout,
-        UNTIL_SHORT,
-        settings=NEVER,
-        arguments={**NEVER_FAIL, **SHORT},
-        arrange=one(),
-    ),
-    Case(
-        "silent_fail and FAILED later",
-        "failed",
-        BulkOpsFailedError,
-        3,
-        settings=LATER,
-        arguments=SILENT,
-        arrange=one("rubbish"),
-    ),
-    Case(
-        "silent_fail and 403 at the first poll",
-        polls=3,
-        settings=LATER,
-        arguments=SILENT,
-        arrange=met_by(Refuse(403)),
-    ),
-    Case(
-        "silent_fail and 403 later", polls=3, settings=LATER, arguments=SILENT, arrange=met_by(Refuse(403), 2)
-    ),
-    Case(
-        "silent_fail and a key revoked for good",
-        "failed",
-        AirflowSensorTimeout,
-        UNTIL_SHORT,
-        settings=LATER,
-        arguments={**SILENT, **SHORT},
-        arrange=one(then=revoked),
-    ),
+    tolerated("partly failed", "allow_failed", "success"),
+    tolerated("FAILED at the first poll", "soft_fail", "skipped"),
+    tolerated("FAILED later", "soft_fail", "skipped"),
+    tolerated("deadline", "soft_fail", "skipped"),
+    tolerated("401 at the first poll", "soft_fail", "failed"),
+    tolerated("key revoked later", "soft_fail", "failed"),
+    tolerated("FAILED at the first poll", "never_fail", "skipped"),
+    tolerated("FAILED later", "never_fail", "skipped"),
+    tolerated("401 at the first poll", "never_fail", "skipped"),
+    tolerated("key revoked later", "never_fail", "skipped"),
+    tolerated("deadline", "never_fail", "failed"),
+    tolerated("FAILED later", "silent_fail", "failed"),
+    tolerated("403 at the first poll", "silent_fail", "success", polls=3, defers=True, settings=LATER),
+    tolerated("403 later", "silent_fail", "success", polls=3),
+    # It is revoked for good.
+    tolerated("key revoked later", "silent_fail", **TIMED_OUT),
 ]
 
 
@@ -470,9 +363,7 @@ def test_the_sensor_ends_alike_in_both_modes(world, connect, triggers, case):
 
 
 def one_row_is_another_teams(world: World) -> None:
-    service = world.emulator.service
-    with service.turn() as now:
-        service.devices.claim("B", TOKENS[0], (), now)
+    claimed_by_another_team(world.emulator, TOKENS[0])
 
 
 def polls_meet(fault: Fault, nth: int = 1, times: int | None = 1) -> Callable[[World], None]:
@@ -487,72 +378,37 @@ def falsely_failed(world: World) -> None:
     world.fault(FalseFailure(), on=CLAIM)
 
 
-ALL_CLAIMED = {"claimed": 5}
-ONE_REFUSED = {"claimed": 4, "failed": 1}
-NOT_KNOWN = {"unknown": 5}
-SHORT_WAIT = {"timeout": 0.3}
+ALL_CLAIMED = {"outcomes": {"claimed": 5}}
+ONE_REFUSED = {"arrange": one_row_is_another_teams, "outcomes": {"claimed": 4, "failed": 1}}
+NOT_KNOWN = {"state": "failed", "outcomes": {"unknown": 5}}
 
 # Of the polls, the last one is the report's, which asks once more about each operation.
 CLAIM_CASES = [
-    Case("done at the first poll", polls=2, defers=False, outcomes=ALL_CLAIMED),
-    Case("done at the third poll", polls=4, settings=LATER, outcomes=ALL_CLAIMED),
-    Case("synchronous contract", polls=0, defers=False, settings={"contract": "sync"}, outcomes=ALL_CLAIMED),
-    Case(
-        "partly failed at the first poll",
-        "failed",
-        RowsFailedError,
-        2,
-        False,
-        arrange=one_row_is_another_teams,
-        outcomes=ONE_REFUSED,
-    ),
-    Case(
-        "partly failed at the third poll",
-        "failed",
-        RowsFailedError,
-        4,
-        settings=LATER,
-        arrange=one_row_is_another_teams,
-        outcomes=ONE_REFUSED,
-    ),
+    Case("done at the first poll", polls=2, defers=False, **ALL_CLAIMED),
+    Case("done at the third poll", polls=4, settings=LATER, **ALL_CLAIMED),
+    Case("synchronous contract", polls=0, defers=False, settings={"contract": "sync"}, **ALL_CLAIMED),
+    Case("partly failed at the first poll", "failed", RowsFailedError, 2, False, **ONE_REFUSED),
+    Case("partly failed at the third poll", "failed", RowsFailedError, 4, settings=LATER, **ONE_REFUSED),
     Case(
         "partly failed and allowed",
         polls=4,
         settings=LATER,
         arguments={"max_failed_rows": 1},
-        arrange=one_row_is_another_teams,
-        outcomes=ONE_REFUSED,
+        **ONE_REFUSED,
     ),
-    Case("FAILED against the truth", polls=4, settings=LATER, arrange=falsely_failed, outcomes=ALL_CLAIMED),
+    Case("FAILED against the truth", polls=4, settings=LATER, arrange=falsely_failed, **ALL_CLAIMED),
+    Case("unknown status for two polls", polls=4, arrange=polls_meet(OddStatus(), times=2), **ALL_CLAIMED),
+    Case("deadline", error=RowsUnknownError, polls=UNTIL_SHORT, arguments=SHORT, arrange=stuck, **NOT_KNOWN),
+    Case("503 at the first poll", polls=3, arrange=polls_meet(Refuse(503)), **ALL_CLAIMED),
     Case(
-        "unknown status for two polls",
-        polls=4,
-        arrange=polls_meet(OddStatus(), times=2),
-        outcomes=ALL_CLAIMED,
-    ),
-    Case(
-        "deadline",
-        "failed",
-        RowsUnknownError,
-        UNTIL_SHORT,
-        arguments=SHORT_WAIT,
-        arrange=stuck,
-        outcomes=NOT_KNOWN,
-    ),
-    Case("503 at the first poll", polls=3, arrange=polls_meet(Refuse(503)), outcomes=ALL_CLAIMED),
-    Case(
-        "503 at the second poll",
-        polls=4,
-        settings=LATER,
-        arrange=polls_meet(Refuse(503), 2),
-        outcomes=ALL_CLAIMED,
+        "503 at the second poll", polls=4, settings=LATER, arrange=polls_meet(Refuse(503), 2), **ALL_CLAIMED
     ),
     Case(
         "connection dropped at the second poll",
         polls=4,
         settings=LATER,
         arrange=polls_meet(DropBefore(), 2),
-        outcomes=ALL_CLAIMED,
+        **ALL_CLAIMED,
     ),
     Case(
         # However long a call may be repeated by the connection's settings: a poll is repeated by the next one.
@@ -562,44 +418,24 @@ CLAIM_CASES = [
         FAILURES_IN_A_ROW + 2,
         connection={"retry_deadline": 30},
         arrange=polls_meet(DropBefore(), times=FAILURES_IN_A_ROW + 1),
-        outcomes=ALL_CLAIMED,
+        **ALL_CLAIMED,
     ),
     Case(
         "401 at the first poll",
-        "failed",
-        UnauthorizedError,
-        2,
-        False,
+        error=UnauthorizedError,
+        polls=2,
+        defers=False,
         settings=NEVER,
         arrange=lambda world: world.revoke_at(1),
-        outcomes=NOT_KNOWN,
+        **NOT_KNOWN,
     ),
-    Case(
-        "key revoked later",
-        "failed",
-        UnauthorizedError,
-        3,
-        settings=LATER,
-        arrange=lambda world: world.revoke_at(2),
-        outcomes=NOT_KNOWN,
-    ),
-    Case(
-        "403 later",
-        "failed",
-        ForbiddenError,
-        3,
-        settings=NEVER,
-        arrange=polls_meet(Refuse(403), 2, None),
-        outcomes=NOT_KNOWN,
-    ),
-    Case(
-        "404 later",
-        "failed",
-        NotFoundError,
-        3,
-        settings=NEVER,
-        arrange=polls_meet(Refuse(404), 2, None),
-        outcomes=NOT_KNOWN,
+    *(
+        Case(f"{name} later", error=error, polls=3, settings=settings, arrange=arrange, **NOT_KNOWN)
+        for name, error, settings, arrange in (
+            ("key revoked", UnauthorizedError, LATER, revoked),
+            ("403", ForbiddenError, NEVER, polls_meet(Refuse(403), 2, None)),
+            ("404", NotFoundError, NEVER, polls_meet(Refuse(404), 2, None)),
+        )
     ),
     Case(
         # 41 polls in the first round; in the second one list, or 41 polls again; 41 of the report.

@@ -13,31 +13,21 @@ from typing import Any
 import pytest
 
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_PLUS
-from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, dag_bag_class, database, sync
+from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, dag_bag_class, database, handlers_kept, sync
 
 IS_AIRFLOW_3_0 = AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS
 
 
 @pytest.fixture(autouse=True)
-def handlers_kept() -> Iterator[None]:
-    """Undo that ``dag.test()`` of Airflow 2 gives the tasks' logger a handler for this very ``sys.stdout``, for good."""
-    logger = logging.getLogger("airflow.task")
-    before = list(logger.handlers)
-    yield
-    logger.handlers[:] = before
+def handlers_kept_always() -> Iterator[None]:
+    """Undo what other tests than those of ``run`` leave behind, too."""
+    with handlers_kept():
+        yield
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let tests wait in short intervals, and defer at once; tests of just that ask for the real thing."""
-    from airflow_provider_nrfprov.api import wait_policy
-    from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
-    from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
-
-    monkeypatch.setattr(wait_policy, "LEAST_INTERVAL", 0.01)
-    monkeypatch.setattr(wait_policy, "SOONEST_EVENT", 0.01)
-    for waiting in (NrfProvBulkOpsSensor, NrfProvBulkClaimOperator):
-        monkeypatch.setattr(waiting, "_seconds_before_deferral", 0.0)
+def in_haste(hasty: None) -> None:
+    """Let all tests here wait in short intervals."""
 
 
 @pytest.fixture(autouse=True)

@@ -63,7 +63,7 @@ def run(dag: DAG, *, at: datetime | None = None, **arguments: Any) -> dict[str, 
     for task in dag.tasks:
         # Both callbacks see the exception as it was raised, before Airflow masks or stores anything.
         task.on_failure_callback = task.on_retry_callback = [_recorder(task.task_id, errors)]
-    with warnings.catch_warnings(), _bundle_of_our_own(), _handlers_kept(), _exception_in_the_context():
+    with warnings.catch_warnings(), _bundle_of_our_own(), handlers_kept(), _exception_in_the_context():
         warnings.simplefilter("ignore")
         _make_known(dag)
         result = dag.test(**arguments, **({} if at is None else dict.fromkeys(_DATES, at)))
@@ -74,13 +74,59 @@ def run(dag: DAG, *, at: datetime | None = None, **arguments: Any) -> dict[str, 
     }
 
 
+def run_example(dag: DAG, conf: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """Run an example DAG in this process, triggers in line; give the state of the run and of each task.
+
+    ``dag.test()`` leaves ``conf`` in the params of the DAG, so each test has to give all that it relies on.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = dag.test(run_conf=conf)
+    return str(result.state), {ti.task_id: str(ti.state) for ti in result.get_task_instances()}
+
+
+def links(dag: DAG, task_id: str, run_id: str, map_index: int = -1) -> dict[str, str | None]:
+    """Ask for a task's links as Airflow's web server does: of the DAG as it is serialized."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    with create_session() as session, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ti = (
+            session.query(TaskInstance)
+            .filter_by(dag_id=dag.dag_id, task_id=task_id, run_id=run_id, map_index=map_index)
+            .one()
+        )
+        task = deserialized(dag).get_task(task_id)
+        return {name: task.get_extra_links(ti, name) or None for name in task.extra_links}
+
+
+def deserialized(dag: DAG) -> Any:
+    try:
+        from airflow.serialization.serialized_objects import DagSerialization as serialization
+    except ImportError:
+        from airflow.serialization.serialized_objects import SerializedDAG as serialization
+    # Airflow's own clearing of a task switches links off for the rest of its process, which is here that of other tests.
+    serialization._load_operator_extra_links = True
+    return serialization.from_dict(serialization.to_dict(dag))
+
+
+def only_run(dag: DAG) -> str:
+    """Return the id of the one run of a DAG."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return session.query(DagRun.run_id).filter_by(dag_id=dag.dag_id).scalar()
+
+
 def database() -> Path:
     """Return the file of Airflow's database."""
     return Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
 
 
 @contextmanager
-def _handlers_kept() -> Iterator[None]:
+def handlers_kept() -> Iterator[None]:
     """Undo that ``dag.test()`` of Airflow 2 gives the tasks' logger a handler for this very ``sys.stdout``, for good."""
     logger = logging.getLogger("airflow.task")
     before = list(logger.handlers)

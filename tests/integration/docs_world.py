@@ -11,7 +11,6 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import requests
 from airflow.providers.common.compat.sdk import Asset, ObjectStoragePath
 
 from airflow_provider_nrfprov.emulator.accounts import PROJECT, TEAM_A
@@ -20,6 +19,7 @@ from airflow_provider_nrfprov.emulator.server import Emulator
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
 from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, End, database, new_dag, run
+from tests.traffic import claimed_by_another_team
 
 SHIFT = "s3://factory@line-1/shift.csv"
 
@@ -79,13 +79,7 @@ class World:
 
     def claim_for_another_team(self, seed: str) -> None:
         """Claim the first device of a claim file for another team."""
-        answer = requests.post(
-            f"{self.emulator.url}/v1/claimed-devices",
-            json={"claimToken": next(iter(mint_devices(1, seed=seed))).token},
-            headers={"Authorization": "Bearer other-team-key"},
-            timeout=10,
-        )
-        assert answer.status_code == 201, answer.text
+        claimed_by_another_team(self.emulator, next(iter(mint_devices(1, seed=seed))).token)
 
     def ours(self) -> set[str]:
         return self.emulator.service.claimed_ids(TEAM_A)

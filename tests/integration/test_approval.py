@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_PLUS, AIRFLOW_V_3_3_PLUS
-from tests.integration.test_example_dags import run
+from tests.integration.dag_runs import run_example as run
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 DAG_ID = "nrfprov_unclaim_with_approval"

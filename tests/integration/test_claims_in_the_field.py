@@ -20,7 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -57,6 +57,7 @@ from benchmarks.claim_file import tokens as tokens_of_devices
 from benchmarks.process import measure
 from tests.integration.dag_runs import new_dag, run
 from tests.integration.one_try import ClaimTask
+from tests.traffic import claimed_by_another_team
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -91,6 +92,12 @@ def write(path: Path, tokens: list[str]) -> str:
 
 
 @pytest.fixture
+def ten(tmp_path: Path) -> str:
+    """A claim file of ten rows."""
+    return write(tmp_path / "shift.csv", TEN)
+
+
+@pytest.fixture
 def claim_task(tmp_path: Path) -> ClaimTask:
     return ClaimTask(tmp_path / "report")
 
@@ -109,6 +116,19 @@ def devices(tokens: list[str]) -> set[str]:
 def assert_sent_once(service: Emulator, tokens: list[str]) -> None:
     assert service.service.submission_counts() == dict.fromkeys(devices(tokens), 1)
     assert set(service.service.claim_counts().values()) == {1}
+
+
+def begun(
+    service: Emulator, operation: str, count: int, call: Callable[..., Any], *args: Any, **arguments: Any
+) -> Future[Any]:
+    """Make a call in a thread; return when so many requests of an operation have arrived."""
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(call, *args, **arguments)
+    pool.shutdown(wait=False)
+    while service.service.request_counts().get(operation, 0) < count:
+        assert not future.done(), future
+        time.sleep(0.01)
+    return future
 
 
 def requests_of(service: Emulator) -> int:
@@ -255,18 +275,16 @@ def after_a_claim(monkeypatch) -> Callable[[Callable[[], None]], None]:
 
 
 def test_a_file_that_grows_while_it_is_sent_is_claimed_as_it_was_read(
-    service, tmp_path, claim_task, after_a_claim
+    service, tmp_path, ten, claim_task, after_a_claim
 ):
-    file = write(tmp_path / "shift.csv", TEN)
     after_a_claim(lambda: write(tmp_path / "shift.csv", THOUSAND[:15]) and None)
-    assert outcomes(claim_task.claim(file, rows_per_request=5)["report"]) == {"claimed": 10}
+    assert outcomes(claim_task.claim(ten, rows_per_request=5)["report"]) == {"claimed": 10}
     assert_sent_once(service, TEN)
 
 
 def test_a_try_after_the_file_grew_and_the_worker_died_goes_on_with_what_was_read(
-    service, tmp_path, claim_task, after_a_claim
+    service, tmp_path, ten, claim_task, after_a_claim
 ):
-    file = write(tmp_path / "shift.csv", TEN)
 
     def grow_and_die() -> None:
         write(tmp_path / "shift.csv", THOUSAND[:15])
@@ -274,10 +292,10 @@ def test_a_try_after_the_file_grew_and_the_worker_died_goes_on_with_what_was_rea
 
     after_a_claim(grow_and_die)
     with pytest.raises(SystemExit):
-        claim_task.claim(file, rows_per_request=5)
+        claim_task.claim(ten, rows_per_request=5)
     # Nobody who looks at its state only is to think that the file as it is now was claimed.
     with pytest.raises(ClaimFileChangedError, match=r"shift\.csv has changed since"):
-        claim_task.claim(file, rows_per_request=5)
+        claim_task.claim(ten, rows_per_request=5)
     assert outcomes(claim_task.pushed["report"]) == {"claimed": 10}
     assert_sent_once(service, TEN)
 
@@ -312,19 +330,15 @@ def test_a_rig_is_claimed_anew_when_its_work_is_cleared_and_in_the_next_run(
 
 @pytest.mark.usefixtures("shows_at_once")
 def test_a_refused_row_is_claimed_once_its_cause_is_mended_and_the_task_is_cleared(
-    load_dag, service, connect, tokens, tmp_path
+    load_dag, service, tokens, tmp_path
 ):
-    connect(service.url, "other-team-key")
-    theirs = NrfProvHook().claim_device(tokens[0])
-    connect(service.url)
+    (theirs,) = claimed_by_another_team(service, tokens[0])
     with new_dag() as dag:
         NrfProvBulkClaimOperator(task_id="claim", claim_file=write(tmp_path / "shift.csv", tokens))
     refused = run(dag, at=SHIFT)["claim"]
     assert refused.state == "failed"
     assert outcomes(refused.xcoms["report"]) == {"claimed": 4, "failed": 1}
-    connect(service.url, "other-team-key")
-    NrfProvHook().unclaim_device(theirs.id)
-    connect(service.url)
+    service.service.unclaim(theirs)
     mended = run(dag, at=SHIFT)["claim"]
     assert mended.state == "success"
     assert mended.xcoms["report"] == refused.xcoms["report"]
@@ -347,28 +361,21 @@ def test_a_finished_claim_of_a_thousand_that_runs_again_asks_at_most_twelve_time
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
-def test_a_row_for_which_a_chunk_is_refused_voids_no_other(contract, connect, tmp_path, claim_task, status):
+def test_a_row_for_which_a_chunk_is_refused_voids_no_other(service, contract, tmp_path, claim_task, status):
     poison = decode(THOUSAND[637]).device_id
-    with running_emulator(
-        contract=contract, bulk_seconds=0.0, poison_ids=[poison], poison_status=status
-    ) as service:
-        connect(service.url)
-        with pytest.raises(RowsFailedError, match=rf"1 row failed(.|\n)*line 638 \({poison}\)"):
-            claim_task.claim(write(tmp_path / "shift.csv", THOUSAND))
-        assert outcomes(claim_task.pushed["report"]) == {"claimed": 999, "failed": 1}
-        assert service.service.request_counts()[CLAIMS[contract]] <= 25
-        assert service.service.claim_counts() == dict.fromkeys(devices(THOUSAND) - {poison}, 1)
+    service.reset(poison_ids=[poison], poison_status=status)
+    with pytest.raises(RowsFailedError, match=rf"1 row failed(.|\n)*line 638 \({poison}\)"):
+        claim_task.claim(write(tmp_path / "shift.csv", THOUSAND))
+    assert outcomes(claim_task.pushed["report"]) == {"claimed": 999, "failed": 1}
+    assert service.service.request_counts()[CLAIMS[contract]] <= 25
+    assert service.service.claim_counts() == dict.fromkeys(devices(THOUSAND) - {poison}, 1)
 
 
-def test_one_refused_row_in_a_team_of_twenty_thousand_costs_fifteen_requests(
-    service, connect, tmp_path, claim_task
-):
+def test_one_refused_row_in_a_team_of_twenty_thousand_costs_fifteen_requests(service, tmp_path, claim_task):
     with service.service.turn():
         for _, token in tokens_of_devices(20_000):
             service.service.devices.claim(TEAM_A, token, (), SHIFT)
-    connect(service.url, "other-team-key")
-    NrfProvHook().claim_device(THOUSAND[500])
-    connect(service.url)
+    claimed_by_another_team(service, THOUSAND[500])
     sent = claim_task.claim(write(tmp_path / "shift.csv", THOUSAND), wait_for_completion=False)
     before = requests_of(service)
     report = NrfProvBulkClaimReportOperator(
@@ -381,47 +388,30 @@ def test_one_refused_row_in_a_team_of_twenty_thousand_costs_fifteen_requests(
 # --- Two tries at once.
 
 
-def test_an_older_try_that_still_sends_and_a_newer_one_send_nothing_twice(
-    service, contract, tmp_path, claim_task
-):
-    file = write(tmp_path / "shift.csv", TEN)
+def test_an_older_try_that_still_sends_and_a_newer_one_send_nothing_twice(service, contract, ten, claim_task):
     service.service.faults.plan(CLAIMS[contract], Slow(before=1.0), nth=2)
-    ended: list[BaseException] = []
-
-    def older() -> None:
-        try:
-            claim_task.claim(file, rows_per_request=2)
-        except BaseException as error:  # noqa: BLE001 - whatever it is
-            ended.append(error)
-
-    thread = threading.Thread(target=older)
-    thread.start()
-    while service.service.request_counts().get(CLAIMS[contract], 0) < 2:
-        assert thread.is_alive(), ended
-        time.sleep(0.01)
+    older = begun(service, CLAIMS[contract], 2, claim_task.claim, ten, rows_per_request=2)
     newer = ClaimTask(claim_task.folder)
-    assert outcomes(newer.claim(file, rows_per_request=2)["report"]) == {"claimed": 10}
-    thread.join()
-    assert [type(error) for error in ended] == [SupersededError]
+    assert outcomes(newer.claim(ten, rows_per_request=2)["report"]) == {"claimed": 10}
+    assert type(older.exception()) is SupersededError
     assert_sent_once(service, TEN)
 
 
 def test_a_try_that_sends_while_the_next_one_begins_sends_nothing_twice(
-    service, tmp_path, claim_task, monkeypatch
+    service, ten, claim_task, monkeypatch
 ):
-    file = write(tmp_path / "shift.csv", TEN)
     real, newer = Ledger.begin, ClaimTask(claim_task.folder)
 
     def begin(self: Ledger) -> bool:
         monkeypatch.setattr(Ledger, "begin", real)
         begun = real(self)
         # The older try stands between taking its turn and its first request; the newer one comes and goes.
-        newer.claim(file, rows_per_request=5)
+        newer.claim(ten, rows_per_request=5)
         return begun
 
     monkeypatch.setattr(Ledger, "begin", begin)
     with suppress(SupersededError):
-        claim_task.claim(file, rows_per_request=5)
+        claim_task.claim(ten, rows_per_request=5)
     assert outcomes(newer.pushed["report"]) == {"claimed": 10}
     assert_sent_once(service, TEN)
 
@@ -431,53 +421,50 @@ def test_a_try_that_sends_while_the_next_one_begins_sends_nothing_twice(
 
 @pytest.mark.parametrize("content", ["empty", "half", "json", "html"])
 @pytest.mark.parametrize("contract", ["async"], indirect=True)
-def test_a_lost_answer_and_a_download_that_lies_send_nothing_twice(service, tmp_path, claim_task, content):
-    file = write(tmp_path / "shift.csv", TEN)
+def test_a_lost_answer_and_a_download_that_lies_send_nothing_twice(service, ten, claim_task, content):
     service.service.faults.plan("BulkClaimDeviceOwnership", DropAfter())
     service.service.faults.plan("DownloadBulkOpsData", WrongDownload(content), times=None)
     with pytest.raises(UnsettledError, match="nothing is sent again until that is known"):
-        claim_task.claim(file)
+        claim_task.claim(ten)
     service.service.faults.clear()
-    assert outcomes(claim_task.claim(file)["report"]) == {"claimed": 10}
+    assert outcomes(claim_task.claim(ten)["report"]) == {"claimed": 10}
     assert_sent_once(service, TEN)
 
 
 @pytest.mark.parametrize("contract", ["async"], indirect=True)
-def test_a_download_of_other_rows_leaves_it_to_the_list_of_devices(service, tmp_path, claim_task):
+def test_a_download_of_other_rows_leaves_it_to_the_list_of_devices(service, ten, claim_task):
     service.service.faults.plan("BulkClaimDeviceOwnership", DropAfter())
     service.service.faults.plan("DownloadBulkOpsData", WrongDownload("other"), times=None)
-    receipt = claim_task.claim(write(tmp_path / "shift.csv", TEN))
+    receipt = claim_task.claim(ten)
     assert outcomes(receipt["report"]) == {"claimed": 10}
     assert_sent_once(service, TEN)
 
 
 def test_a_request_that_a_proxy_repeats_claims_once_and_is_reported_as_claimed(
-    service, contract, tmp_path, claim_task
+    service, contract, ten, claim_task
 ):
     service.service.faults.plan(CLAIMS[contract], Twice())
-    receipt = claim_task.claim(write(tmp_path / "shift.csv", TEN))
+    receipt = claim_task.claim(ten)
     assert outcomes(receipt["report"]) == {"claimed": 10}
     assert_sent_once(service, TEN)
 
 
 def test_a_list_that_lags_is_looked_at_again_before_anything_is_sent_again(
-    contract, connect, tmp_path, claim_task
+    service, contract, tmp_path, claim_task
 ):
-    with running_emulator(contract=contract, bulk_seconds=0.0, list_lag_seconds=4.0) as service:
-        connect(service.url)
-        service.service.faults.plan(CLAIMS[contract], DropAfter())
-        receipt = claim_task.claim(write(tmp_path / "shift.csv", THOUSAND[:100]))
-        assert outcomes(receipt["report"]) == {"claimed": 100}
-        assert_sent_once(service, THOUSAND[:100])
+    service.reset(list_lag_seconds=4.0)
+    service.service.faults.plan(CLAIMS[contract], DropAfter())
+    receipt = claim_task.claim(write(tmp_path / "shift.csv", THOUSAND[:100]))
+    assert outcomes(receipt["report"]) == {"claimed": 100}
+    assert_sent_once(service, THOUSAND[:100])
 
 
 # --- Ledgers that are damaged.
 
 
 @pytest.mark.parametrize("damage", ["0 bytes", "zeros", "cut in half"])
-def test_a_damaged_ledger_counts_as_sent_and_is_named(service, tmp_path, claim_task, damage, caplog):
-    file = write(tmp_path / "shift.csv", TEN)
-    claim_task.claim(file, rows_per_request=5)
+def test_a_damaged_ledger_counts_as_sent_and_is_named(service, ten, claim_task, damage, caplog):
+    claim_task.claim(ten, rows_per_request=5)
     entries = list((Path(claim_task.folder) / "ledger").glob("0*.json"))
     assert len(entries) == 2
     for path in entries:
@@ -486,7 +473,7 @@ def test_a_damaged_ledger_counts_as_sent_and_is_named(service, tmp_path, claim_t
             {"0 bytes": b"", "zeros": bytes(len(whole)), "cut in half": whole[: len(whole) // 2]}[damage]
         )
     with caplog.at_level(logging.WARNING):
-        assert outcomes(claim_task.claim(file, rows_per_request=5)["report"]) == {"claimed": 10}
+        assert outcomes(claim_task.claim(ten, rows_per_request=5)["report"]) == {"claimed": 10}
     assert all(str(path) in caplog.text for path in entries)
     assert_sent_once(service, TEN)
 
@@ -497,40 +484,36 @@ def test_a_damaged_ledger_counts_as_sent_and_is_named(service, tmp_path, claim_t
 @pytest.mark.parametrize("hours", [-1, 1], ids=["behind", "ahead"])
 @pytest.mark.parametrize("fault", [DropAfter(), DropBefore()], ids=["done", "not done"])
 def test_a_worker_whose_clock_is_an_hour_off_has_the_right_outcomes_in_time(
-    contract, connect, tmp_path, claim_task, hours, fault
+    service, contract, ten, claim_task, hours, fault
 ):
     # The service is an hour off, seen from this worker.
-    with running_emulator(
-        contract=contract, bulk_seconds=0.0, clock_offset_seconds=-3600.0 * hours
-    ) as service:
-        connect(service.url)
-        with service.service.turn() as now:
-            service.service.devices.claim(TEAM_A, TEN[9], (), now - timedelta(minutes=10))
-        service.service.faults.plan(CLAIMS[contract], fault)
-        started = time.monotonic()
-        receipt = claim_task.claim(write(tmp_path / "shift.csv", TEN))
-        # What may still be under way is waited for 15 s, whatever the clocks say.
-        assert time.monotonic() - started < (15 if isinstance(fault, DropAfter) else 20)
-        assert set(service.service.claim_counts().values()) == {1}
+    service.reset(clock_offset_seconds=-3600.0 * hours)
+    with service.service.turn() as now:
+        service.service.devices.claim(TEAM_A, TEN[9], (), now - timedelta(minutes=10))
+    service.service.faults.plan(CLAIMS[contract], fault)
+    started = time.monotonic()
+    receipt = claim_task.claim(ten)
+    # What may still be under way is waited for 15 s, whatever the clocks say.
+    assert time.monotonic() - started < (15 if isinstance(fault, DropAfter) else 20)
+    assert set(service.service.claim_counts().values()) == {1}
     assert outcomes(receipt["report"]) == {"claimed": 9, "already_claimed": 1}
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600], ids=["back", "forward"])
 def test_a_clock_that_is_set_between_two_tries_changes_neither_outcomes_nor_time(
-    service, contract, tmp_path, claim_task, monkeypatch, seconds
+    service, contract, ten, claim_task, monkeypatch, seconds
 ):
-    file = write(tmp_path / "shift.csv", TEN)
     # Its answer is lost, and then the worker.
     service.service.faults.plan(CLAIMS[contract], DropAfter())
     with monkeypatch.context() as patch:
         patch.setattr(Inquiry, "recover", _die)
         with pytest.raises(SystemExit):
-            claim_task.claim(file)
+            claim_task.claim(ten)
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + seconds)
     monkeypatch.setattr(ServiceClock.__init__, "__defaults__", (time.time, time.monotonic))
     started = time.monotonic()
-    assert outcomes(claim_task.claim(file)["report"]) == {"claimed": 10}
+    assert outcomes(claim_task.claim(ten)["report"]) == {"claimed": 10}
     assert time.monotonic() - started < 15
     assert_sent_once(service, TEN)
 
@@ -652,18 +635,18 @@ def test_a_task_that_is_killed_while_it_reports_to_an_object_store_leaves_a_repo
 
 
 def test_containers_with_one_pid_that_share_a_folder_do_not_take_their_files_for_one(
-    service, tmp_path, claim_task, monkeypatch
+    service, tmp_path, ten, claim_task, monkeypatch
 ):
     """Tries of one task in six containers; each writes for a while, so that they do so at the same time."""
     monkeypatch.setattr(os, "getpid", lambda: 27)
     sync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda descriptor: time.sleep(0.05) or sync(descriptor))
-    file, errors, together = write(tmp_path / "shift.csv", TEN), [], threading.Barrier(6)
+    errors, together = [], threading.Barrier(6)
 
     def container(_: int) -> None:
         together.wait()
         try:
-            ClaimTask(claim_task.folder).claim(file)
+            ClaimTask(claim_task.folder).claim(ten)
         except SupersededError:
             pass
         except BaseException as error:  # noqa: BLE001 - whatever it is
@@ -672,7 +655,7 @@ def test_containers_with_one_pid_that_share_a_folder_do_not_take_their_files_for
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(container, range(6)))
     assert not errors
-    assert outcomes(claim_task.claim(file)["report"]) == {"claimed": 10}
+    assert outcomes(claim_task.claim(ten)["report"]) == {"claimed": 10}
     assert not list(tmp_path.rglob("*.part"))
     assert_sent_once(service, TEN)
 
@@ -744,53 +727,35 @@ def test_half_a_million_bad_rows_take_no_more_memory_than_a_thousand(service, tm
 )
 @pytest.mark.usefixtures("shows_at_once")
 def test_whatever_the_service_says_of_a_row_its_report_is_whole_and_small(
-    contract, connect, tmp_path, claim_task, words
+    service, tmp_path, claim_task, words
 ):
-    with running_emulator(contract=contract, bulk_seconds=0.0, refusal_words=words) as service:
-        connect(service.url, "other-team-key")
-        for token in THOUSAND[:100]:
-            NrfProvHook().claim_device(token)
-        connect(service.url)
-        file = write(tmp_path / "shift.csv", THOUSAND[:110])
-        for _ in range(2):
-            receipt = claim_task.claim(file, max_failed_rows=None)
-            assert outcomes(receipt["report"]) == {"claimed": 10, "failed": 100}
-            text = Path(receipt["report"]).read_text()
-            assert len(text) < 110 * 2_300
-            messages = [row["message"] for row in csv.DictReader(text.splitlines()) if row["message"]]
-            assert len(messages) == 100
-            assert all(message.isprintable() and not message.startswith("=") for message in messages)
-            assert len(words) <= 2_000 or all("… (cut, " in each for each in messages)
+    service.reset(refusal_words=words)
+    claimed_by_another_team(service, *THOUSAND[:100])
+    file = write(tmp_path / "shift.csv", THOUSAND[:110])
+    for _ in range(2):
+        receipt = claim_task.claim(file, max_failed_rows=None)
+        assert outcomes(receipt["report"]) == {"claimed": 10, "failed": 100}
+        text = Path(receipt["report"]).read_text()
+        assert len(text) < 110 * 2_300
+        messages = [row["message"] for row in csv.DictReader(text.splitlines()) if row["message"]]
+        assert len(messages) == 100
+        assert all(message.isprintable() and not message.startswith("=") for message in messages)
+        assert len(words) <= 2_000 or all("… (cut, " in each for each in messages)
 
 
 # --- Asked to end.
 
 
 @pytest.fixture
-def killed(tmp_path, claim_task, service) -> Callable[..., float]:
+def killed(ten, claim_task, service) -> Callable[..., float]:
     """Run a claim, end it once a request has arrived, and say how many seconds that took."""
 
     def run_and_kill(operation: str, nth: int = 1, **arguments: Any) -> float:
-        file = write(tmp_path / "shift.csv", TEN)
-        ended: list[BaseException] = []
-
-        def execute() -> None:
-            try:
-                claim_task.claim(file, rows_per_request=5, **arguments)
-            except BaseException as error:  # noqa: BLE001 - whatever it is
-                ended.append(error)
-
-        thread = threading.Thread(target=execute)
-        thread.start()
-        while service.service.request_counts().get(operation, 0) < nth:
-            assert thread.is_alive(), ended
-            time.sleep(0.01)
+        claiming = begun(service, operation, nth, claim_task.claim, ten, rows_per_request=5, **arguments)
         time.sleep(0.2)
         claim_task.operator.on_kill()
         killed_at = time.monotonic()
-        thread.join(30)
-        assert not thread.is_alive()
-        assert [type(error) for error in ended] == [SupersededError]
+        assert type(claiming.exception(timeout=30)) is SupersededError
         return time.monotonic() - killed_at
 
     return run_and_kill
@@ -805,7 +770,7 @@ def killed(tmp_path, claim_task, service) -> Callable[..., float]:
     ],
 )
 def test_a_task_that_is_killed_while_it_sends_ends_within_five_seconds(
-    service, contract, tmp_path, claim_task, killed, trouble, fault, nth, request
+    service, contract, ten, claim_task, killed, trouble, fault, nth, request
 ):
     operation = "ListClaimedDevices" if trouble == "its first request" else CLAIMS[contract]
     service.service.faults.plan(operation, fault, nth=nth)
@@ -813,14 +778,14 @@ def test_a_task_that_is_killed_while_it_sends_ends_within_five_seconds(
     request.getfixturevalue("shows_at_once")  # for the next try
     service.service.faults.clear()
     service.service.faults.interrupt()
-    assert outcomes(claim_task.claim(tmp_path / "shift.csv", rows_per_request=5)["report"]) == {"claimed": 10}
+    assert outcomes(claim_task.claim(ten, rows_per_request=5)["report"]) == {"claimed": 10}
     assert set(service.service.claim_counts().values()) == {1}
 
 
 @pytest.mark.parametrize("trouble", ["an operation is stuck", "a poll is slow"])
 @pytest.mark.parametrize("contract", ["async"], indirect=True)
 def test_a_task_that_is_killed_while_it_waits_ends_within_five_seconds(
-    service, tmp_path, claim_task, killed, trouble
+    service, ten, claim_task, killed, trouble
 ):
     service.service.faults.plan("BulkClaimDeviceOwnership", StuckOperation(), times=None)
     if trouble == "a poll is slow":
@@ -829,22 +794,18 @@ def test_a_task_that_is_killed_while_it_waits_ends_within_five_seconds(
     service.service.faults.clear()
     service.service.faults.interrupt()
     service.service.release_operations()
-    assert outcomes(claim_task.claim(tmp_path / "shift.csv", rows_per_request=5)["report"]) == {"claimed": 10}
+    assert outcomes(claim_task.claim(ten, rows_per_request=5)["report"]) == {"claimed": 10}
     assert_sent_once(service, TEN)
 
 
 @pytest.mark.usefixtures("shows_at_once")
-def test_a_task_that_is_killed_while_it_settles_ends_within_five_seconds(
-    service, connect, tmp_path, claim_task, killed
-):
-    connect(service.url, "other-team-key")
-    NrfProvHook().claim_device(TEN[0])
-    connect(service.url)
+def test_a_task_that_is_killed_while_it_settles_ends_within_five_seconds(service, ten, claim_task, killed):
+    claimed_by_another_team(service, TEN[0])
     before = service.service.request_counts().get("FetchClaimedDevice", 0)
     service.service.faults.plan("FetchClaimedDevice", Slow(before=20), times=None)
     assert killed("FetchClaimedDevice", before + 1) < 5
     service.service.faults.clear()
     service.service.faults.interrupt()
-    again = claim_task.claim(tmp_path / "shift.csv", rows_per_request=5, max_failed_rows=1)
+    again = claim_task.claim(ten, rows_per_request=5, max_failed_rows=1)
     assert outcomes(again["report"]) == {"claimed": 9, "failed": 1}
     assert Counter(service.service.claim_counts().values()) == {1: 10}

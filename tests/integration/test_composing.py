@@ -11,7 +11,6 @@ import pytest
 from airflow.providers.common.compat.sdk import Asset, task, task_group
 
 from airflow_provider_nrfprov.emulator.mint import mint_devices
-from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_claim import (
     NrfProvBulkClaimOperator,
@@ -21,8 +20,16 @@ from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDev
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.task_groups import claim_and_tag
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_PLUS
-from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, database, new_dag, run
-from tests.integration.test_links import links, only_run
+from tests.integration.dag_runs import (
+    AIRFLOW_V_3_0_PLUS,
+    database,
+    links,
+    new_dag,
+    only_run,
+    run,
+    run_example,
+)
+from tests.traffic import claimed_by_another_team
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
@@ -100,10 +107,8 @@ def test_outputs_of_a_group_feed_what_follows(nrfcloud, two_files, tmp_path):
     assert json.loads(seen.read_text()) == [3, f"{run_folder}/report.csv"]
 
 
-def test_a_group_fails_at_its_end_when_what_is_ours_is_tagged(connect, emulator, two_files, tmp_path):
-    connect(emulator.url, "other-team-key")
-    NrfProvHook().claim_device((tmp_path / "early.csv").read_text().splitlines()[0])
-    connect(emulator.url)
+def test_a_group_fails_at_its_end_when_what_is_ours_is_tagged(nrfcloud, two_files, tmp_path):
+    claimed_by_another_team(nrfcloud, (tmp_path / "early.csv").read_text().splitlines()[0])
     with new_dag() as dag:
         claim_and_tag(claim_file=two_files[0], tags=["a"])
         claim_and_tag(claim_file=two_files[0], tags=["a"], group_id="lenient", max_failed_ratio=0.5)
@@ -117,7 +122,7 @@ def test_a_group_fails_at_its_end_when_what_is_ours_is_tagged(connect, emulator,
         "lenient.judge_outcome": "success",
     }
     assert "1 row failed" in str(ends["claim_and_tag.judge_outcome"].error)
-    assert tags_of(emulator).count(("a",)) == 2
+    assert tags_of(nrfcloud).count(("a",)) == 2
 
 
 def test_the_operator_itself_is_mapped_over_files(nrfcloud, two_files, tmp_path):
@@ -195,22 +200,21 @@ def events_of(asset: Asset) -> list[dict]:
 @pytest.mark.parametrize("deferrable", [False, True])
 @pytest.mark.parametrize("contract", ["async", "sync"])
 def test_an_asset_event_says_what_was_claimed_and_where_the_report_is(
-    connect, two_files, tmp_path, deferrable, contract
+    nrfcloud, two_files, tmp_path, deferrable, contract
 ):
     asset = Asset(f"claimed-{contract}-{deferrable}-{tmp_path.name}")
-    with running_emulator(contract=contract, bulk_seconds=0.5) as emulator:
-        connect(emulator.url)
-        with new_dag() as dag:
-            NrfProvBulkClaimOperator(
-                task_id="claim",
-                claim_file=two_files[0],
-                report_dir=str(tmp_path / "out"),
-                rows_per_request=2,
-                deferrable=deferrable,
-                poll_interval=0.2,
-                outlets=[asset],
-            )
-        ends = run(dag)
+    nrfcloud.reset(contract=contract, bulk_seconds=0.5)
+    with new_dag() as dag:
+        NrfProvBulkClaimOperator(
+            task_id="claim",
+            claim_file=two_files[0],
+            report_dir=str(tmp_path / "out"),
+            rows_per_request=2,
+            deferrable=deferrable,
+            poll_interval=0.2,
+            outlets=[asset],
+        )
+    ends = run(dag)
     assert ends["claim"].state == "success"
     ids = ends["claim"].xcoms["bulk_ops_request_ids"]
     assert len(ids) == (2 if contract == "async" else 0)
@@ -228,23 +232,22 @@ def test_an_asset_event_says_what_was_claimed_and_where_the_report_is(
 
 @emits_events
 def test_a_claim_that_fails_is_no_event_and_one_sent_without_waiting_is_one_of_its_own_kind(
-    connect, two_files, tmp_path
+    nrfcloud, two_files, tmp_path
 ):
     assets = {name: Asset(f"{name}-{tmp_path.name}") for name in ("failed", "sent", "reported")}
-    with running_emulator(contract="async", bulk_seconds=0) as emulator:
-        connect(emulator.url)
-        with new_dag() as dag:
-            NrfProvBulkClaimOperator(task_id="failed", claim_file="/nowhere.csv", outlets=[assets["failed"]])
-            sent = NrfProvBulkClaimOperator(
-                task_id="sent", claim_file=two_files[1], wait_for_completion=False, outlets=[assets["sent"]]
-            )
-            wait = NrfProvBulkOpsSensor(
-                task_id="wait", bulk_ops_request_ids=sent.output["bulk_ops_request_ids"], poke_interval=0.2
-            )
-            wait >> NrfProvBulkClaimReportOperator(
-                task_id="reported", report_dir=sent.output["report_dir"], outlets=[assets["reported"]]
-            )
-        ends = run(dag)
+    nrfcloud.reset(contract="async", bulk_seconds=0)
+    with new_dag() as dag:
+        NrfProvBulkClaimOperator(task_id="failed", claim_file="/nowhere.csv", outlets=[assets["failed"]])
+        sent = NrfProvBulkClaimOperator(
+            task_id="sent", claim_file=two_files[1], wait_for_completion=False, outlets=[assets["sent"]]
+        )
+        wait = NrfProvBulkOpsSensor(
+            task_id="wait", bulk_ops_request_ids=sent.output["bulk_ops_request_ids"], poke_interval=0.2
+        )
+        wait >> NrfProvBulkClaimReportOperator(
+            task_id="reported", report_dir=sent.output["report_dir"], outlets=[assets["reported"]]
+        )
+    ends = run(dag)
     assert (ends["failed"].state, ends["reported"].state) == ("failed", "success")
     assert events_of(assets["failed"]) == []
     (of_sent,), (of_reported,) = events_of(assets["sent"]), events_of(assets["reported"])
@@ -254,8 +257,6 @@ def test_a_claim_that_fails_is_no_event_and_one_sent_without_waiting_is_one_of_i
 
 
 def test_a_run_by_hand_claims_the_file_that_the_form_names_and_is_an_event(load_dag, nrfcloud, two_files):
-    from tests.integration.test_example_dags import run as run_example
-
     asset = Asset("nrfprov_claimed_devices")
     before = len(events_of(asset)) if AIRFLOW_V_3_0_PLUS else 0
     state, tasks = run_example(

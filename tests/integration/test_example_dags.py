@@ -6,18 +6,18 @@ import csv
 import os
 import subprocess
 import sys
-import warnings
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_nrfprov.emulator.mint import mint_devices
-from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
+from tests.integration.dag_runs import run_example as run
 from tests.integration.dag_runs import why_nobody_can_be_asked
 from tests.integration.leaks import Secrets, folder, written_by_airflow
+from tests.traffic import claimed_by_another_team
 
 DAGS = sorted((Path(__file__).parents[2] / "dags").glob("*.py"))
 # This one alone is not started by hand only, and that one wants what Airflow has since 3.1.
@@ -25,17 +25,6 @@ STARTED_BY_AN_EVENT = "nrfprov_claim_on_arrival"
 ASKS_A_PERSON = "nrfprov_unclaim_with_approval"
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-def run(dag, conf: dict) -> tuple[str, dict[str, str]]:
-    """Run a DAG in this process, triggers in line; give the state of the run and of each task.
-
-    ``dag.test()`` leaves ``conf`` in the params of the DAG, so each test has to give all that it relies on.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        result = dag.test(run_conf=conf)
-    return str(result.state), {ti.task_id: str(ti.state) for ti in result.get_task_instances()}
 
 
 @pytest.mark.parametrize("file", DAGS, ids=lambda file: file.stem)
@@ -73,19 +62,18 @@ def test_every_example_is_named_after_its_file(load_dag):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("contract", ["async", "sync"])
-def test_claims_a_file_from_check_to_tags(load_dag, connect, tmp_path, claim_file, contract, capfd):
+def test_claims_a_file_from_check_to_tags(load_dag, nrfcloud, tmp_path, claim_file, contract, capfd):
     devices = list(mint_devices(1200, seed="dag"))
     rows = [device.token for device in devices]
     claim_file.write_text("\n".join([*rows[:600], rows[0], "rubbish", *rows[600:]]))
-    with running_emulator(contract=contract, bulk_seconds=1) as emulator:
-        connect(emulator.url)
-        NrfProvHook().claim_device(devices[7].token)  # ours before, without the tag
-        conf = {"claim_file": str(claim_file), "tags": ["line=1"], "report_dir": str(tmp_path / "out")}
-        state, tasks = run(load_dag("nrfprov_claim_from_csv"), conf)
-        assert state == "success", tasks
-        assert emulator.service.claimed_ids() == {device.device_id for device in devices}
-        assert {tuple(device.tags) for device in emulator.service.claimed_devices()} == {("line=1",)}
-        assert set(emulator.service.claim_counts().values()) == {1}
+    nrfcloud.reset(contract=contract, bulk_seconds=1)
+    NrfProvHook().claim_device(devices[7].token)  # ours before, without the tag
+    conf = {"claim_file": str(claim_file), "tags": ["line=1"], "report_dir": str(tmp_path / "out")}
+    state, tasks = run(load_dag("nrfprov_claim_from_csv"), conf)
+    assert state == "success", tasks
+    assert nrfcloud.service.claimed_ids() == {device.device_id for device in devices}
+    assert {tuple(device.tags) for device in nrfcloud.service.claimed_devices()} == {("line=1",)}
+    assert set(nrfcloud.service.claim_counts().values()) == {1}
     with (tmp_path / "out" / "report.csv").open(newline="") as stream:
         outcomes = Counter(row["outcome"] for row in csv.DictReader(stream))
     assert outcomes == {"claimed": 1199, "already_claimed": 1, "rejected": 2}
@@ -102,18 +90,15 @@ def test_claims_a_file_from_check_to_tags(load_dag, connect, tmp_path, claim_fil
 
 @pytest.mark.slow
 def test_a_row_that_fails_fails_the_run_after_the_others_are_claimed_tagged_and_reported(
-    load_dag, connect, tmp_path, claim_file, tokens
+    load_dag, nrfcloud, tmp_path, claim_file, tokens
 ):
-    with running_emulator(bulk_seconds=0) as emulator:
-        connect(emulator.url, "other-team-key")
-        NrfProvHook().claim_device(tokens[0])
-        connect(emulator.url)
-        conf = {"claim_file": str(claim_file), "tags": ["line=1"], "report_dir": str(tmp_path / "out")}
-        state, tasks = run(load_dag("nrfprov_claim_from_csv"), conf)
-        assert (state, tasks["tag_devices"], tasks["judge_outcome"]) == ("failed", "success", "failed")
-        assert len(emulator.service.claimed_ids()) == 5
-        state, _ = run(load_dag("nrfprov_claim_from_csv"), {**conf, "max_failed_rows": 1})
-        assert state == "success"
+    claimed_by_another_team(nrfcloud, tokens[0])
+    conf = {"claim_file": str(claim_file), "tags": ["line=1"], "report_dir": str(tmp_path / "out")}
+    state, tasks = run(load_dag("nrfprov_claim_from_csv"), conf)
+    assert (state, tasks["tag_devices"], tasks["judge_outcome"]) == ("failed", "success", "failed")
+    assert len(nrfcloud.service.claimed_ids()) == 5
+    state, _ = run(load_dag("nrfprov_claim_from_csv"), {**conf, "max_failed_rows": 1})
+    assert state == "success"
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from importlib import import_module
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,7 +16,7 @@ from airflow_provider_nrfprov.links.report import console_url
 from airflow_provider_nrfprov.operators.block_devices import NrfProvBlockDevicesOperator
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_7_PLUS
-from tests.integration.dag_runs import new_dag, run
+from tests.integration.dag_runs import links, new_dag, only_run, run
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -114,40 +113,6 @@ def test_airflow_is_told_of_every_link_that_an_operator_has():
         for link in getattr(operator, "operator_extra_links", ())
     }
     assert have == set(get_provider_info()["extra-links"])
-
-
-def links(dag, task_id: str, run_id: str, map_index: int = -1) -> dict[str, str | None]:
-    """Ask for a task's links as Airflow's web server does: of the DAG as it is serialized."""
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-
-    with create_session() as session, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ti = (
-            session.query(TaskInstance)
-            .filter_by(dag_id=dag.dag_id, task_id=task_id, run_id=run_id, map_index=map_index)
-            .one()
-        )
-        task = deserialized(dag).get_task(task_id)
-        return {name: task.get_extra_links(ti, name) or None for name in task.extra_links}
-
-
-def deserialized(dag):
-    try:
-        from airflow.serialization.serialized_objects import DagSerialization as serialization
-    except ImportError:
-        from airflow.serialization.serialized_objects import SerializedDAG as serialization
-    # Airflow's own clearing of a task switches links off for the rest of its process, which is here that of other tests.
-    serialization._load_operator_extra_links = True
-    return serialization.from_dict(serialization.to_dict(dag))
-
-
-def only_run(dag) -> str:
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        return session.query(DagRun.run_id).filter_by(dag_id=dag.dag_id).scalar()
 
 
 @pytest.mark.slow

@@ -45,6 +45,7 @@ from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 from harness.small_server import QuietHandler, serving
 from tests.integration.dag_runs import End, database, new_dag, run
 from tests.integration.leaks import PIECE, Secrets, folder, words_of, written_by_airflow
+from tests.traffic import claimed_by_another_team
 
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -139,11 +140,6 @@ class Run:
         self.tokens += minted
         return minted
 
-    def belongs_to_team_b(self, token: str) -> None:
-        service = self.emulator.service
-        with service.turn() as now:
-            service.devices.claim("B", token, (), now)
-
     def before(self, plan: Planning) -> Callable[[Any], None]:
         """Return a callback that lets go wrong for the coming task what is planned, and nothing else."""
 
@@ -234,7 +230,7 @@ def test_bulk_claims_under_every_fault_write_no_secret(a_run, capfd, contract, m
     with new_dag() as dag:
         for name, plan in plans(contract).items():
             good = a_run.mint(4, name)
-            a_run.belongs_to_team_b(good[3])
+            claimed_by_another_team(a_run.emulator, good[3])
             file = a_run.home / f"{name}.csv"
             file.write_text("\n".join([*good, good[0], good[1][:100], "rubbish"]))
             NrfProvBulkClaimOperator(
@@ -279,7 +275,7 @@ def bad_rows(a_run: Run) -> list[str]:
 def test_every_other_task_that_fails_writes_no_secret(a_run, capfd, contract):
     a_run.emulator.reset(contract=contract, conflict_names_owner=True)
     singles = a_run.mint(7 + len(RECOVERABLE), "singles")
-    a_run.belongs_to_team_b(singles[0])
+    claimed_by_another_team(a_run.emulator, singles[0])
     files = {"shift": a_run.mint(3, "shift"), "bad": bad_rows(a_run), "wrong_key": a_run.mint(2, "wrong key")}
     for name, rows in files.items():
         (a_run.home / f"{name}.csv").write_text("\n".join(rows))

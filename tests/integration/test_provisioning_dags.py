@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_nrfprov.claiming.token import decode
-from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_ops import (
     NrfProvFetchBulkOpsOperator,
@@ -27,31 +26,30 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
 def test_a_device_is_claimed_onboarded_and_given_a_command_whose_answer_comes_back(
-    load_dag, connect, tokens, deferrable
+    load_dag, nrfcloud, tokens, deferrable
 ):
-    with running_emulator(command_seconds=1) as emulator:
-        connect(emulator.url)
-        with new_dag() as dag:
-            rule = NrfProvEnsureOnboardingRuleOperator(task_id="rule")
-            tags = NrfProvEnsureTagsOperator(task_id="tags", tags=["line=1"])
-            claim = NrfProvClaimDeviceOperator(
-                task_id="claim", claim_token=tokens[0], tags=["line=1", "nrf-cloud-onboarding"]
-            )
-            command = NrfProvCreateCommandOperator(
-                task_id="command",
-                device_id="{{ ti.xcom_pull('claim')['id'] }}",
-                request={"certificateSigningRequest": {"secTag": 7}},
-            )
-            wait = NrfProvCommandSensor(
-                task_id="wait",
-                device_id="{{ ti.xcom_pull('claim')['id'] }}",
-                command_id=command.output["command_id"],
-                poke_interval=0.3,
-                timeout=30,
-                deferrable=deferrable,
-            )
-            [rule, tags] >> claim >> command >> wait
-        ends = run(dag)
+    nrfcloud.reset(command_seconds=1)
+    with new_dag() as dag:
+        rule = NrfProvEnsureOnboardingRuleOperator(task_id="rule")
+        tags = NrfProvEnsureTagsOperator(task_id="tags", tags=["line=1"])
+        claim = NrfProvClaimDeviceOperator(
+            task_id="claim", claim_token=tokens[0], tags=["line=1", "nrf-cloud-onboarding"]
+        )
+        command = NrfProvCreateCommandOperator(
+            task_id="command",
+            device_id="{{ ti.xcom_pull('claim')['id'] }}",
+            request={"certificateSigningRequest": {"secTag": 7}},
+        )
+        wait = NrfProvCommandSensor(
+            task_id="wait",
+            device_id="{{ ti.xcom_pull('claim')['id'] }}",
+            command_id=command.output["command_id"],
+            poke_interval=0.3,
+            timeout=30,
+            deferrable=deferrable,
+        )
+        [rule, tags] >> claim >> command >> wait
+    ends = run(dag)
     assert {end.state for end in ends.values()} == {"success"}, ends
     answer = ends["wait"].xcoms["return_value"]
     assert answer["device_id"] == decode(tokens[0]).device_id

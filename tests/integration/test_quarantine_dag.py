@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import csv
 import logging
-import warnings
 from collections import Counter
 
 import pytest
 
+from tests.integration.dag_runs import run_example as run
 from tests.traffic import claimed
 
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
-
-
-def run(dag, conf: dict) -> tuple[str, dict[str, str]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        result = dag.test(run_conf=conf)
-    return str(result.state), {ti.task_id: str(ti.state) for ti in result.get_task_instances()}
 
 
 def statuses(emulator) -> Counter[str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import uuid
-import warnings
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+from tests.integration.dag_runs import run_example
 
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -30,10 +30,7 @@ def run(load_dag, nrfcloud, tmp_path):
             "tag": None,
             "fail_on_difference": False,
         }
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            result = load_dag("nrfprov_reconcile").test(run_conf={**defaults, **conf})
-        states = {ti.task_id: str(ti.state) for ti in result.get_task_instances()}
+        _, states = run_example(load_dag("nrfprov_reconcile"), {**defaults, **conf})
         return states, differences_in(tmp_path / "out")
 
     return run_once

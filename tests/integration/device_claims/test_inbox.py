@@ -5,17 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.dag_runs import new_dag, run
-from tests.integration.test_device_claims import (
-    airflow_app,
-    anonymous,
-    browser,
-    needs_teams,
-    needs_the_page,
-    of_team_red,
-)
+from tests.integration.device_claims.pages import needs_teams, needs_the_page
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow, needs_the_page]
-__all__ = ["airflow_app", "anonymous", "browser", "of_team_red"]
 OWN_PAGE = {"Origin": "http://testserver", "X-Nrfprov-Upload": "1"}
 
 

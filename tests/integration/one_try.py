@@ -6,8 +6,9 @@ import argparse
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,25 +62,27 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable()
     if arguments.killed_after:
-        _die_while_reporting(arguments.killed_after)
+        die = partial(os.kill, os.getpid(), signal.SIGKILL)
+        ClaimJob.settle = settling_until(arguments.killed_after, die)  # type: ignore[method-assign]
     # All of a file of bad rows.
     with suppress(RowsRejectedError):
         ClaimTask(arguments.folder).claim(arguments.claim_file)
     say_peak()
 
 
-def _die_while_reporting(after: int) -> None:
+def settling_until(rows: int, end: Callable[[], object]) -> Callable[[ClaimJob], Iterator[RowOutcome]]:
+    """Return ``ClaimJob.settle`` that comes to an end after so many rows."""
     settle = ClaimJob.settle
 
     def settle_some(self: ClaimJob) -> Iterator[RowOutcome]:
-        rows = 0
+        settled = 0
         for outcome in settle(self):
-            rows += outcome.size
-            if rows > after:
-                os.kill(os.getpid(), signal.SIGKILL)
+            settled += outcome.size
+            if settled > rows:
+                end()
             yield outcome
 
-    ClaimJob.settle = settle_some  # type: ignore[method-assign]
+    return settle_some
 
 
 if __name__ == "__main__":

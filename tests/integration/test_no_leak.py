@@ -405,13 +405,8 @@ def test_a_service_that_repeats_what_it_was_sent_makes_nobody_write_a_secret(
     ends = run(dag)
     assert {end.state for end in ends.values()} == {"failed"}
     places = a_run.places(ends, "".join(capfd.readouterr()))
-    for status in (
-        400,
-        401,
-        403,
-        422,
-        429,
-    ):  # after the others the service is asked whether the device is ours
+    # After the others the service is asked whether the device is ours.
+    for status in (400, 401, 403, 422, 429):
         assert "<claim token>" in places[f"exception of one_{status}"]
     assert Secrets(a_run.tokens, KEYS.values()).found_in_places(places) == {}
 

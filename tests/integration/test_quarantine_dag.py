@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections import Counter
 
 import pytest
 
 from tests.integration.dag_runs import run_example as run
-from tests.traffic import claimed
+from tests.traffic import claimed, statuses
 
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
-
-
-def statuses(emulator) -> Counter[str]:
-    return Counter(device.status for device in emulator.service.claimed_devices())
 
 
 def test_blocks_and_marks_a_lot_and_nothing_else_and_may_be_run_again(load_dag, nrfcloud, tmp_path, caplog):

@@ -9,10 +9,7 @@ import pytest
 
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from tests.integration.claims.field import (
-    TEN,
-    write,
-)
+from tests.integration.claims.field import TEN, write
 from tests.integration.one_try import ClaimTask
 
 

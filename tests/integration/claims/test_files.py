@@ -17,9 +17,7 @@ from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
-from airflow_provider_nrfprov.emulator.faults import (
-    HARD_WORDS,
-)
+from airflow_provider_nrfprov.emulator.faults import HARD_WORDS
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.exceptions import ClaimFileChangedError, RowsFailedError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook

@@ -25,9 +25,7 @@ from airflow_provider_nrfprov.emulator.faults import (
     WrongDownload,
 )
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-from airflow_provider_nrfprov.operators.bulk_claim import (
-    NrfProvBulkClaimOperator,
-)
+from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
 from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
 from tests.integration.claims.field import (
     CLAIMS,

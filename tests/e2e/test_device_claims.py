@@ -44,6 +44,13 @@ def world(chromium):
         yield build(stack, folder, free_port(), environment(emulator), emulator, chromium)
 
 
+@pytest.fixture
+def page(world):
+    """A page of a viewer's browser."""
+    with world.page(VIEWER) as shown:
+        yield shown
+
+
 def picture(page, name: str) -> None:
     if urlsplit(page.url).path == PAGE:
         # Airflow's own pages ask again and again.
@@ -139,85 +146,81 @@ def test_each_view_fits_its_window_and_has_no_fault_that_axe_finds(world, width,
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
 
-def test_a_claim_opens_by_its_reasons_and_its_rows_are_sorted_filtered_searched_and_paged(world):
-    with world.page(VIEWER) as page:
-        page.goto(claim_view(world, LATE))
-        assert len(rows(page)) == 50
-        page.get_by_role("button", name="Next page").click()
-        page.get_by_text("51 to 100 of 160").wait_for()
-        assert rows(page)[0]["Line"] == "52"
-        page.get_by_role("button", name="Refused 4").click()
-        page.get_by_text("Only rows with the reason").wait_for()
-        wait_for_rows(page, 4)
-        assert [row["serial"] for row in rows(page)] == [f"N91-2{number:05d}" for number in range(151, 155)]
-        assert "another team has it" in rows(page)[0]["What happened"]
-        page.get_by_role("button", name="Show all rows").click()
-        page.get_by_text("1 to 50 of 160").wait_for()
-        page.get_by_role("columnheader", name="serial").get_by_role("button").click()
-        page.get_by_role("columnheader", name="serial").get_by_role("button").click()
-        page.locator(".rows tbody tr:first-child td:first-child", has_text="161").wait_for()
-        assert page.get_by_role("columnheader", name="serial").get_attribute("aria-sort") == "descending"
-        page.get_by_label("Search").fill("200012")
-        wait_for_rows(page, 1)
-        (row,) = rows(page)
-        assert (row["Line"], row["imei"]) == ("13", "351656020000012")
-        page.get_by_label("Search").fill("nothing like this")
-        page.get_by_text("No row matches.").wait_for()
+def test_a_claim_opens_by_its_reasons_and_its_rows_are_sorted_filtered_searched_and_paged(world, page):
+    page.goto(claim_view(world, LATE))
+    assert len(rows(page)) == 50
+    page.get_by_role("button", name="Next page").click()
+    page.get_by_text("51 to 100 of 160").wait_for()
+    assert rows(page)[0]["Line"] == "52"
+    page.get_by_role("button", name="Refused 4").click()
+    page.get_by_text("Only rows with the reason").wait_for()
+    wait_for_rows(page, 4)
+    assert [row["serial"] for row in rows(page)] == [f"N91-2{number:05d}" for number in range(151, 155)]
+    assert "another team has it" in rows(page)[0]["What happened"]
+    page.get_by_role("button", name="Show all rows").click()
+    page.get_by_text("1 to 50 of 160").wait_for()
+    page.get_by_role("columnheader", name="serial").get_by_role("button").click()
+    page.get_by_role("columnheader", name="serial").get_by_role("button").click()
+    page.locator(".rows tbody tr:first-child td:first-child", has_text="161").wait_for()
+    assert page.get_by_role("columnheader", name="serial").get_attribute("aria-sort") == "descending"
+    page.get_by_label("Search").fill("200012")
+    wait_for_rows(page, 1)
+    (row,) = rows(page)
+    assert (row["Line"], row["imei"]) == ("13", "351656020000012")
+    page.get_by_label("Search").fill("nothing like this")
+    page.get_by_text("No row matches.").wait_for()
 
 
-def test_the_list_says_where_claims_went_and_leads_to_dag_and_run(world):
+def test_the_list_says_where_claims_went_and_leads_to_dag_and_run(world, page):
     service = urlsplit(world.emulator.url).netloc
     xcom = world.airflow.api.xcom(CLAIM, world.runs[LATE], "claim", "summary")
     assert "claimed" not in xcom  # a backend has it
-    with world.page(VIEWER) as page:
-        page.goto(address(world))
-        card = page.locator(".card", has=page.get_by_role("link", name=LATE))
-        card.wait_for()
-        assert f"sent to {service}" in card.inner_text()
-        assert "connection nrfprov_default" in card.inner_text()
-        of_dag = f"{world.airflow.url}/dags/{CLAIM}"
-        assert card.get_by_role("link", name=CLAIM).get_attribute("href") == of_dag
-        of_run = card.get_by_role("link", name="manual__").get_attribute("href")
-        assert unquote(of_run) == f"{of_dag}/runs/{world.runs[LATE]}"
-        page.get_by_label("Text").fill("no such connection")
-        page.get_by_text("No claim matches these filters.").wait_for()
-        page.get_by_label("Text").fill("nrfprov_default")
-        card.wait_for()
+    page.goto(address(world))
+    card = page.locator(".card", has=page.get_by_role("link", name=LATE))
+    card.wait_for()
+    assert f"sent to {service}" in card.inner_text()
+    assert "connection nrfprov_default" in card.inner_text()
+    of_dag = f"{world.airflow.url}/dags/{CLAIM}"
+    assert card.get_by_role("link", name=CLAIM).get_attribute("href") == of_dag
+    of_run = card.get_by_role("link", name="manual__").get_attribute("href")
+    assert unquote(of_run) == f"{of_dag}/runs/{world.runs[LATE]}"
+    page.get_by_label("Text").fill("no such connection")
+    page.get_by_text("No claim matches these filters.").wait_for()
+    page.get_by_label("Text").fill("nrfprov_default")
+    card.wait_for()
 
 
-def test_a_device_that_is_ours_leads_to_its_page_and_no_other_does(world):
+def test_a_device_that_is_ours_leads_to_its_page_and_no_other_does(world, page):
     page_of = f"{world.emulator.url}/emulator/devices"
-    with world.page(VIEWER) as page:
-        page.goto(claim_view(world, LATE))
-        first = rows(page)[0]["Device"].split()[0]
-        link = page.locator(".rows tbody tr:first-child .of-device_id a")
-        assert link.get_attribute("href") == f"{page_of}/{first}"
-        page.get_by_role("combobox", name="Outcome").select_option("failed")
-        wait_for_rows(page, 4)
-        assert page.locator(".rows .of-device_id code").count() == 4
-        assert page.locator(".rows .of-device_id a").count() == 0
-        page.goto(address(world, f"#/find?words={first}"))
-        assert page.locator(".card h2 a").first.get_attribute("href") == f"{page_of}/{first}"
+    page.goto(claim_view(world, LATE))
+    first = rows(page)[0]["Device"].split()[0]
+    link = page.locator(".rows tbody tr:first-child .of-device_id a")
+    assert link.get_attribute("href") == f"{page_of}/{first}"
+    page.get_by_role("combobox", name="Outcome").select_option("failed")
+    wait_for_rows(page, 4)
+    assert page.locator(".rows .of-device_id code").count() == 4
+    assert page.locator(".rows .of-device_id a").count() == 0
+    page.goto(address(world, f"#/find?words={first}"))
+    assert page.locator(".card h2 a").first.get_attribute("href") == f"{page_of}/{first}"
 
 
-def test_no_address_that_a_task_names_leads_elsewhere_than_https_or_its_own_service(world):
-    with world.page(VIEWER) as page:
-        page.goto(address(world))
-        found = page.evaluate(
-            """async (addresses) => {
-                const { devicePage } = await import("./parts.js");
-                const service = ["http://127.0.0.1:8099/v1"];
-                return addresses.map((device_url) => devicePage({ device_url, service }, "a/b", "claimed"));
-            }""",
-            [
-                "https://portal.example.org/{device_id}",
-                "http://127.0.0.1:8099/emulator/devices/{device_id}",
-                "http://portal.example.org/{device_id}",
-                "javascript:alert('{device_id}')",
-                "https://portal.example.org/",
-                7,
-            ],
-        )
+def test_no_address_that_a_task_names_leads_elsewhere_than_https_or_its_own_service(world, page):
+    page.goto(address(world))
+    found = page.evaluate(
+        """async (addresses) => {
+            const { devicePage } = await import("./devices.js");
+            const service = ["http://127.0.0.1:8099/v1"];
+            return addresses.map((device_url) => devicePage({ device_url, service }, "a/b", "claimed"));
+        }""",
+        [
+            "https://portal.example.org/{device_id}",
+            "http://127.0.0.1:8099/emulator/devices/{device_id}",
+            "http://portal.example.org/{device_id}",
+            "javascript:alert('{device_id}')",
+            "https://portal.example.org/",
+            7,
+        ],
+    )
     assert found == [
         "https://portal.example.org/a%2Fb",
         "http://127.0.0.1:8099/emulator/devices/a%2Fb",
@@ -225,18 +228,17 @@ def test_no_address_that_a_task_names_leads_elsewhere_than_https_or_its_own_serv
     ]
 
 
-def test_the_download_is_the_report_and_the_tokens_are_nowhere(world):
+def test_the_download_is_the_report_and_the_tokens_are_nowhere(world, page):
     report = world.folder / "factory" / f"{LATE}-reports"
     (file,) = report.rglob("report.csv")
     tokens = re.findall(r"2dn3[\w.-]{60,}", (world.folder / "factory" / LATE).read_text())
     assert len(tokens) > 100
-    with world.page(VIEWER) as page:
-        page.goto(claim_view(world, LATE))
-        rows(page)
-        with page.expect_download() as download:
-            page.get_by_role("link", name="Download report.csv").click()
-        assert Path(download.value.path()).read_text() == file.read_text()
-        shown = page.content()
+    page.goto(claim_view(world, LATE))
+    rows(page)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download report.csv").click()
+    assert Path(download.value.path()).read_text() == file.read_text()
+    shown = page.content()
     assert not [token for token in tokens if token in shown]
 
 
@@ -256,75 +258,71 @@ def test_run_and_task_instance_have_a_tab_that_shows_their_claim(world):
             page.get_by_test_id("state-badge").first.wait_for()
 
 
-def test_a_task_that_claims_nothing_says_so_in_its_tab(world):
+def test_a_task_that_claims_nothing_says_so_in_its_tab(world, page):
     where = f"?dag_id={CLAIM}&run_id={world.runs[EARLY]}&task_id=check_claim_file&map_index={{MAP_INDEX}}"
-    with world.page(VIEWER) as page:
-        page.goto(address(world, where))
-        page.get_by_text("This task has written no report").wait_for()
+    page.goto(address(world, where))
+    page.get_by_text("This task has written no report").wait_for()
 
 
-def test_it_is_used_by_keyboard_alone(world):
-    with world.page(VIEWER) as page:
-        page.goto(address(world))
-        page.locator(".card").first.wait_for()
+def test_it_is_used_by_keyboard_alone(world, page):
+    page.goto(address(world))
+    page.locator(".card").first.wait_for()
 
-        def tab_to(words: str) -> None:
-            for _ in range(80):
-                page.keyboard.press("Tab")
-                # In one step: what has the focus may be drawn anew a moment later.
-                if words in page.evaluate("document.querySelector('a:focus, button:focus')?.innerText ?? ''"):
-                    return
-            pytest.fail(f"the keyboard does not reach {words}")
+    def tab_to(words: str) -> None:
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            # In one step: what has the focus may be drawn anew a moment later.
+            if words in page.evaluate("document.querySelector('a:focus, button:focus')?.innerText ?? ''"):
+                return
+        pytest.fail(f"the keyboard does not reach {words}")
 
-        tab_to(LATE)
-        page.keyboard.press("Enter")
-        page.locator(".reason").first.wait_for()
-        tab_to("the token is empty")
-        page.keyboard.press("Enter")
-        page.get_by_text("Only rows with the reason").wait_for()
-        wait_for_rows(page, 1)
-        assert rows(page)[0]["Line"] == "97"
-        tab_to("All claims")
-        page.keyboard.press("Enter")
-        page.locator(".card").first.wait_for()
-
-
-def test_a_device_is_found_in_whatever_claim_it_was(world):
-    with world.page(VIEWER) as page:
-        page.goto(address(world))
-        page.get_by_role("link", name="Where is this device?").click()
-        page.get_by_label("IMEI, serial number or device id").fill("351656010000012")
-        page.keyboard.press("Enter")
-        page.locator(".note", has_text=re.compile(r"^1 row found; searched (\d+) of \1 claims\.$")).wait_for()
-        card = page.locator(".card")
-        assert "Claimed" in card.inner_text()
-        card.get_by_role("link", name=EARLY).click()
-        assert [row["serial"] for row in rows(page)] == ["N91-100012"]
-        page.goto(address(world, "#/find?words=990000000000000"))
-        page.get_by_text("This device is in no report that you may see.").wait_for()
+    tab_to(LATE)
+    page.keyboard.press("Enter")
+    page.locator(".reason").first.wait_for()
+    tab_to("the token is empty")
+    page.keyboard.press("Enter")
+    page.get_by_text("Only rows with the reason").wait_for()
+    wait_for_rows(page, 1)
+    assert rows(page)[0]["Line"] == "97"
+    tab_to("All claims")
+    page.keyboard.press("Enter")
+    page.locator(".card").first.wait_for()
 
 
-def test_over_time_says_how_many_and_what_was_wrong(world):
-    with world.page(VIEWER) as page:
-        page.goto(address(world, "#/time"))
-        page.locator("svg.plot rect").first.wait_for()
-        shown = page.locator("main").inner_text()
-        claims = page.request.get(f"{world.airflow.url}/nrfprov/api/claims").json()["claims"]
-        sums = Counter()
-        for claim in claims:
-            sums.update(
-                {name: claim["summary"][name] for name in ("rows", "claimed", "already_claimed", "failed")}
-            )
-        assert sums["rows"] >= 460
-        assert f"of {sums['rows']:,} rows are yours" in shown
-        assert "another team has it" in shown
-        page.get_by_text("The same as a table").click()
-        table = page.locator("table.plain")
-        names = [name for name in table.locator("thead th").all_inner_texts() if name != "When"]
-        cells = dict(zip(names, table.locator("tbody td").all_inner_texts(), strict=True))
-        assert [cells[name] for name in ("Claimed", "Already yours", "Refused")] == [
-            str(sums[name]) for name in ("claimed", "already_claimed", "failed")
-        ]
+def test_a_device_is_found_in_whatever_claim_it_was(world, page):
+    page.goto(address(world))
+    page.get_by_role("link", name="Where is this device?").click()
+    page.get_by_label("IMEI, serial number or device id").fill("351656010000012")
+    page.keyboard.press("Enter")
+    page.locator(".note", has_text=re.compile(r"^1 row found; searched (\d+) of \1 claims\.$")).wait_for()
+    card = page.locator(".card")
+    assert "Claimed" in card.inner_text()
+    card.get_by_role("link", name=EARLY).click()
+    assert [row["serial"] for row in rows(page)] == ["N91-100012"]
+    page.goto(address(world, "#/find?words=990000000000000"))
+    page.get_by_text("This device is in no report that you may see.").wait_for()
+
+
+def test_over_time_says_how_many_and_what_was_wrong(world, page):
+    page.goto(address(world, "#/time"))
+    page.locator("svg.plot rect").first.wait_for()
+    shown = page.locator("main").inner_text()
+    claims = page.request.get(f"{world.airflow.url}/nrfprov/api/claims").json()["claims"]
+    sums = Counter()
+    for claim in claims:
+        sums.update(
+            {name: claim["summary"][name] for name in ("rows", "claimed", "already_claimed", "failed")}
+        )
+    assert sums["rows"] >= 460
+    assert f"of {sums['rows']:,} rows are yours" in shown
+    assert "another team has it" in shown
+    page.get_by_text("The same as a table").click()
+    table = page.locator("table.plain")
+    names = [name for name in table.locator("thead th").all_inner_texts() if name != "When"]
+    cells = dict(zip(names, table.locator("tbody td").all_inner_texts(), strict=True))
+    assert [cells[name] for name in ("Claimed", "Already yours", "Refused")] == [
+        str(sums[name]) for name in ("claimed", "already_claimed", "failed")
+    ]
 
 
 def test_a_user_claims_again_what_was_refused_and_the_new_run_names_the_old_one(world):

@@ -33,7 +33,7 @@ def written(caplog, capfd) -> Callable[[], str]:
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """What runs the tests that are coroutines and have the mark ``anyio``."""
+    """What runs the tests that are coroutines, by the plugin of anyio, which the emulator's FastAPI brings."""
     return "asyncio"
 
 

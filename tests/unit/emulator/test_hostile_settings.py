@@ -90,6 +90,11 @@ def test_every_answer_has_one_date_which_is_the_services(api, clock, path):
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"contract": "none"},
+        {"partial_failure_status": 500},
+        {"bulk_seconds": -1},
+        {"bulk_seconds": float("nan")},
+        {"max_rows": 0},
         {"gone": ["ClaimEverything"]},
         {"gone": "FetchTag"},
         {"poison_tags": "lot"},

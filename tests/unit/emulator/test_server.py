@@ -19,7 +19,6 @@ import requests
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.emulator.settings import Settings
 from tests.unit.emulator.asking import port_of
 
 EMULATOR = [sys.executable, "-m", "airflow_provider_nrfprov.emulator"]
@@ -62,21 +61,6 @@ def test_several_run_side_by_side_and_share_nothing():
 def test_a_setting_that_does_not_exist_is_an_error():
     with pytest.raises(TypeError, match="bulk_minutes"), running_emulator(bulk_minutes=2):
         pass
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"contract": "none"},
-        {"partial_failure_status": 500},
-        {"bulk_seconds": -1},
-        {"bulk_seconds": float("nan")},
-        {"max_rows": 0},
-    ],
-)
-def test_a_value_that_a_setting_does_not_have_is_an_error(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        Settings(**wrong)
 
 
 def test_a_port_in_use_is_an_error_that_leaves_nothing_behind():

@@ -30,7 +30,7 @@ from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, database
 from tests.integration.docs_blocks import BLOCKS, ROOT, Block
 from tests.traffic import watched_emulator
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow, pytest.mark.airflow_independent]
 INSTALLS = "wants a package index; tests/packaging builds, installs and lists the distribution"
 ENGINE = (
     "wants a container engine; tests/unit/compose and tests/system/test_compose_commands.py run what can be"

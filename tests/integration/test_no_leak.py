@@ -54,6 +54,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 KEYS = {"right": "k3y-of-t3am-A/97c1+f2", "wrong": "k3y-of-nobody/5a88+e1"}
 CONNECTION_OF = {"right": "nrfprov_default", "wrong": "nrfprov_wrong_key"}
 
+CONTRACTS = ["async", pytest.param("sync", marks=pytest.mark.airflow_independent)]
+"""Who writes what is the Airflow's; the other contract takes as long again."""
+
 LIES: tuple[tuple[str, Fault], ...] = (
     ("ClaimDeviceOwnershipCsv", WrongClaimedIds(omit=1)),
     ("ClaimDeviceOwnershipCsv", WrongClaimedIds(omit=0, invent=2)),
@@ -223,7 +226,7 @@ def assert_the_search_saw(the_run: Run, places: dict[str, str], *, deferred: boo
 
 
 @pytest.mark.parametrize("mode", ["poke", "deferrable"])
-@pytest.mark.parametrize("contract", ["async", "sync"])
+@pytest.mark.parametrize("contract", CONTRACTS)
 def test_bulk_claims_under_every_fault_write_no_secret(a_run, capfd, contract, mode):
     a_run.emulator.reset(contract=contract)
     served = {"async": "BulkClaimDeviceOwnership", "sync": "ClaimDeviceOwnershipCsv"}[contract]
@@ -271,7 +274,7 @@ def bad_rows(a_run: Run) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("contract", ["async", "sync"])
+@pytest.mark.parametrize("contract", CONTRACTS)
 def test_every_other_task_that_fails_writes_no_secret(a_run, capfd, contract):
     a_run.emulator.reset(contract=contract, conflict_names_owner=True)
     singles = a_run.mint(7 + len(RECOVERABLE), "singles")

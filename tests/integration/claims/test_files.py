@@ -41,7 +41,7 @@ from tests.integration.claims.field import (
 from tests.integration.dag_runs import new_dag, run
 from tests.traffic import claimed_by_another_team
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.airflow_independent, pytest.mark.filterwarnings("ignore")]
 
 
 # --- Whose a claim is.

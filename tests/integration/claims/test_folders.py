@@ -28,7 +28,7 @@ from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimReport
 from tests.integration.claims.field import TEN, THOUSAND, assert_sent_once, outcomes, write
 from tests.integration.one_try import ClaimTask, settling_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.airflow_independent, pytest.mark.filterwarnings("ignore")]
 
 
 # --- Ledgers that are damaged.

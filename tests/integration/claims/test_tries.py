@@ -42,7 +42,7 @@ from tests.integration.dag_runs import new_dag, run
 from tests.integration.one_try import ClaimTask
 from tests.traffic import claimed_by_another_team
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.airflow_independent, pytest.mark.filterwarnings("ignore")]
 
 
 # --- A claim runs again.

@@ -162,7 +162,7 @@ def test_no_address_that_a_task_names_leads_elsewhere_than_https_or_its_own_serv
     page.goto(address(world))
     found = page.evaluate(
         """async (addresses) => {
-            const { devicePage } = await import("./devices.js");
+            const { devicePage } = await import("./parts.js");
             const service = ["http://127.0.0.1:8099/v1"];
             return addresses.map((device_url) => devicePage({ device_url, service }, "a/b", "claimed"));
         }""",

@@ -150,8 +150,9 @@ def test_a_failure_after_has_done_everything(api, status):
 
 
 def test_a_truncated_answer_ends_short_of_its_length(api):
+    api.service.faults.plan(CLAIM, TruncateAfter(), times=2)
     with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
-        claim_met_by(api, TruncateAfter(), times=2)
+        api.claim(mint_token(DEVICE))
     head, _, body = sent_raw(api, raw_claim()).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 201")
     length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])

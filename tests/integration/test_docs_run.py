@@ -41,7 +41,7 @@ from tests.integration.docs_blocks import BLOCKS, PAGES, ROOT, Block
 from tests.integration.docs_world import SCENES, Clock, Scene, World, claim_with_an_event
 from tests.integration.test_approval import Person
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow, pytest.mark.airflow_independent]
 IN_A_DAG = [
     block
     for block in BLOCKS.values()

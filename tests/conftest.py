@@ -45,8 +45,10 @@ _WHOLE_AIRFLOWS = {"e2e", "system"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module in one process; and those that run a whole Airflow: two of them are too many."""
+    """Keep the tests of a module in one process, if they say nothing else; and those that run a whole Airflow: two are too many."""
     for item in items:
+        if item.get_closest_marker("xdist_group"):
+            continue
         group = "a whole Airflow" if item.path.parent.name in _WHOLE_AIRFLOWS else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
 

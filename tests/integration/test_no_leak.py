@@ -225,6 +225,7 @@ def assert_the_search_saw(the_run: Run, places: dict[str, str], *, deferred: boo
     assert sum(len(text) for text in places.values()) > 100_000
 
 
+@pytest.mark.xdist_group("leaks of bulk claims")
 @pytest.mark.parametrize("mode", ["poke", "deferrable"])
 @pytest.mark.parametrize("contract", CONTRACTS)
 def test_bulk_claims_under_every_fault_write_no_secret(a_run, capfd, contract, mode):

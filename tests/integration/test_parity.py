@@ -448,6 +448,8 @@ CLAIM_CASES = [
 ]
 
 
+# Beside the others: a process has enough to do with either.
+@pytest.mark.xdist_group("parity of the bulk claim")
 @by_name(CLAIM_CASES)
 def test_the_bulk_claim_ends_alike_in_both_modes(world, connect, triggers, tmp_path, case):
     seen = {}

@@ -30,7 +30,7 @@ def http_connection(name: str, url: str) -> dict[str, str]:
 
 @contextmanager
 def default_connections(url: str) -> Iterator[None]:
-    """Give the Airflow of this process a home of its own, where both default connections lead to an emulator."""
+    """Set up a home of its own for the Airflow of this process, where both default connections lead to an emulator."""
     with tempfile.TemporaryDirectory(prefix="nrfprov-airflow-") as home:
         os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
         os.environ |= nrfprov_connection("nrfprov_default", url) | http_connection("http_default", url)

@@ -82,8 +82,8 @@ def list_claimed_devices(client: ProvisioningClient, wanted: DeviceFilter) -> It
         devices = _devices(client, {})
         first = next(devices, None)
     for device in devices if first is None else chain([first], devices):
-        if wanted.tag is not None and device.tags is None:
-            raise _incomplete(f"does not say which tags {device.id} has; name the devices one by one")
+        if wanted.tag is not None:
+            device.known_tags()
         if wanted.matches(device):
             yield device
 
@@ -92,13 +92,10 @@ def _devices(client: ProvisioningClient, query: Mapping[str, str]) -> Iterator[C
     before: set[str] = set()
     for page in client.pages(lambda token: client.api.list_claimed_devices(token, filters=query)):
         if page.unreadable:
-            raise _incomplete(f"has {counted(page.unreadable, 'item')} that cannot be read")
+            words = f"the list of claimed devices has {counted(page.unreadable, 'item')} that cannot be read"
+            raise UnreadableAnswerError(words, status=200, text="")
         yield from (device for device in page.items if device.id not in before)
         before = {device.id for device in page.items}
-
-
-def _incomplete(why: str) -> UnreadableAnswerError:
-    return UnreadableAnswerError(f"the list of claimed devices {why}", status=200, text="")
 
 
 def find_claimed_devices(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import pendulum
 
 from airflow_provider_nrfprov.api.contract import BULK_OPS_REQUEST_ID, COMMAND_NOT_ENDED, FAILED, SUCCEEDED
+from airflow_provider_nrfprov.api.errors import UnreadableAnswerError
 from airflow_provider_nrfprov.api.ids import checked_id
 
 if TYPE_CHECKING:
@@ -61,6 +62,17 @@ class ClaimedDevice:
             claimed_at=_time(body.get("claimedAt")),
             extra=_others(body, names),
         )
+
+    def known_tags(self) -> tuple[str, ...]:
+        """Return the tags.
+
+        :raises UnreadableAnswerError: if the service does not say which these are: that is not the same as none.
+        """
+        if self.tags is None:
+            raise UnreadableAnswerError(
+                f"the service does not say which tags device {self.id} has", status=200, text=""
+            )
+        return self.tags
 
     def as_dict(self) -> dict[str, Any]:
         """Return the attributes as JSON has them, ``claimed_at`` as ISO 8601; without ``extra``."""

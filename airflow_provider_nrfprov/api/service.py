@@ -229,7 +229,7 @@ class ProvisioningService:
         try:
             return list(client.iterate(lambda token: operations.list_device_tags(device_id, token)))
         except (NotFoundError, GoneError):
-            return [Tag(tag) for tag in self.fetch_claimed_device(device_id).tags or ()]
+            return [Tag(tag) for tag in self.fetch_claimed_device(device_id).known_tags()]
 
     def find_tag(self, tag: str) -> Tag | None:
         """Find a tag of the team by its name, ``None`` if there is no such tag."""

@@ -82,7 +82,8 @@ _OK = Verdict.OK
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _ROW_LIKE = re.compile(r"2dn3|[0-9]{14}|[A-Za-z0-9_-]{40}|ATTESTTOKEN|ERROR|fail", re.IGNORECASE)
 """What no title holds, but a row does, or what is where a row should be."""
-_LINES_BEFORE_HEADER, _LINES_OF_ROW = 20, 8
+_LINES_BEFORE_HEADER = 20
+_LINES_OF_ROW = 8
 _BLANKS = " \t,;"
 
 

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from airflow_provider_nrfprov.api.contract import BLOCKED_STATUS
-from airflow_provider_nrfprov.api.errors import ConflictError, NotFoundError, UnreadableAnswerError
+from airflow_provider_nrfprov.api.errors import ConflictError, NotFoundError
 from airflow_provider_nrfprov.api.models import ClaimedDevice
 from airflow_provider_nrfprov.fleet.engine import Action, DeviceOutcome, DeviceResult, Step, failed
 
@@ -39,19 +39,11 @@ def tagging(
     """
 
     def look(device_id: str, _only_look: bool) -> DeviceResult | Step:
-        device = _fetched(service, device_id)
-        if device is None:
-            return _not_ours(device_id)
-        if _lacks(device, only_with):
-            return _no_longer_selected(device_id, only_with)
-        present = device.tags
-        if present is None and mode is not TagMode.REPLACE:
-            raise UnreadableAnswerError(
-                f"the answer to FetchClaimedDevice does not say which tags {device_id} has; setting tags replaces all of them, so "
-                "none was set",
-                status=200,
-                text="",
-            )
+        device = _selected(service, device_id, only_with)
+        if isinstance(device, DeviceResult):
+            return device
+        # Setting tags replaces all of them: what is not told would be lost.
+        present = device.tags if mode is TagMode.REPLACE else device.known_tags()
         wanted = wanted_tags(present or (), tags, mode)
         if present is not None and set(wanted) == set(present):
             return DeviceResult(device_id, DeviceOutcome.UNCHANGED)
@@ -83,11 +75,9 @@ def blocking(service: ProvisioningService, *, blocked: bool, only_with: str | No
     send = service.block_device if blocked else service.unblock_device
 
     def look(device_id: str, only_look: bool) -> DeviceResult | Step:
-        device = _fetched(service, device_id)
-        if device is None:
-            return _not_ours(device_id)
-        if _lacks(device, only_with):
-            return _no_longer_selected(device_id, only_with)
+        device = _selected(service, device_id, only_with)
+        if isinstance(device, DeviceResult):
+            return device
         unchanged = DeviceResult(device_id, DeviceOutcome.UNCHANGED)
         is_so = _is_blocked(device) is blocked
         if is_so and (blocked or only_look):
@@ -115,7 +105,7 @@ def unclaiming(service: ProvisioningService) -> Action:
         if not only_look:
             return unclaim_of(device_id)
         if _fetched(service, device_id) is None:
-            return DeviceResult(device_id, DeviceOutcome.UNCHANGED, "404", "was not ours, or no longer is")
+            return _given_up(device_id)
         words = "an earlier try unclaimed it, and it is claimed again; if that is not meant, unclaim it in a new run"
         return DeviceResult(device_id, DeviceOutcome.FAILED, "claimed_again", words)
 
@@ -128,8 +118,7 @@ def unclaiming(service: ProvisioningService) -> Action:
                     # It is the path that is not there.
                     return failed(device_id, error)
                 # Also if our first request did it, and its answer was lost.
-                words = "was not ours, or no longer is"
-                return DeviceResult(device_id, DeviceOutcome.UNCHANGED, "404", words)
+                return _given_up(device_id)
             return DeviceResult(device_id, DeviceOutcome.DONE)
 
         return unclaim
@@ -145,17 +134,21 @@ def _fetched(service: ProvisioningService, device_id: str) -> ClaimedDevice | No
         return None
 
 
-def _not_ours(device_id: str) -> DeviceResult:
-    return DeviceResult(device_id, DeviceOutcome.FAILED, "not_ours", "is not among our claimed devices")
+def _selected(
+    service: ProvisioningService, device_id: str, only_with: str | None
+) -> ClaimedDevice | DeviceResult:
+    """Return a device as it is now; or its result, if it is not ours or has lost the tag that it was selected by."""
+    device = _fetched(service, device_id)
+    if device is None:
+        return DeviceResult(device_id, DeviceOutcome.FAILED, "not_ours", "is not among our claimed devices")
+    if only_with is not None and device.tags is not None and only_with not in device.tags:
+        words = f"no longer has the tag {only_with!r} that it was selected by"
+        return DeviceResult(device_id, DeviceOutcome.UNCHANGED, "", words)
+    return device
 
 
-def _lacks(device: ClaimedDevice, tag: str | None) -> bool:
-    return tag is not None and device.tags is not None and tag not in device.tags
-
-
-def _no_longer_selected(device_id: str, tag: str | None) -> DeviceResult:
-    words = f"no longer has the tag {tag!r} that it was selected by"
-    return DeviceResult(device_id, DeviceOutcome.UNCHANGED, "", words)
+def _given_up(device_id: str) -> DeviceResult:
+    return DeviceResult(device_id, DeviceOutcome.UNCHANGED, "404", "was not ours, or no longer is")
 
 
 def _is_blocked(device: ClaimedDevice) -> bool:

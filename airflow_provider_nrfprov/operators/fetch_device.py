@@ -36,6 +36,6 @@ class NrfProvFetchDeviceOperator(ConnectedOperator):
             "device %s is %s, tags: %s",
             device.id,
             device.status or "ours",
-            ", ".join(device.tags or ()) or "none",
+            "not told" if device.tags is None else ", ".join(device.tags) or "none",
         )
         return device.as_dict()

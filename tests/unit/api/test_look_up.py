@@ -10,7 +10,13 @@ from uuid import UUID
 import pendulum
 import pytest
 
-from airflow_provider_nrfprov.api import GoneError, ProvisioningClient, base_urls
+from airflow_provider_nrfprov.api import (
+    ClaimedDevice,
+    GoneError,
+    ProvisioningClient,
+    UnreadableAnswerError,
+    base_urls,
+)
 from airflow_provider_nrfprov.api.claimed_devices import find_claimed_devices
 from airflow_provider_nrfprov.api.retry import NEVER
 from harness.small_server import QuietHandler, serving
@@ -113,3 +119,9 @@ def test_a_path_that_was_switched_off_says_nothing_of_a_device(team, client):
     team.device = lambda device_id: (410, {"message": "Gone"})
     with pytest.raises(GoneError, match="switched this path off"):
         find_claimed_devices(client, NEW[:1])
+
+
+def test_tags_that_are_not_told_are_not_the_same_as_none():
+    assert ClaimedDevice("a", tags=()).known_tags() == ()
+    with pytest.raises(UnreadableAnswerError, match="does not say which tags device a has"):
+        ClaimedDevice("a").known_tags()

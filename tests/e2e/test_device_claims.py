@@ -416,18 +416,12 @@ def test_a_pipe_in_the_place_of_a_report_costs_airflow_nothing(world):
     done = threading.Event()
     watcher = world.session(VIEWER)
 
-    def seconds_for_the_version() -> float:
-        started = time.monotonic()
-        watcher.get(f"{world.airflow.url}/api/v2/version", timeout=30)
-        return time.monotonic() - started
-
-    # What it takes on this machine at this moment, where nobody looks.
-    usual = max(seconds_for_the_version() for _ in range(100))
-
     def watch() -> None:
         nonlocal slowest
         while not done.is_set():
-            slowest = max(slowest, seconds_for_the_version())
+            started = time.monotonic()
+            watcher.get(f"{world.airflow.url}/api/v2/version", timeout=30)
+            slowest = max(slowest, time.monotonic() - started)
 
     watching = threading.Thread(target=watch)
     watching.start()
@@ -443,4 +437,5 @@ def test_a_pipe_in_the_place_of_a_report_costs_airflow_nothing(world):
     done.set()
     watching.join()
     assert {answer.status_code for answer in answers} == {404}
-    assert slowest - usual < 1
+    # Whatever waits for a pipe's other end waits for good: threads that do would leave none for the version.
+    assert slowest < 5

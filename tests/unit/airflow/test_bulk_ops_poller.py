@@ -146,11 +146,11 @@ def test_who_gives_up_has_asked_just_then(emulator):
 def test_who_waits_for_a_round_that_does_not_end_gives_up_in_the_end(emulator, monkeypatch):
     monkeypatch.setattr(bulk_ops_poller, "_GRACE", 0.5)
     (id_,) = start(1)
-    emulator.service.faults.plan(FETCH, Slow(before=4.0, after=0.0))
+    emulator.service.faults.plan(FETCH, Slow(before=30.0, after=0.0))
     started = time.monotonic()
     event = asyncio.run(event_of(trigger(id_, seconds=1.0)))
     assert event == {"status": "timeout", "waiting": [id_]}
-    assert 1.4 < time.monotonic() - started < 3
+    assert 1.4 < time.monotonic() - started < 10
 
 
 def test_a_round_without_news_wakes_nobody():

@@ -271,7 +271,7 @@ def test_an_answer_that_drips_is_given_up_in_time(first):
         started = time.monotonic()
         with pytest.raises(NrfProvError):
             client.send(operations.claim_device(TOKEN))
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 5
 
 
 def test_a_download_that_drips_is_given_up_in_time():
@@ -280,7 +280,7 @@ def test_a_download_that_drips_is_given_up_in_time():
         started = time.monotonic()
         with pytest.raises(UnreachableError, match="localhost is unavailable"):
             client.download(f"{url}/x.csv")
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 5
 
 
 def endless(stream: socket.socket) -> None:

@@ -185,10 +185,10 @@ def test_as_many_requests_meet_a_fault_as_planned_however_many_threads_ask_and_p
 
 
 def test_a_request_without_faults_pays_next_to_nothing(api):
-    started = time.perf_counter()
+    started = time.process_time()
     for number in range(10_000):
         api.service.faults.take(LIST, number)
-    assert (time.perf_counter() - started) / 10_000 < 0.00001
+    assert (time.process_time() - started) / 10_000 < 0.00001
 
 
 def test_side_doors_never_meet_a_fault(api):

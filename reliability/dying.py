@@ -92,7 +92,7 @@ class MortalService(Calls):
             "fetch_bulk_ops_request",
             "fetch_error_summary",
             "fetch_uploaded_data",
-            "find_claimed_devices",
+            "find_on_lists",
             "fetch_claimed_device",
         ):
             setattr(self, name, fate.around(getattr(self, name)))

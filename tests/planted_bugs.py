@@ -27,7 +27,7 @@ def operation_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def nothing_ever_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that looks for both and never finds anything."""
     monkeypatch.setattr(recovery.Inquiry, "_find_operation", lambda *_: None)
-    monkeypatch.setattr(recovery.Inquiry, "_listed", lambda *_: {})
+    monkeypatch.setattr(recovery.Inquiry, "_look", lambda *_: set())
     monkeypatch.setattr(recovery.Inquiry, "_fetch", lambda *_: False)
 
 

@@ -132,16 +132,15 @@ class ServiceInMemory(ProvisioningService):
         self.requests["fetch_uploaded_data"] += 1
         return str(self.operations[operation.id]["csv"])
 
-    def find_claimed_devices(
+    def find_on_lists(
         self, device_ids: Collection[str], claimed_after: pendulum.DateTime | None = None
-    ) -> dict[str, ClaimedDevice]:
-        self.requests["find_claimed_devices"] += 1
+    ) -> tuple[dict[str, ClaimedDevice], set[str]]:
+        self.requests["find_on_lists"] += 1
         if self.lag_looks:
             self.lag_looks -= 1
-            return {}
-        return {
-            each: ClaimedDevice(each, claimed_at=self.ours[each]) for each in device_ids if each in self.ours
-        }
+            return {}, set()
+        ours = (each for each in device_ids if each in self.ours)
+        return {each: ClaimedDevice(each, claimed_at=self.ours[each]) for each in ours}, set()
 
     def fetch_claimed_device(self, device_id: str) -> ClaimedDevice:
         self.requests["fetch_claimed_device"] += 1

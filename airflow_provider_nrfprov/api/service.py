@@ -176,9 +176,11 @@ class ProvisioningService:
         """
         return claimed_devices.find_claimed_devices(self.get_conn(), device_ids, claimed_after)
 
-    def find_on_pages(self, device_ids: Collection[str]) -> tuple[dict[str, ClaimedDevice], bool]:
-        """Find which of many devices are ours as far as the list shows it cheaply, and say whether it showed all."""
-        return claimed_devices.find_on_pages(self.get_conn(), device_ids)
+    def find_on_lists(
+        self, device_ids: Collection[str], claimed_after: pendulum.DateTime | None = None
+    ) -> tuple[dict[str, ClaimedDevice], set[str]]:
+        """Find which of many devices are ours as far as lists show it cheaply, and give those that have to be fetched."""
+        return claimed_devices.find_on_lists(self.get_conn(), device_ids, claimed_after)
 
     def set_device_tags(self, device_id: str, tags: Iterable[str]) -> None:
         """Replace the tags of a claimed device (method and path of this call are inferred)."""

@@ -83,27 +83,34 @@ class Inquiry:
         self._visible_after = visible_after
 
     def find_ours(
-        self, device_ids: Collection[str], since: pendulum.DateTime, newest: pendulum.DateTime | None = None
+        self,
+        device_ids: Collection[str],
+        since: pendulum.DateTime,
+        newest: pendulum.DateTime | None = None,
+        singly: Collection[str] = (),
     ) -> dict[str, ClaimedDevice]:
         """Return which of the devices are ours; with ``newest``, the others are certainly not.
 
         :param since: when the first of them may have been claimed by this job.
         :param newest: when the newest request that may have claimed one was sent, or its operation ended; ``None`` not to
             wait for it to show.
+        :param singly: those of which the silence of a list is not enough; they are fetched if it does not show them.
         :raises NrfProvError: if the service cannot be asked.
         """
         found: dict[str, ClaimedDevice] = {}
-        wanted = set(device_ids)
+        wanted, absent = set(device_ids), set[str]()
 
         def look() -> bool:
-            found.update(self._listed(wanted - found.keys(), since))
+            nonlocal absent
+            absent = self._look(wanted - found.keys(), since, found)
             return found.keys() >= wanted
 
         if newest is None:
             look()
         else:
             self._until(look, newest)
-        self._look_one_by_one(sorted(wanted - found.keys()), found)
+        absent |= self._look_one_by_one(sorted(wanted - found.keys() - absent), found)
+        self.fetch_each(sorted(set(singly) - found.keys() - absent), found)
         return found
 
     def fetch_each(self, device_ids: Sequence[str], found: dict[str, ClaimedDevice]) -> None:
@@ -137,22 +144,24 @@ class Inquiry:
         sent = sending.rows_of(len(device_ids))
         wanted = {device_ids[position] for position in sent}
         found: dict[str, ClaimedDevice] = {}
+        absent: set[str] = set()
         adopted: list[Recovery] = []
 
         def look() -> bool:
+            nonlocal absent
             if not sending.turn:
                 # Its entry is damaged: nobody knows which rows it held.
                 self._require_no_running(set(wanted), sending, known, asynchronous)
             elif recovery := self._find_operation(device_ids, sending, known, asynchronous):
                 adopted.append(recovery)
                 return True
-            found.update(self._listed(wanted - found.keys(), since))
+            absent = self._look(wanted - found.keys(), since, found)
             return found.keys() >= wanted
 
         self._until(look, newest)
         if adopted:
             return adopted[0]
-        self._look_one_by_one(sorted(wanted - found.keys()), found)
+        self._look_one_by_one(sorted(wanted - found.keys() - absent), found)
         return Recovery(ours=frozenset(place for place in sent if device_ids[place] in found))
 
     def _until(self, look: Callable[[], bool], newest: pendulum.DateTime) -> None:
@@ -169,23 +178,28 @@ class Inquiry:
                 raise SupersededError("asked to stop while waiting to learn what a request did")
             waited, pause = waited + pause, 2 * pause
 
-    def _listed(self, device_ids: Collection[str], since: pendulum.DateTime) -> Mapping[str, ClaimedDevice]:
+    def _look(
+        self, device_ids: Collection[str], since: pendulum.DateTime, found: dict[str, ClaimedDevice]
+    ) -> set[str]:
+        """Add those of the devices that show as ours to ``found``; return those that were asked for, and do not."""
         if not device_ids:
-            return {}
-        return self._service.find_claimed_devices(device_ids, claimed_after=since - CLOCK_SKEW)
+            return set()
+        listed, untold = self._service.find_on_lists(device_ids, claimed_after=since - CLOCK_SKEW)
+        found |= listed
+        return {device_id for device_id in sorted(untold) if not self._fetch(device_id, found)}
 
-    def _look_one_by_one(self, missing: Sequence[str], found: dict[str, ClaimedDevice]) -> None:
-        """Fetch some of the missing devices; if one of them is ours all the same, fetch all of them."""
+    def _look_one_by_one(self, missing: Sequence[str], found: dict[str, ClaimedDevice]) -> set[str]:
+        """Fetch some of the missing devices, and if one of them is ours all the same, all; return those that are not."""
         sample = missing[:: max(1, len(missing) // _SAMPLE)][:_SAMPLE]
-        shown = [device_id for device_id in sample if self._fetch(device_id, found)]
-        if shown:
+        absent = {device_id for device_id in sample if not self._fetch(device_id, found)}
+        if len(absent) < len(sample):
             _log.info(
                 "the list of claimed devices lags; %s one by one",
                 counted(len(missing), "device is fetched", "devices are fetched"),
             )
-            for device_id in missing:
-                if device_id not in sample:
-                    self._fetch(device_id, found)
+            rest = (device_id for device_id in missing if device_id not in sample)
+            absent |= {device_id for device_id in rest if not self._fetch(device_id, found)}
+        return absent
 
     def _fetch(self, device_id: str, found: dict[str, ClaimedDevice]) -> bool:
         if self._stop.is_set():

@@ -204,7 +204,7 @@ class _ChunkSending:
         if refused.status == CONFLICT and self._service.api.conflicts_as_a_whole and not self._looked:
             # Once: what is ours already needs not be sent, and may be all that is wrong.
             self._looked = True
-            ours, _ = self._service.find_on_pages([self._device_ids[place] for place in part])
+            ours, _ = self._service.find_on_lists([self._device_ids[place] for place in part])
             if ours:
                 parts.add(tuple(place for place in part if self._device_ids[place] not in ours))
                 return

@@ -326,10 +326,8 @@ class Settlement:
             ids = [device_ids[place] for place in doubts]
             self._require_available()
             # Without waiting for a list that lags: a job that settles has waited for its operations, or has its answers.
-            found = self._inquiry.find_ours(ids, since)
             # Where the service said nothing of a row, its silence and that of a list are not enough.
-            self._inquiry.fetch_each([each for each in unnamed if each not in found], found)
-            return found, ""
+            return self._inquiry.find_ours(ids, since, singly=unnamed), ""
         except NrfProvError as error:
             self._note(error)
             return {}, f"could not look up whether it is ours: {error}"

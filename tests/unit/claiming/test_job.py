@@ -6,6 +6,7 @@ import json
 import stat
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from airflow_provider_nrfprov.claiming.claim_file import read_rows
 from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableError
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.report import Outcome
+from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from tests.traffic import claimed_by_another_team
@@ -154,6 +156,19 @@ def test_a_second_try_sends_nothing_that_was_answered(desk, emulator, tokens):
     assert len(emulator.service.bulk_operations()) == 1
 
 
+def test_a_device_that_is_asked_about_when_a_report_is_written_is_asked_about_once(desk, nrfcloud):
+    devices = list(mint_devices(40, seed="once"))
+    nrfcloud.reset(contract="async", bulk_seconds=0.0)
+    claimed_by_another_team(nrfcloud, *(each.token for each in devices[:10]))
+    with nrfcloud.service.turn() as now:
+        # More than are paged through for ten.
+        for old in mint_devices(300, seed="old"):
+            nrfcloud.service.devices.claim(TEAM_A, old.token, (), now - timedelta(days=1))
+    desk.write(*devices)
+    assert counts(desk.run()) == {"claimed": 30, "failed": 10}
+    assert nrfcloud.service.request_counts()["FetchClaimedDevice"] <= 10
+
+
 def test_a_revoked_key_stops_the_job_and_a_later_try_goes_on_where_it_stopped(desk, emulator):
     desk.write(*mint_devices(1001, seed="revoked"))
     emulator.service.keys.revoke("emulator-key")
@@ -261,7 +276,7 @@ def test_1001_rows_are_two_requests(desk, emulator):
 
 def test_a_service_that_cannot_be_asked_afterwards_leaves_rows_unknown(desk, emulator, tokens):
     class Gone(LosingHook):
-        def find_claimed_devices(self, device_ids, claimed_after=None):
+        def find_on_lists(self, device_ids, claimed_after=None):
             raise UnreachableError("gone", maybe_sent=False)
 
         def list_bulk_ops_requests(self, **filters):

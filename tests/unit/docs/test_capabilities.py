@@ -13,8 +13,8 @@ from airflow_provider_nrfprov.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "capabilities.md").read_text(encoding="utf-8")
-NOT_ONE_CALL = {"get_conn", "find_on_pages", "urls", "now", "learn_time"}
-"""The client and what it knows, and a part of ``find_claimed_devices`` that is for the operators over many devices."""
+NOT_ONE_CALL = {"get_conn", "find_on_lists", "urls", "now", "learn_time"}
+"""The client and what it knows, and a part of ``find_claimed_devices`` that is for the claims of a file."""
 
 
 def rows(heading: str) -> list[list[str]]:

@@ -48,6 +48,6 @@ def problem_of_file(start: bytes) -> str:
 
 
 def _has_wide_text(text: bytes) -> bool:
-    """Whether every second byte of the beginning is zero, as in UTF-16 of plain characters."""
+    """Whether every second byte of the beginning is zero, and not all of them, as in UTF-16 of plain characters."""
     start = text[:64]
-    return len(start) >= 4 and (not any(start[1::2]) or not any(start[0::2]))
+    return len(start) >= 4 and any(start[1::2]) != any(start[0::2])

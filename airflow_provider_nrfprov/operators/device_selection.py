@@ -129,9 +129,11 @@ def _uuid(text: str) -> uuid.UUID:
         return uuid.UUID(text)
     except (ValueError, AttributeError, TypeError):
         words = shown(text)
-        advice = (
-            "; this looks like a claim file, which is for a bulk claim" if "<claim token>" in words else ""
-        )
+        advice = ""
+        if "<claim token>" in words:
+            advice = "; this looks like a claim file, which is for a bulk claim"
+        elif "\N{REPLACEMENT CHARACTER}" in words:
+            advice = "; if it comes from a file, save that as UTF-8"
         raise ValueError(
             f"{words} is not a device UUID like 4961c873-408c-45ce-b1ba-7c0d99d88179{advice}"
         ) from None

@@ -206,6 +206,16 @@ def test_a_claim_token_in_a_file_of_devices_is_in_no_error(
     assert not nrfcloud.service.request_counts()
 
 
+def test_a_file_of_devices_that_is_not_utf_8_is_an_error_that_says_how_to_save_it(
+    nrfcloud, context, tmp_path
+):
+    file = tmp_path / "devices.txt"
+    file.write_text("4961c873-408c-45ce-b1ba-7c0d99d88179\n", encoding="utf-16")
+    with pytest.raises(ValueError, match=r"devices\.txt, line 1: .* save that as UTF-8"):
+        block(device_file=str(file)).execute(context)
+    assert not nrfcloud.service.request_counts()
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

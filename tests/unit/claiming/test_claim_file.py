@@ -132,6 +132,7 @@ def test_a_row_that_is_not_utf8_is_refused_alone():
         ("token\n".encode("utf-16"), "UTF-16"),
         (b"PK\x03\x04 a spreadsheet", "not a text file"),
         (b"\x7fELF\x02\x01\x00\x00", "not a text file"),
+        (b"\x00" * 5000, "not a text file"),  # what a power cut leaves
     ],
 )
 def test_a_file_without_any_row_is_an_error_that_names_it_and_the_remedy(content, words):

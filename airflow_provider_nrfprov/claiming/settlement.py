@@ -408,4 +408,6 @@ def _whose_claim(device: ClaimedDevice, doubt: _Doubt, state: RowState) -> Outco
     if device.claimed_at is None:
         return Outcome.ALREADY_CLAIMED if refused else Outcome.CLAIMED
     since = state.last.sent_at if refused else (state.suspect_since or state.last.sent_at) - CLOCK_SKEW
+    # The service tells times in milliseconds: cut off, one may seem to be before a request of the same millisecond.
+    since = since.replace(microsecond=since.microsecond // 1000 * 1000)
     return Outcome.CLAIMED if device.claimed_at >= since else Outcome.ALREADY_CLAIMED

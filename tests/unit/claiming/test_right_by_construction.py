@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import pendulum
 import pytest
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, UnreachableError
@@ -403,6 +404,23 @@ def test_a_request_that_is_delivered_twice_claims_once_and_says_claimed(bench, s
     service._carry_out = twice
     assert counts(bench.run()) == {"claimed": 9, "already_claimed": 1}
     assert set(service.claims.values()) == {1}
+
+
+@both_contracts
+def test_a_time_that_is_told_in_milliseconds_is_not_before_the_request_of_the_same_millisecond(
+    bench, service
+):
+    now, carry_out, first = pendulum.now("UTC").replace(microsecond=90_159), service._carry_out, []
+    service.now = lambda: now
+
+    def twice(csv, ids):
+        if not first:
+            first.append(carry_out(csv, ids))
+            service.ours |= dict.fromkeys(ids, now.replace(microsecond=90_000))
+        return carry_out(csv, ids)
+
+    service._carry_out = twice
+    assert counts(bench.run()) == {"claimed": 10}
 
 
 # --- Time is the service's.

@@ -253,7 +253,7 @@ class Settlement:
         if told:
             asked += [(device, told[1]) for device in self._fetched([told[0]]).values()]
         self._list_shows = any(
-            device.claimed_at and device.claimed_at >= sent_at for device, sent_at in asked
+            device.claimed_at and _is_since(device.claimed_at, sent_at) for device, sent_at in asked
         )
         return findings if self._list_shows else findings | open_
 
@@ -408,6 +408,9 @@ def _whose_claim(device: ClaimedDevice, doubt: _Doubt, state: RowState) -> Outco
     if device.claimed_at is None:
         return Outcome.ALREADY_CLAIMED if refused else Outcome.CLAIMED
     since = state.last.sent_at if refused else (state.suspect_since or state.last.sent_at) - CLOCK_SKEW
-    # The service tells times in milliseconds: cut off, one may seem to be before a request of the same millisecond.
-    since = since.replace(microsecond=since.microsecond // 1000 * 1000)
-    return Outcome.CLAIMED if device.claimed_at >= since else Outcome.ALREADY_CLAIMED
+    return Outcome.CLAIMED if _is_since(device.claimed_at, since) else Outcome.ALREADY_CLAIMED
+
+
+def _is_since(told: pendulum.DateTime, ours: pendulum.DateTime) -> bool:
+    """Return whether a time that the service told, which it cuts to milliseconds, is not before one of ours."""
+    return told >= ours.replace(microsecond=ours.microsecond // 1000 * 1000)

@@ -316,7 +316,10 @@ class Run:
     def lose_folder(self) -> None:
         """Let the folder be gone; then the file is there, or nothing could be done."""
         self.restore_file()
-        _remove(self._reports)
+        if not self._scenario.object_store:
+            shutil.rmtree(self._reports, ignore_errors=True)
+        elif self._reports.exists():
+            self._reports.fs.rm(self._reports.path, recursive=True)
 
     def restore_file(self) -> None:
         """Let the claim file be as it was."""
@@ -324,7 +327,7 @@ class Run:
 
     def entries(self) -> list[Path]:
         """Return the entries of the ledger, where the folder is on a disk."""
-        return sorted(self._reports.rglob("ledger/0*.json")) if isinstance(self._reports, Path) else []
+        return [] if self._scenario.object_store else sorted(self._reports.rglob("ledger/0*.json"))
 
     @staticmethod
     def damage(entry: Path, kind: str) -> None:
@@ -410,13 +413,6 @@ def _wait(operation_ids: list[str], service: MortalService) -> None:
         watch.poll(service.fetch_bulk_ops_request)
         if not watch.is_done:
             time.sleep(0.005)
-
-
-def _remove(folder: Any) -> None:
-    if isinstance(folder, Path):
-        shutil.rmtree(folder, ignore_errors=True)
-    elif folder.exists():
-        folder.fs.rm(folder.path, recursive=True)
 
 
 @contextmanager

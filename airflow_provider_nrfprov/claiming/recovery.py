@@ -135,8 +135,7 @@ class Inquiry:
 
         :param device_ids: of the chunk's rows that can be sent.
         :param known: operations that belong to other requests of the chunk.
-        :param newest: from when on its effects may still be to come: when this try lost the answer, or when an
-            earlier one sent it.
+        :param newest: until when it may have been sent, so that its effects may still be to come.
         :param asynchronous: whether the service is known to answer with operations.
         :raises UnsettledError: while an operation runs, or cannot be told from others, that may be the one.
         :raises NrfProvError: if the service cannot be asked.

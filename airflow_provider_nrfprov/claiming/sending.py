@@ -103,7 +103,8 @@ class _ChunkSending:
         # The newest first: they are parts of older ones, and known to be theirs, an operation is not taken for that of the whole.
         for place, sending in reversed(list(enumerate(self._sendings))):
             if not sending.is_answered:
-                self._sendings[place] = recovered = self._recover(sending, newest=sending.sent_at)
+                # However old its entry is: the client may have been told to wait before it sent it, or the entry be damaged.
+                self._sendings[place] = recovered = self._recover(sending, newest=self._service.now())
                 told_now.add(recovered.bulk_ops_request_id)
         states = row_states(len(self._device_ids), self._sendings)
         running, newest = self._running()

@@ -537,6 +537,32 @@ def test_a_damaged_ledger_sends_nothing_twice(bench, service, damage):
     assert max(service.sent.values()) == 1
 
 
+@pytest.mark.parametrize("entry", ["damaged", "old"])
+def test_a_request_may_be_newer_than_its_entry_says(bench, service, monkeypatch, entry):
+    """A power cut just after it was sent: long after the job began, or after the client was told to wait."""
+    monkeypatch.setattr(recovery, "_FIRST_PAUSE", 0.05)
+    carry_out = service._carry_out
+
+    def late(csv, ids):
+        threading.Timer(0.3, carry_out, (csv, ids)).start()
+        raise KeyboardInterrupt
+
+    service._carry_out = late
+    with pytest.raises(KeyboardInterrupt):
+        bench.plan().send()
+    service._carry_out = carry_out
+    ledger = Path(str(bench.folder)) / "ledger"
+    a_minute_ago = pendulum.now("UTC").subtract(minutes=1).isoformat()
+    (ledger / "begun.txt").write_text(a_minute_ago)
+    (path,) = ledger.glob("0*.json")
+    aged = json.dumps(json.loads(path.read_bytes()) | {"sent_at": a_minute_ago}).encode()
+    path.write_bytes(bytes(200) if entry == "damaged" else aged)
+    job = bench.plan(visible_after=0.5)
+    job.send()
+    assert set(service.sent.values()) == {1}
+    assert counts(job.report()) == {"claimed": 10}
+
+
 def test_a_superseded_try_that_did_nothing_hides_nothing_of_what_another_did(bench, service):
     """The older try wakes up after the newer one has sent all, and leaves its entry behind."""
     service.contract = "async"

@@ -51,7 +51,7 @@ it may have done."""
 OUR_KEY = Settings.api_key
 KEY_OF = {"project": Settings.organization_token}
 _OUR_KEYS = (OUR_KEY, *KEY_OF.values())
-_JOB_SECONDS = 0.5
+_JOB_SECONDS = 1.0
 """For so long a job of a project is looked for after its answer was lost: longer than any takes here, on a busy machine, too (seed 845)."""
 _BLIND_TRIES = 4
 DAMAGE = ("empty", "zeros", "half")

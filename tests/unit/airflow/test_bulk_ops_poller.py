@@ -135,10 +135,12 @@ def test_a_429_lets_nobody_ask_until_the_time_is_over(emulator):
     assert requests(emulator) <= 4
 
 
-def test_who_gives_up_has_asked_just_then(emulator):
+def test_who_gives_up_has_asked_just_then(emulator, monkeypatch):
+    monkeypatch.setattr(wait_policy, "SOONEST_EVENT", 1.0)
+    monkeypatch.setattr(wait_policy, "LEAST_INTERVAL", 1.0)
     emulator.reset(contract="async", bulk_seconds=3600)
     (id_,) = start(1)
-    event = asyncio.run(event_of(trigger(id_, seconds=0.5)))
+    event = asyncio.run(event_of(trigger(id_, seconds=1.9)))
     assert event == {"status": "timeout", "waiting": [id_]}
     assert requests(emulator) == 2
 

@@ -196,7 +196,7 @@ def test_a_list_that_lags_is_looked_at_again_before_anything_is_sent_again(bench
     lose(service, 1)
     service.lag_looks = 3
     service.list_bulk_ops_requests = lambda **_: iter(())
-    assert counts(bench.run(visible_after=1.0)) == {"claimed": 100}
+    assert counts(bench.run(visible_after=10.0)) == {"claimed": 100}
     assert max(service.sent.values()) == 1
 
 
@@ -557,7 +557,7 @@ def test_a_request_may_be_newer_than_its_entry_says(bench, service, monkeypatch,
     (path,) = ledger.glob("0*.json")
     aged = json.dumps(json.loads(path.read_bytes()) | {"sent_at": a_minute_ago}).encode()
     path.write_bytes(bytes(200) if entry == "damaged" else aged)
-    job = bench.plan(visible_after=0.5)
+    job = bench.plan(visible_after=10.0)
     job.send()
     assert set(service.sent.values()) == {1}
     assert counts(job.report()) == {"claimed": 10}
@@ -582,12 +582,12 @@ def test_an_answer_that_is_lost_late_is_waited_for_from_then_on(bench, service, 
     carry_out = service._carry_out
 
     def late(csv, ids):
-        time.sleep(0.6)
+        time.sleep(2.1)
         threading.Timer(0.3, carry_out, (csv, ids)).start()
         raise LOST
 
     service._carry_out = late
-    job = bench.plan(visible_after=0.5)
+    job = bench.plan(visible_after=2.0)
     job.send()
     assert set(service.sent.values()) == {1}
     assert counts(job.report()) == {"claimed": 10}

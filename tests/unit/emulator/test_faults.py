@@ -196,14 +196,14 @@ def test_a_slow_answer_takes_its_time_and_is_right(api, fault):
 
 
 def test_others_are_answered_while_one_waits(api):
-    api.service.faults.plan(CLAIM, Slow(before=0.3))
+    api.service.faults.plan(CLAIM, Slow(before=30))
     with pytest.raises(requests.ReadTimeout):
         requests.post(**claim_with_timeout(api, 0.05))
-    assert api.get("/v1/claimed-devices").elapsed.total_seconds() < 0.2
+    assert api.get("/v1/claimed-devices").elapsed.total_seconds() < 20
 
 
 def test_a_request_that_its_client_gave_up_is_carried_out_later(api):
-    api.service.faults.plan(CLAIM, Slow(before=0.3))
+    api.service.faults.plan(CLAIM, Slow(before=1.5))
     with pytest.raises(requests.ReadTimeout):
         requests.post(**claim_with_timeout(api, 0.05))
     assert api.service.claimed_ids() == set()

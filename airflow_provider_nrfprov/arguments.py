@@ -167,7 +167,9 @@ def texts(value: Any) -> list[str]:
     """
     if isinstance(value, str):
         return _items_of_text(value.strip())
-    if isinstance(value, Mapping) or not isinstance(value, Collection):
+    if isinstance(value, Mapping):
+        raise ValueError(f"is {shown(value)}; it must be a list")
+    if not isinstance(value, Collection):
         return [text(value)]
     return list(_items(value))
 

@@ -9,7 +9,7 @@ from airflow.configuration import conf
 
 from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.arguments import Argument, Arguments, flag, ids
-from airflow_provider_nrfprov.operators.base import SECONDS_ON_WORKER
+from airflow_provider_nrfprov.operators.base import READABLE, SECONDS_ON_WORKER
 from airflow_provider_nrfprov.sensors.deferring import DeferringSensor
 from airflow_provider_nrfprov.triggers.deferral import check_failed, operation_ids
 
@@ -67,7 +67,9 @@ class NrfProvBulkOpsSensor(DeferringSensor):
         self._check_constants()
 
     def _new_watch(self) -> BulkOpsWatch:
-        watch = BulkOpsWatch(operation_ids(self._value("bulk_ops_request_ids")))
+        given = self._value("bulk_ops_request_ids")
+        with self._naming_path("bulk_ops_request_ids", given, READABLE):
+            watch = BulkOpsWatch(operation_ids(given))
         if watch.is_done:
             self.log.info("no bulk operation to wait for: the service answered at once")
         return watch

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSki
 
 from airflow_provider_nrfprov.api import wait_policy
 from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError, UnauthorizedError
+from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.emulator.faults import DropBefore
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
@@ -135,6 +136,17 @@ def test_ids_may_be_the_text_of_a_list_one_id_or_a_file(claim, tokens, tmp_path)
     listed.write_text(f"{operation}\n")
     for ids in (operation, f"['{operation}']", str(listed)):
         finish(sensor(ids))
+
+
+def test_a_file_of_ids_that_is_not_there_is_an_error_that_names_the_argument(claim):
+    words = "bulk_ops_request_ids of task 'wait' is .*, which cannot be used: No such file or directory; check the path"
+    with pytest.raises(FileNotFoundError, match=words):
+        finish(sensor("/nowhere/ids.txt"))
+
+
+def test_a_dictionary_is_no_list_of_ids(claim):
+    with pytest.raises(ArgumentError, match="must be a list"):
+        sensor({"bulk_ops_request_ids": ["01"]})
 
 
 def test_an_operation_that_has_ended_is_not_deferred_for(claim, tokens):

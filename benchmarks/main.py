@@ -182,7 +182,7 @@ def main() -> int:
             else f"{size.repeats} runs of each, where no other number stands"
         )
         text = page(found, images, setup(repeats, time.monotonic() - started))
-    publish(text, arguments.write, NAME)
+    publish(arguments.write, NAME, text)
     return 0
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
 @contextmanager
 def working_folder(keep: Path | None, prefix: str) -> Iterator[Path]:
     """Yield the folder that is kept, or one that is gone at the end."""
-    folder = keep or Path(tempfile.mkdtemp(prefix=prefix))
-    try:
-        yield folder.resolve()
-    finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+    with (
+        nullcontext(keep) if keep else TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder
+    ):
+        yield Path(folder).resolve()
 
 
 def write_section(path: Path, name: str, text: str) -> None:
@@ -33,8 +30,9 @@ def write_section(path: Path, name: str, text: str) -> None:
     path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
-def publish(text: str, path: Path | None, name: str) -> None:
-    """Print the text of a section, and write it into a file if one is wanted."""
+def publish(path: Path | None, name: str, *paragraphs: str) -> None:
+    """Print the paragraphs of a section, and write them into a file if one is wanted."""
+    text = "\n\n".join(paragraphs)
     print(text)
     if path:
         write_section(path, name, text)

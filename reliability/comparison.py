@@ -254,20 +254,18 @@ def main() -> int:
     names = ("apache-airflow", *([] if http_is_missing() or is_project else [_HTTP_PROVIDER]))
     once = arguments.repeats == 1
     each, rows = ("Once each", "rows") if once else (f"Each {arguments.repeats} times", "other rows")
-    text = "\n".join(
-        [
-            *lines_of(findings),
-            "",
-            PROJECT_LEGEND if is_project else LEGEND,
-            "",
-            *totals_of(findings),
-            "",
-            f"{each} with {arguments.rows:,} {rows}; {time.monotonic() - started:.0f} s, "
-            f"Python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in names)}, "
-            f"{'memfault-cli 1.12.0' if is_project else f'nrfcloud-utils {nordic_version()}'}.",
-        ]
+    about = (
+        f"{each} with {arguments.rows:,} {rows}; {time.monotonic() - started:.0f} s, "
+        f"Python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in names)}, "
+        f"{'memfault-cli 1.12.0' if is_project else f'nrfcloud-utils {nordic_version()}'}."
     )
-    publish(text, arguments.write, PROJECT_NAME if is_project else NAME)
+    publish(
+        arguments.write,
+        PROJECT_NAME if is_project else NAME,
+        "\n".join(lines_of(findings)),
+        PROJECT_LEGEND if is_project else LEGEND,
+        "\n".join([*totals_of(findings), "", about]),
+    )
     ours = [one for _, tool, each in findings if tool is OUR_TASK for one in each]
     return 1 if any(one.lost or one.wrong or one.twice for one in ours) else 0
 

@@ -219,17 +219,14 @@ def main() -> int:
             scheduler_seconds=arguments.scheduler_seconds,
             api=arguments.api,
         )
-    text = "\n".join(
-        [
-            *lines_of(runs),
-            "",
-            LEGENDS[arguments.api],
-            "",
-            f"Seed {arguments.seed}, {arguments.at_a_time} runs at a time, a scheduler dead after "
-            f"{arguments.scheduler_seconds} s without a heartbeat, {time.monotonic() - started:.0f} s; {words}.",
-        ]
+    publish(
+        arguments.write,
+        SECTIONS[arguments.api],
+        "\n".join(lines_of(runs)),
+        LEGENDS[arguments.api],
+        f"Seed {arguments.seed}, {arguments.at_a_time} runs at a time, a scheduler dead after "
+        f"{arguments.scheduler_seconds} s without a heartbeat, {time.monotonic() - started:.0f} s; {words}.",
     )
-    publish(text, arguments.write, SECTIONS[arguments.api])
     return 1 if tally(runs).total else 0
 
 

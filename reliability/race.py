@@ -215,16 +215,13 @@ def main() -> int:
     runners = [*RUNNERS, HASTY] if arguments.hasty else RUNNERS
     with working_folder(arguments.keep, "nrfprov-race-") as folder:
         found, words = race_all(runners, arguments.tasks, folder)
-    text = "\n".join(
-        [
-            *table(COLUMNS, [each.row for each in found]),
-            "",
-            LEGEND,
-            "",
-            f"One after the other, {PARALLELISM} tasks at a time; {time.monotonic() - started:.0f} s; {words}.",
-        ]
+    publish(
+        arguments.write,
+        NAME,
+        "\n".join(table(COLUMNS, [each.row for each in found])),
+        LEGEND,
+        f"One after the other, {PARALLELISM} tasks at a time; {time.monotonic() - started:.0f} s; {words}.",
     )
-    publish(text, arguments.write, NAME)
     return 1 if any(each.is_wrong for each in found) else 0
 
 

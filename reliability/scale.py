@@ -165,8 +165,8 @@ def main() -> int:
     size = Size(arguments.runs, arguments.rows)
     with working_folder(arguments.keep, "nrfprov-scale-") as folder:
         outcomes, words = measure_all(executors, size, folder, kills=arguments.kills)
-    text = "\n".join([*lines_of(outcomes), "", _setup(size, time.monotonic() - started, words)])
-    publish(text, arguments.write, NAME)
+    about = _setup(size, time.monotonic() - started, words)
+    publish(arguments.write, NAME, "\n".join(lines_of(outcomes)), about)
     return 1 if any(outcome.is_wrong for outcome in outcomes) else 0
 
 

@@ -6,7 +6,6 @@ It checks nothing, remembers nothing and reports nothing. What it takes is what 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -26,7 +25,7 @@ def _pieces(claim_file: Path) -> Iterator[bytes]:
             yield piece
 
 
-def main() -> int:
+def main() -> None:
     """Claim a file; fails at the first answer that is no success."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
@@ -42,8 +41,7 @@ def main() -> int:
             return len(answer.json()["claimedIds"])
 
         print(sum(pool.map(post, _pieces(arguments.claim_file))), "devices claimed")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.claim_file import write_claim_file
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, in_turns
 from benchmarks.process import measure
 
 SPLITTING = "`csv.reader` over the same file, which checks nothing"
@@ -15,12 +15,12 @@ SPLITTING = "`csv.reader` over the same file, which checks nothing"
 def checking(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
     """CPU time and memory of checking a file that is all good."""
     claim_file = write_claim_file(folder / f"{rows}.csv", rows)
-    pairs = [
-        tuple(measure(["benchmarks.checking_process", kind, str(claim_file)]) for kind in ("check", "split"))
-        for _ in range(repeats)
-    ]
+    ours, theirs = in_turns(
+        repeats,
+        lambda: measure(["benchmarks.checking_process", "check", str(claim_file)]),
+        lambda: measure(["benchmarks.checking_process", "split", str(claim_file)]),
+    )
     claim_file.unlink()
-    ours, theirs = zip(*pairs, strict=True)
     name = f"`nrfprov check`, {rows:,} rows"
     yield Figure(
         f"CPU time, {name}",

@@ -15,7 +15,7 @@ from pathlib import Path
 from airflow_provider_nrfprov.api.contract import MAX_ROWS_PER_REQUEST, BulkContract
 from benchmarks.claim_file import write_claim_file
 from benchmarks.emulator import Running, emulator, prepared_service
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, in_turns
 from benchmarks.process import Measured, measure
 from harness.calls import API_KEY
 from harness.nordic import nordic_python
@@ -57,41 +57,33 @@ def cpu(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
     """CPU seconds for the whole file, with no latency."""
     claim_file = write_claim_file(folder / f"{rows}.csv", rows)
     with emulator() as service:
-        pairs = [
-            (
-                ours(service, claim_file, folder / "report"),
-                nordic(service, claim_file),
-                nordic(service, claim_file, "--log-level", "warning"),
-            )
-            for _ in range(repeats)
-        ]
-    us = [each.cpu for each, _, _ in pairs]
+        us, them, silenced = in_turns(
+            repeats,
+            lambda: ours(service, claim_file, folder / "report").cpu,
+            lambda: nordic(service, claim_file).cpu,
+            lambda: nordic(service, claim_file, "--log-level", "warning").cpu,
+        )
     name = f"CPU time, {rows:,} rows, checked and reported"
-    yield Figure(name, "`claim_devices`", "s", us, [each.cpu for _, each, _ in pairs], at_most=1.0)
-    yield Figure(
-        f"{name}; its log off",
-        "`claim_devices --log-level warning`",
-        "s",
-        us,
-        [each.cpu for _, _, each in pairs],
-        at_most=1.0,
-    )
+    yield Figure(name, "`claim_devices`", "s", us, them, at_most=1.0)
+    silently = "`claim_devices --log-level warning`"
+    yield Figure(f"{name}; its log off", silently, "s", us, silenced, at_most=1.0)
 
 
 def memory(folder: Path, rows: int, repeats: int, at_most: float) -> Iterator[Figure]:
     """Most resident memory with many rows, over that with a few."""
     many, few = write_claim_file(folder / f"{rows}.csv", rows), write_claim_file(folder / "few.csv", FEW)
     with emulator() as service:
-        pairs = [
-            (ours(service, many, folder / "report").peak, ours(service, few, folder / "report").peak)
-            for _ in range(repeats)
-        ]
+        most, least = in_turns(
+            repeats,
+            lambda: ours(service, many, folder / "report").peak,
+            lambda: ours(service, few, folder / "report").peak,
+        )
     yield Figure(
         f"peak memory, {rows:,} rows",
         f"itself with {FEW:,} rows",
         "MB",
-        [most for most, _ in pairs],
-        [least for _, least in pairs],
+        most,
+        least,
         at_most=at_most,
         difference=True,
     )
@@ -109,17 +101,14 @@ def wall(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
     """Wall time where each request takes half a second, with 8 and with 16 requests in flight."""
     claim_file = write_claim_file(folder / f"{rows}.csv", rows)
     with emulator(seconds_a_request=SECONDS_A_REQUEST) as service:
-        runs = [
-            (
-                ours(service, claim_file, folder / "report", 8).wall,
-                bare(service, claim_file, 8).wall,
-                ours(service, claim_file, folder / "report", 8, BulkContract.SYNC).wall,
-                ours(service, claim_file, folder / "report", 16).wall,
-                nordic(service, claim_file).wall,
-            )
-            for _ in range(repeats)
-        ]
-    eight, loop, named, sixteen, theirs = ([run[place] for run in runs] for place in range(5))
+        eight, loop, named, sixteen, theirs = in_turns(
+            repeats,
+            lambda: ours(service, claim_file, folder / "report", 8).wall,
+            lambda: bare(service, claim_file, 8).wall,
+            lambda: ours(service, claim_file, folder / "report", 8, BulkContract.SYNC).wall,
+            lambda: ours(service, claim_file, folder / "report", 16).wall,
+            lambda: nordic(service, claim_file).wall,
+        )
     name = f"wall time, {rows:,} rows, 500 ms a request"
     yield Figure(f"{name}, 8 in flight", "`claim_devices`", "s", eight, theirs, at_least=8.0)
     yield Figure(f"{name}, 8 in flight", BARE, "s", eight, loop, at_most=1.05)
@@ -131,16 +120,13 @@ def wall_of_prepared(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
     """The same with 8 in flight, against a service that takes no time of this machine's."""
     claim_file = write_claim_file(folder / f"{rows}.csv", rows)
     with prepared_service(claim_file, SECONDS_A_REQUEST) as service:
-        runs = [
-            (
-                ours(service, claim_file, folder / "report", 8).wall,
-                ours(service, claim_file, folder / "report", 8, BulkContract.SYNC).wall,
-                bare(service, claim_file, 8).wall,
-                nordic(service, claim_file).wall,
-            )
-            for _ in range(repeats)
-        ]
-    eight, named, loop, theirs = ([run[place] for run in runs] for place in range(4))
+        eight, named, loop, theirs = in_turns(
+            repeats,
+            lambda: ours(service, claim_file, folder / "report", 8).wall,
+            lambda: ours(service, claim_file, folder / "report", 8, BulkContract.SYNC).wall,
+            lambda: bare(service, claim_file, 8).wall,
+            lambda: nordic(service, claim_file).wall,
+        )
     name = f"wall time, {rows:,} rows, 500 ms a request, 8 in flight, a service that knows its answers"
     # The seconds that requests take one after the other, and eight at a time: nobody can be faster with eight.
     requests = math.ceil(rows / MAX_ROWS_PER_REQUEST)

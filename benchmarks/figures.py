@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+ValueT = TypeVar("ValueT")
+
+
+def in_turns(repeats: int, *measures: Callable[[], ValueT]) -> list[tuple[ValueT, ...]]:
+    """Measure each, one right after the other, so many times; give the values of each."""
+    return list(zip(*([measure() for measure in measures] for _ in range(repeats)), strict=True))
 
 
 @dataclass(frozen=True)

@@ -60,18 +60,9 @@ def imports(repeats: int) -> Iterator[Figure]:
         result = Path(folder) / "result.json"
         # The first makes Airflow's home, and Python's bytecode.
         options = ["--processes", "1", "--values", str(repeats), "--warmups", "1", "--loops", "1"]
+        options += ["--inherit-environ", "PYTHONPATH,AIRFLOW_HOME", "-o", str(result)]
         home = {"AIRFLOW_HOME": str(Path(folder) / "airflow")}
-        measure(
-            [
-                "benchmarks.imports",
-                *options,
-                "--inherit-environ",
-                "PYTHONPATH,AIRFLOW_HOME",
-                "-o",
-                str(result),
-            ],
-            env=os.environ | home,
-        )
+        measure(["benchmarks.imports", *options], env=os.environ | home)
         suite = {each.get_name(): each.get_values() for each in pyperf.BenchmarkSuite.load(str(result))}
     yield Figure(
         f"importing all our operators, sensors and triggers, Python {sys.version_info[0]}.{sys.version_info[1]}",

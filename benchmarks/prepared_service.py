@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 from email.utils import formatdate
 from pathlib import Path
 
@@ -66,15 +65,14 @@ async def _run(service: Service) -> None:
     await server.serve_forever()
 
 
-def main() -> int:
+def main() -> None:
     """Listen on a free port until terminated."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("claim_file", type=Path)
     parser.add_argument("--seconds", type=float, default=0.5)
     arguments = parser.parse_args()
     asyncio.run(_run(Service(arguments.claim_file, arguments.seconds)))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

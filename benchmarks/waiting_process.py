@@ -10,7 +10,6 @@ import asyncio
 import gc
 import json
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -114,7 +113,7 @@ async def wait(kind: str, ids: Sequence[str], count: int, interval: float, secon
     }
 
 
-def main() -> int:
+def main() -> None:
     """Wait; print what it cost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=["ours", "http"])
@@ -130,8 +129,7 @@ def main() -> int:
             wait(arguments.kind, ids, arguments.count, arguments.interval, arguments.seconds)
         )
     print(json.dumps(result))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

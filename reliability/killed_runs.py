@@ -11,11 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_nrfprov.emulator.accounts import TEAM_B
 from airflow_provider_nrfprov.emulator.bulk import TERMINAL
 from airflow_provider_nrfprov.emulator.faults import ANY, Slow
 from airflow_provider_nrfprov.emulator.server import Emulator
@@ -216,11 +214,7 @@ class _Watched:
         self._folder.mkdir(parents=True)
         claim_file = self._folder / "shift.csv"
         claim_file.write_text(self._scenario.text)
-        with self.service.turn() as now:
-            for device in self._scenario.devices:
-                if device.owner != "nobody":
-                    team = self._scenario.owner if device.owner == "ours" else TEAM_B
-                    self.service.devices.claim(team, device.token, (), now - timedelta(days=1))
+        self._scenario.give_to_owners(self.service)
         conf = {
             "claim_file": str(claim_file),
             "report_dir": str(self.report_dir),

@@ -29,7 +29,6 @@ from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.plan import Owner
 from airflow_provider_nrfprov.claiming.report import Outcome, Summary
-from airflow_provider_nrfprov.emulator.accounts import TEAM_B
 from airflow_provider_nrfprov.emulator.faults import HtmlBefore
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
@@ -59,13 +58,13 @@ _RETRY = Retry(attempts=3, first_wait=0.001, longest_wait=0.002, deadline=5.0)
 
 
 class Clock:
-    """The service's clock; it can be put back for what happened before a run."""
+    """The service's clock; it can be put forward."""
 
     def __init__(self) -> None:
-        self.ago = timedelta()
+        self.ahead = timedelta()
 
     def __call__(self) -> datetime:
-        return datetime.now(timezone.utc) - self.ago
+        return datetime.now(timezone.utc) + self.ahead
 
 
 @dataclass
@@ -103,13 +102,8 @@ class World:
         self.other.reset(contract=scenario.settings.get("contract", "both"))
         self.kept.clear()
         self.api = scenario.api
-        self._clock.ago = timedelta(days=1)
-        team_of = {"ours": scenario.owner, "theirs": TEAM_B}
-        with self.service.turn() as now:
-            for device in scenario.devices:
-                if team := team_of.get(device.owner):
-                    self.service.devices.claim(team, device.token, (), now)
-        self._clock.ago = timedelta()
+        self._clock.ahead = timedelta()
+        scenario.give_to_owners(self.service)
         folder = self._folder / str(scenario.seed)
         folder.mkdir(parents=True)
         (folder / "shift.csv").write_text(scenario.text)
@@ -123,7 +117,7 @@ class World:
 
     def go_on_after(self, break_: timedelta) -> None:
         """Let time go by for the service."""
-        self._clock.ago -= break_
+        self._clock.ahead += break_
 
     def client(self, url: str | None = None) -> ProvisioningClient:
         """Return a client of the scenario's API that waits no longer than a test can."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
-from airflow_provider_nrfprov.emulator.accounts import PROJECT, TEAM_A
+from airflow_provider_nrfprov.emulator.accounts import PROJECT, TEAM_A, TEAM_B
 from airflow_provider_nrfprov.emulator.faults import (
     DECEPTIVE,
     HARD_WORDS,
@@ -20,6 +21,7 @@ from airflow_provider_nrfprov.emulator.faults import (
     WrongClaimedIds,
 )
 from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_keygen
+from airflow_provider_nrfprov.emulator.service import Service
 
 MOST_ROWS = 5000
 FEW_ROWS = 150
@@ -118,6 +120,14 @@ class Scenario:
     def text(self) -> str:
         """The claim file."""
         return "".join(f"{line}\n" for line, _ in self.lines)
+
+    def give_to_owners(self, service: Service) -> None:
+        """Let those devices be claimed since yesterday that are somebody's before the run."""
+        team_of = {"ours": self.owner, "theirs": TEAM_B}
+        with service.turn() as now:
+            for device in self.devices:
+                if team := team_of.get(device.owner):
+                    service.devices.claim(team, device.token, (), now - timedelta(days=1))
 
 
 def scenario(seed: int, devices: int | None = None) -> Scenario:

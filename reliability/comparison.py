@@ -14,7 +14,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -58,15 +57,18 @@ The columns are those of the comparison above. `memfault-cli` takes 1,000 rows, 
 row is what is in its result file, which it writes only if the job has ended in a way that it understands."""
 NAME, PROJECT_NAME = "comparison", "comparison-project"
 _HTTP_PROVIDER = "apache-airflow-providers-http"
+_COUNTED = {
+    "lost": "lost silently",
+    "wrong": "said wrongly",
+    "unknown": "said unknown",
+    "twice": "sent twice",
+}
 COLUMNS = (
     "what happens",
     "contract",
     "tool",
     ">claimed",
-    ">lost silently",
-    ">said wrongly",
-    ">said unknown",
-    ">sent twice",
+    *(f">{words}" for words in _COUNTED.values()),
     ">accounted for",
     "ended as",
 )
@@ -168,10 +170,7 @@ def lines_of(findings: Iterable[tuple[Misfortune, Tool, list[Finding]]]) -> list
                 misfortune.words,
                 misfortune.contract,
                 tool.name,
-                *(
-                    _range(getattr(one, count) for one in each)
-                    for count in ("claimed", "lost", "wrong", "unknown", "twice")
-                ),
+                *(_range(getattr(one, count) for one in each) for count in ("claimed", *_COUNTED)),
                 f"{_range(one.accounted for one in each)} of {_range(one.rows for one in each)}",
                 " or ".join(sorted({one.state for one in each})),
             )
@@ -186,13 +185,7 @@ def totals_of(findings: Sequence[tuple[Misfortune, Tool, list[Finding]]]) -> Ite
         each = [one for _, tool, some in findings if tool.name == name for one in some]
         told = ", ".join(
             f"{sum(getattr(one, field) for one in each):,} {words}"
-            for field, words in (
-                ("lost", "lost silently"),
-                ("wrong", "said wrongly"),
-                ("unknown", "said unknown"),
-                ("twice", "sent twice"),
-                ("accounted", "accounted for"),
-            )
+            for field, words in {**_COUNTED, "accounted": "accounted for"}.items()
         )
         yield f"- {name}: {len(each)} runs, {sum(one.rows for one in each):,} rows; {told}"
 
@@ -208,18 +201,6 @@ def _fitting(tools: Iterable[Tool], misfortune: Misfortune) -> list[Tool]:
     return [tool for tool in tools if misfortune.contract in tool.contracts or not misfortune.is_any]
 
 
-@contextmanager
-def _own_airflow() -> Iterator[Path]:
-    """Have Airflow in a home of its own, before it is imported; and a folder for all else."""
-    with working_folder(None, "nrfprov-comparison-") as folder:
-        os.environ |= {
-            "AIRFLOW_HOME": str(folder / "airflow"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
-        }
-        yield folder
-
-
 def _run(rows: int, repeats: int, only: str, api: str) -> list[tuple[Misfortune, Tool, list[Finding]]]:
     missing = http_is_missing()
     if missing:
@@ -229,13 +210,20 @@ def _run(rows: int, repeats: int, only: str, api: str) -> list[tuple[Misfortune,
     if api == "project":
         tools, misfortunes = [OUR_TASK, MEMFAULT], PROJECT_MISFORTUNES
     findings = []
-    with _own_airflow() as folder, world(folder / "runs") as here, connections(here.emulator.url):
-        logging.disable(logging.CRITICAL)
-        for misfortune in misfortunes:
-            for tool in _fitting(tools, misfortune) if only in misfortune.words else []:
-                each = [compare(tool, misfortune, here, rows=rows, seed=seed) for seed in range(repeats)]
-                findings.append((misfortune, tool, each))
-                print(*lines_of(findings[-1:])[2:], file=sys.stderr, flush=True)
+    with working_folder(None, "nrfprov-comparison-") as folder:
+        # A home of its own, before Airflow is imported.
+        os.environ |= {
+            "AIRFLOW_HOME": str(folder / "airflow"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+        }
+        with world(folder / "runs") as here, connections(here.emulator.url):
+            logging.disable(logging.CRITICAL)
+            for misfortune in misfortunes:
+                for tool in _fitting(tools, misfortune) if only in misfortune.words else []:
+                    each = [compare(tool, misfortune, here, rows=rows, seed=seed) for seed in range(repeats)]
+                    findings.append((misfortune, tool, each))
+                    print(*lines_of(findings[-1:])[2:], file=sys.stderr, flush=True)
     return findings
 
 

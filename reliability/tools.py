@@ -17,12 +17,13 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import AbstractContextManager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from harness.connections import http_connection, nrfprov_connection
 from harness.memfault import create_devices, memfault_command
@@ -99,20 +100,12 @@ def run_task(operator: Any, tries: int) -> tuple[str, Any]:
     return "failed", None
 
 
-@contextmanager
-def connections(url: str) -> Iterator[None]:
+def connections(url: str) -> AbstractContextManager[object]:
     """Define the connections of Airflow, ours to a team and to a project and the HttpOperator's, in the environment."""
-    variables = {
-        **http_connection(HTTP_CONNECTION, url),
-        **nrfprov_connection(OUR_CONNECTION, url),
-        **nrfprov_connection(OUR_PROJECT_CONNECTION, url, "project"),
-    }
-    os.environ |= variables
-    try:
-        yield
-    finally:
-        for name in variables:
-            del os.environ[name]
+    ours = nrfprov_connection(OUR_CONNECTION, url) | nrfprov_connection(
+        OUR_PROJECT_CONNECTION, url, "project"
+    )
+    return patch.dict(os.environ, http_connection(HTTP_CONNECTION, url) | ours)
 
 
 Death = Callable[[list[str]], None]

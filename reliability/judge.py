@@ -7,10 +7,10 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.service import Service
 from reliability.scenario import Scenario
 
@@ -20,24 +20,12 @@ REFUSED = {"theirs", "poison"}
 
 
 class Remembered:
-    """The emulator's state at one moment, read once: many reports can be held against it in no time."""
+    """The emulator's state, each part of it read once: many reports can be held against it in no time."""
 
     def __init__(self, service: Service) -> None:
-        self._ours = service.claimed_ids(TEAM_A)
-        self._claims = service.claim_counts()
-        self._submissions = service.submission_counts()
-
-    def claimed_ids(self, team: str) -> Set[str]:
-        """Return the devices of our team."""
-        return self._ours if team == TEAM_A else set()
-
-    def claim_counts(self) -> Mapping[str, int]:
-        """Return how often each device was claimed."""
-        return self._claims
-
-    def submission_counts(self) -> Mapping[str, int]:
-        """Return in how many accepted bulk claims each device was."""
-        return self._submissions
+        self.claimed_ids = cache(service.claimed_ids)
+        self.claim_counts = cache(service.claim_counts)
+        self.submission_counts = cache(service.submission_counts)
 
 
 Claims = Service | Remembered

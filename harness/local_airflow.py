@@ -61,6 +61,7 @@ class LocalAirflow:
         self.dags_folder = dags_folder.resolve()
         self.url = f"http://{HOST}:{port}"
         self.logs = self.home / "process-logs"
+        self._passwords_file = self.home / "passwords.json"
         self._port = port
         self._extra_env = dict(env or {})
         self._parts = dict(parts)
@@ -163,10 +164,6 @@ class LocalAirflow:
         self._programs.clear()
         self._ever_started.clear()
         return left
-
-    @property
-    def _passwords_file(self) -> Path:
-        return self.home / "passwords.json"
 
     def _start(self, name: str, *arguments: str) -> Program:
         program = processes.start(

@@ -8,13 +8,13 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness import processes
@@ -57,8 +57,8 @@ def running_postgres() -> Iterator[str]:
     if missing := what_is_missing():
         raise NoPostgresError(missing)
     user = _unprivileged() if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="nrfprov-postgres-"))
-    try:
+    with TemporaryDirectory(prefix="nrfprov-postgres-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
         password = secrets.token_urlsafe(18)
@@ -71,8 +71,6 @@ def running_postgres() -> Iterator[str]:
         finally:
             server.process.send_signal(signal.SIGINT)  # its fast shutdown: it ends its own connections
             processes.stop([server], 20)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def rows_by_table(url: str) -> Counter[str]:

@@ -123,7 +123,12 @@ def kill(pids: Iterable[int], programs: Sequence[Program] = ()) -> list[int]:
 
 def pids_of_sessions(sessions: set[int]) -> list[int]:
     """Return the living processes of sessions, also those whose parents are gone."""
-    return [pid for pid in psutil.pids() if _session_of(pid) in sessions and is_alive(pid)]
+    found = []
+    for pid in psutil.pids():
+        with suppress(OSError):
+            if os.getsid(pid) in sessions and is_alive(pid):
+                found.append(pid)
+    return found
 
 
 def pids_with_variable(name: str, value: str) -> list[int]:
@@ -135,13 +140,6 @@ def pids_with_variable(name: str, value: str) -> list[int]:
             if process.pid != os.getpid() and process.environ().get(name) == value:
                 found.append(process.pid)
     return [pid for pid in found if is_alive(pid)]
-
-
-def _session_of(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return None
 
 
 def is_alive(pid: int) -> bool:

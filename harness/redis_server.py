@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from harness import processes
 from harness.ports import HOST, free_port
@@ -40,17 +40,14 @@ def running_redis() -> Iterator[str]:
     """
     if missing := what_is_missing():
         raise NoRedisError(missing)
-    folder = Path(tempfile.mkdtemp(prefix="nrfprov-redis-"))
-    try:
+    with TemporaryDirectory(prefix="nrfprov-redis-", ignore_cleanup_errors=True) as folder:
         port, password = free_port(), secrets.token_urlsafe(18)
-        server = _start(folder, port, password)
+        server = _start(Path(folder), port, password)
         try:
             _wait_until_ready(server, port, password)
             yield f"redis://:{password}@{HOST}:{port}/0"
         finally:
             processes.stop([server])
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start(folder: Path, port: int, password: str) -> Program:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import csv
 import fcntl
-import json
 import os
 import shutil
 import sys
@@ -97,7 +96,7 @@ def _demo(stack: ExitStack, *, rows: int, contract: str, port: int, keep: bool) 
     emulator.start()
     print(f"Emulator of nRF Cloud on {emulator.url} (contract: {contract}).", flush=True)
     claim_file = _prepare(rows, emulator)
-    airflow = LocalAirflow(FOLDER / "airflow", ROOT / "dags", port=port, env=_connection_to(emulator))
+    airflow = LocalAirflow(FOLDER / "airflow", ROOT / "dags", port=port, env=emulator.connection())
     stack.callback(_end, airflow.stop, "Airflow")
     _start(airflow)
     run = _run(airflow, emulator, claim_file)
@@ -140,20 +139,6 @@ def _prepare(rows: int, emulator: LocalEmulator) -> DemoFile:
         flush=True,
     )
     return claim_file
-
-
-def _connection_to(emulator: LocalEmulator) -> dict[str, str]:
-    devices = f"{emulator.url}/emulator/devices"
-    connection = {
-        "conn_type": "nrfprov",
-        "host": emulator.url,
-        "password": emulator.api_key,
-        "extra": {"portal_url": devices, "device_url": f"{devices}/{{device_id}}"},
-    }
-    return {
-        "AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection),
-        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-    }
 
 
 def _start(airflow: LocalAirflow) -> None:

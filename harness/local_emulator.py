@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -73,6 +74,15 @@ class LocalEmulator:
         """End it; give the ids of its processes that nothing could end."""
         self._session.close()
         return processes.stop([self._program]) if self._program else []
+
+    def connection(self) -> dict[str, str]:
+        """Return Airflow's default connection to it, as a variable of the environment; links lead to its own lists."""
+        devices = f"{self.url}/emulator/devices"
+        extra = {"portal_url": devices, "device_url": f"{devices}/{{device_id}}"}
+        if self.ca_file:
+            extra["verify"] = self.ca_file
+        connection = {"conn_type": "nrfprov", "host": self.url, "password": self.api_key, "extra": extra}
+        return {"AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection)}
 
     def claim(self, claim_token: str) -> None:
         """Claim a device for our team."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -114,19 +113,8 @@ def pytest_runtest_makereport(item, call):
 
 
 def environment(emulator: LocalEmulator) -> dict[str, str]:
-    connection = {
-        "conn_type": "nrfprov",
-        "host": emulator.url,
-        "password": emulator.api_key,
-        "extra": {
-            "portal_url": f"{emulator.url}/emulator/devices",
-            "device_url": f"{emulator.url}/emulator/devices/{{device_id}}",
-            "verify": emulator.ca_file,
-        },
-    }
     return {
-        "AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection),
-        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        **emulator.connection(),
         # On a busy machine Airflow's own first answer to a task takes longer than the 5 s that it has for it.
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
     }

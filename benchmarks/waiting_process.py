@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.01
 _MEMORY_SECONDS = 0.5
-_WARM = 1
 
 
 class Watcher:
@@ -85,9 +84,9 @@ async def wait(kind: str, ids: Sequence[str], count: int, interval: float, secon
     loop = asyncio.get_running_loop()
     # One first: modules, pools and connections are not what a thousand more cost.
     wait_policy.SOONEST_EVENT = 0.2
-    warm = [asyncio.create_task(_follow(trigger_of(kind, 0, ids, 0.2))) for _ in range(_WARM)]
+    warm = asyncio.create_task(_follow(trigger_of(kind, 0, ids, 0.2)))
     await asyncio.sleep(1)
-    await _end(warm)
+    await _end([warm])
     # As by default, the first round comes after one interval; here intervals are shorter, so that all of it takes less time.
     wait_policy.SOONEST_EVENT = at_least(interval)
     gc.collect()

@@ -52,14 +52,10 @@ def variables(api_key: str | None) -> dict[str, str]:
 
     :param api_key: of nRF Cloud; ``None`` for the emulator.
     """
-    connection = {"conn_type": "nrfprov"}
-    if api_key is None:
-        connection |= {"host": EMULATOR_URL, "password": EMULATOR_KEY}
-    else:
-        connection |= {"password": api_key}
+    access = {"host": EMULATOR_URL, "password": EMULATOR_KEY} if api_key is None else {"password": api_key}
     return {
         "COMPOSE_PROFILES": "emulator" if api_key is None else "",
-        "AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection),
+        "AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps({"conn_type": "nrfprov", **access}),
         # As root there is no user to be the same as.
         "AIRFLOW_UID": str(os.getuid() or _USER_OF_THE_IMAGE),
         "AIRFLOW_ADMIN_PASSWORD": secrets.token_hex(12),
@@ -74,14 +70,13 @@ def variables(api_key: str | None) -> dict[str, str]:
 
 def text_of(values: Mapping[str, str]) -> str:
     """Write variables as an ``.env``; quoted, so that compose takes them as they are."""
-    lines = {name: f"{name}='{value}'\n" for name, value in values.items()}
     heads = {
         "COMPOSE_PROFILES": _HEAD,
         "AIRFLOW_CONN_NRFPROV_DEFAULT": _CONNECTION,
         "AIRFLOW_UID": _OWNER,
         "AIRFLOW_ADMIN_PASSWORD": _SECRETS,
     }
-    return "".join(heads.get(name, "") + line for name, line in lines.items())
+    return "".join(f"{heads.get(name, '')}{name}='{value}'\n" for name, value in values.items())
 
 
 def write_new(path: Path, text: str) -> None:

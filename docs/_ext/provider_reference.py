@@ -20,15 +20,16 @@ PACKAGE = "airflow_provider_nrfprov"
 _FIELD = re.compile(r"^:(param|return|raises)(?: (\w+))?: ?", re.MULTILINE)
 
 
+def classes_in(*modules: str) -> list[type]:
+    """Return the classes that modules themselves define, in their order."""
+    every = [(name, each) for name in modules for each in vars(importlib.import_module(name)).values()]
+    return [each for name, each in every if inspect.isclass(each) and each.__module__ == name]
+
+
 def public_classes(kind: str) -> list[type]:
     """Return the classes of a kind (``operators``, ``sensors``, ``triggers``) that the provider's metadata lead to."""
     (entry,) = get_provider_info()[kind]
-    return [
-        each
-        for module in entry["python-modules"]
-        for name, each in vars(importlib.import_module(module)).items()
-        if inspect.isclass(each) and name.startswith("NrfProv") and each.__module__ == module
-    ]
+    return [each for each in classes_in(*entry["python-modules"]) if each.__name__.startswith("NrfProv")]
 
 
 def arguments_of(kind: type) -> dict[str, inspect.Parameter]:
@@ -134,15 +135,8 @@ def connection_lines() -> Iterator[str]:
 def exceptions() -> list[type[Exception]]:
     """Return the exceptions that a task or a call may end with, in the order in which their modules have them."""
     modules = ("exceptions", "api.errors", "claiming.token", "claiming.claim_file")
-    found: list[type[Exception]] = [ArgumentError]
-    for name in modules:
-        module = importlib.import_module(f"{PACKAGE}.{name}")
-        found += [
-            each
-            for each in vars(module).values()
-            if inspect.isclass(each) and issubclass(each, Exception) and each.__module__ == module.__name__
-        ]
-    return found
+    classes = classes_in(*(f"{PACKAGE}.{name}" for name in modules))
+    return [ArgumentError, *(each for each in classes if issubclass(each, Exception))]
 
 
 def exception_lines() -> Iterator[str]:

@@ -19,12 +19,11 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from airflow_provider_nrfprov.emulator.accounts import TEAM_A
-from airflow_provider_nrfprov.emulator.bulk import TERMINAL
 from airflow_provider_nrfprov.emulator.mint import MintedDevice, attestation_rows, mint_devices
 from airflow_provider_nrfprov.emulator.service import Service
 from harness.nordic import nordic_version
 from harness.published import publish, table, working_folder
+from reliability.judge import running_operations
 from reliability.misfortunes import MISFORTUNES, PROJECT_MISFORTUNES, Misfortune
 from reliability.ours import World, world
 from reliability.scenario import Device, Scenario
@@ -103,12 +102,12 @@ def http_is_missing() -> str:
     return ""
 
 
-def examine(account: Account, devices: Sequence[Device], service: Service, owner: str = TEAM_A) -> Finding:
+def examine(account: Account, scenario: Scenario, service: Service) -> Finding:
     """Hold what a tool says against the emulator's state."""
-    ids = {device.device_id for device in devices}
-    ours = service.claimed_ids(owner) & ids
+    ids = {device.device_id for device in scenario.devices}
+    ours = service.claimed_ids(scenario.owner) & ids
     return Finding(
-        rows=len(devices),
+        rows=len(scenario.devices),
         claimed=len(ours),
         lost=len(ids - ours - account.failed - account.unknown),
         wrong=len((account.claimed - ours) | (account.failed & ours)),
@@ -127,10 +126,11 @@ def compare(tool: Tool, misfortune: Misfortune, here: World, *, rows: int, seed:
         errand = Errand(here.emulator.url, misfortune.contract, str(folder / "shift.csv"), str(folder))
         misfortune.befall(here.service)
         account = tool.run(errand, misfortune.death(here.service))
-        _let_operations_end(here.service)
+        while running_operations(here.service):
+            time.sleep(0.02)
         if misfortune.fault and not here.service.faults.injected:
             raise RuntimeError(f"{tool.name} never met: {misfortune.words}")
-        return examine(account, scenario.devices, here.service, scenario.owner)
+        return examine(account, scenario, here.service)
     finally:
         shutil.rmtree(folder)
 
@@ -154,11 +154,6 @@ def _scenario(misfortune: Misfortune, rows: int, seed: int) -> Scenario:
 @cache
 def _minted(rows: int, seed: int) -> tuple[MintedDevice, ...]:
     return tuple(mint_devices(rows, seed=f"comparison {seed}"))
-
-
-def _let_operations_end(service: Service) -> None:
-    while any(operation.status(service.now()) not in TERMINAL for operation in service.bulk_operations()):
-        time.sleep(0.02)
 
 
 def lines_of(findings: Iterable[tuple[Misfortune, Tool, list[Finding]]]) -> list[str]:

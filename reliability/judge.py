@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_nrfprov.emulator.bulk import TERMINAL
 from airflow_provider_nrfprov.emulator.service import Service
 from reliability.scenario import Scenario
 
@@ -29,6 +30,12 @@ class Remembered:
 
 
 Claims = Service | Remembered
+
+
+def running_operations(service: Service) -> set[str]:
+    """Return the ids of the bulk operations that have not ended."""
+    now = service.now()
+    return {each.id for each in service.bulk_operations() if each.status(now) not in TERMINAL}
 
 
 COUNTED = (">lost", ">claimed twice", ">sent twice", ">other wrong outcomes")

@@ -14,14 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_nrfprov.emulator.bulk import TERMINAL
 from airflow_provider_nrfprov.emulator.faults import ANY, Slow
 from airflow_provider_nrfprov.emulator.server import Emulator
 from airflow_provider_nrfprov.emulator.service import Service
 from harness.airflow_api import ENDED, AirflowApi, AirflowApiError
 from harness.local_airflow import USER, LocalAirflow
 from harness.real_airflow import patiently
-from reliability.judge import faults_of_run
+from reliability.judge import faults_of_run, running_operations
 from reliability.misfortunes import CLAIM
 from reliability.scenario import Scenario, project_scenario, scenario
 from reliability.victims import Victim, child_process, kill, task_process, wait_until_gone, worker_process
@@ -187,10 +186,7 @@ def judge(here: Scenario, report_dir: Path, service: Service) -> list[str]:
 def _some_operation_runs(here: Scenario, service: Service) -> bool:
     ids = {device.device_id for device in here.devices}
     ours = {each.operation_id for each in service.bulk_submissions() if each.device_ids & ids}
-    return any(
-        operation.id in ours and operation.status(service.now()) not in TERMINAL
-        for operation in service.bulk_operations()
-    )
+    return bool(ours & running_operations(service))
 
 
 class _Watched:

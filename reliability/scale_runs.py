@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
-from airflow_provider_nrfprov.emulator.bulk import TERMINAL
 from airflow_provider_nrfprov.emulator.faults import Slow
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator
@@ -25,7 +24,7 @@ from harness.airflow_api import ENDED
 from harness.postgres import rows_by_table
 from harness.real_airflow import RealAirflow, patiently
 from reliability.engines import TRIGGERER_NAMES, WORKER_NAMES
-from reliability.judge import Remembered, Tally, faults_of_run
+from reliability.judge import Remembered, Tally, faults_of_run, running_operations
 from reliability.misfortunes import CLAIM
 from reliability.scenario import Device, Scenario
 from reliability.victims import TITLE, kill
@@ -232,8 +231,7 @@ class Phase:
 
     def waiting(self) -> set[str]:
         """Return the runs of which a bulk operation has not ended."""
-        now = self.service.now()
-        open_ids = {each.id for each in self.service.bulk_operations() if each.status(now) not in TERMINAL}
+        open_ids = running_operations(self.service)
         numbers = {
             self._number_of_device[next(iter(each.device_ids))]
             for each in self.service.bulk_submissions()
@@ -248,11 +246,8 @@ class Phase:
     def _start(self) -> None:
         api = self.here.airflow.api
         for number, shift in enumerate(self.shifts):
-            conf = {"claim_file": str(shift.file), "report_dir": str(self._report_dir(number))}
+            conf = {"claim_file": str(shift.file), "report_dir": str(self._reports / str(number))}
             self._shift_of[api.trigger(DAG_ID, conf)] = number
-
-    def _report_dir(self, number: int) -> Path:
-        return self._reports / str(number)
 
     def _see_through(self) -> dict[str, str]:
         """Wait until all runs have ended, or time is over; give their states."""
@@ -269,7 +264,7 @@ class Phase:
     def _judge(self) -> Iterator[str]:
         claims = Remembered(self.service)
         for number, shift in enumerate(self.shifts):
-            yield from faults_of_run(shift.scenario, self._report_dir(number), claims)
+            yield from faults_of_run(shift.scenario, self._reports / str(number), claims)
 
 
 Strikes = Sequence[Callable[[Phase], Strike]]

@@ -85,7 +85,7 @@ def _claim_anew(emulator: Emulator, batch: list[str]) -> None:
 
 
 def _check(emulator: Emulator, verb: str, count: int) -> None:
-    team = [device for device in emulator.service.devices if device.team == TEAM_A]
+    team = emulator.service.claimed_devices(TEAM_A)
     done = sum("bench" in device.tags if verb == "tag" else device.status == "BLOCKED" for device in team)
     if done != count:
         raise RuntimeError(f"{verb}: {done} of {count} devices")
@@ -108,8 +108,7 @@ def shift(folder: Path, repeats: int) -> Iterator[Figure]:
             def seconds(dag_id: str) -> float:
                 emulator.reset()
                 taken = _run_seconds(here.airflow, dag_id)
-                team = [device for device in emulator.service.devices if device.team == TEAM_A]
-                tagged = sum(device.tags == ["bench"] for device in team)
+                tagged = sum(device.tags == ["bench"] for device in emulator.service.claimed_devices(TEAM_A))
                 if tagged != SHIFT_ROWS:
                     raise RuntimeError(f"{dag_id}: {tagged} of {SHIFT_ROWS} devices are claimed and tagged")
                 return taken

@@ -43,8 +43,7 @@ def emulator(
     contract: str = "sync", *, bulk_seconds: float = 0.0, seconds_a_request: float = 0.0
 ) -> Iterator[Running]:
     """Run one on a free port."""
-    options = {"--port": 0, "--contract": contract, "--bulk-seconds": bulk_seconds}
-    arguments = [str(part) for option in options.items() for part in option]
+    arguments = ["--port", "0", "--contract", contract, "--bulk-seconds", str(bulk_seconds)]
     with _listening(["airflow_provider_nrfprov.emulator", *arguments]) as url:
         running = Running(url, seconds_a_request)
         running.reset()

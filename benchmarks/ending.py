@@ -57,8 +57,7 @@ def _name(duration: str) -> str:
 
 
 def _late(url: str, kind: str, count: int, between: float) -> list[float]:
-    options = {"--interval": INTERVAL, "--between": between}
-    arguments = [kind, url, str(count), *(str(part) for option in options.items() for part in option)]
+    arguments = [kind, url, str(count), "--interval", str(INTERVAL), "--between", str(between)]
     done = measure(["benchmarks.ending_process", *arguments])
     known: dict[str, float] = json.loads(done.output.strip().splitlines()[-1])
     answer = requests.get(f"{url}/emulator/operations", timeout=60)

@@ -16,8 +16,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from demo.agreement import differences
@@ -40,15 +40,6 @@ _LINE_WIDTH = 110
 
 class DemoError(Exception):
     """The demo cannot go on; holds a sentence."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A DAG run that has ended."""
-
-    id: str
-    state: str
-    seconds: float
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,12 +92,13 @@ def _demo(stack: ExitStack, *, rows: int, contract: str, port: int, keep: bool) 
     _start(airflow)
     run = _run(airflow, emulator, claim_file)
     report = _read_report(FOLDER / "reports" / "report.csv")
-    wrong = _judge(run, claim_file, report, emulator)
+    wrong = differences(claim_file.expected, report, emulator.devices(), emulator.team)
+    if run["state"] != "success":
+        wrong.insert(0, f"the DAG run ended as {run['state']}")
     _print_outcome(claim_file, report)
-    _print_verdict(wrong, emulator, airflow, run)
-    print(
-        f"{time.monotonic() - started:.0f} s in total, {run.seconds:.0f} s of them the DAG run.", flush=True
-    )
+    _print_verdict(wrong, emulator, airflow, run["dag_run_id"])
+    seconds = float(run["duration"] or 0)
+    print(f"{time.monotonic() - started:.0f} s in total, {seconds:.0f} s of them the DAG run.", flush=True)
     if keep:
         _claim_three_shifts(airflow, emulator)
         _wait_for_ctrl_c(airflow, emulator)
@@ -150,7 +142,8 @@ def _start(airflow: LocalAirflow) -> None:
     print(f"Airflow on {airflow.url}, ready after {time.monotonic() - started:.0f} s.", flush=True)
 
 
-def _run(airflow: LocalAirflow, emulator: LocalEmulator, claim_file: DemoFile) -> Run:
+def _run(airflow: LocalAirflow, emulator: LocalEmulator, claim_file: DemoFile) -> dict[str, Any]:
+    """Run the DAG; return the run as it ended."""
     conf = {
         "claim_file": str(FOLDER / "shift.csv"),
         "tags": [RUN_TAG],
@@ -172,7 +165,7 @@ def _run(airflow: LocalAirflow, emulator: LocalEmulator, claim_file: DemoFile) -
         progress.show(_task_states(airflow, run_id), emulator.count_ours())
     finally:
         progress.end()
-    return Run(run_id, state, float(airflow.api.dag_run(DAG_ID, run_id)["duration"] or 0))
+    return airflow.api.dag_run(DAG_ID, run_id)
 
 
 def _claim_three_shifts(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
@@ -204,16 +197,6 @@ def _read_report(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _judge(
-    run: Run, claim_file: DemoFile, report: Sequence[Mapping[str, str]], emulator: LocalEmulator
-) -> list[str]:
-    """Return everything that is not as it must be."""
-    wrong = differences(claim_file.expected, report, emulator.devices(), emulator.team)
-    if run.state != "success":
-        wrong.insert(0, f"the DAG run ended as {run.state}")
-    return wrong
-
-
 def _print_outcome(claim_file: DemoFile, report: Sequence[Mapping[str, str]]) -> None:
     counts = Counter(row["outcome"] for row in report)
     listed = ", ".join(f"{count:,} {outcome.replace('_', ' ')}" for outcome, count in counts.most_common())
@@ -227,7 +210,7 @@ def _print_outcome(claim_file: DemoFile, report: Sequence[Mapping[str, str]]) ->
         print(f"  {_shown(path)}")
 
 
-def _print_verdict(wrong: Sequence[str], emulator: LocalEmulator, airflow: LocalAirflow, run: Run) -> None:
+def _print_verdict(wrong: Sequence[str], emulator: LocalEmulator, airflow: LocalAirflow, run_id: str) -> None:
     if not wrong:
         print(f"agreed row for row with the emulator's own list: {emulator.count_ours():,} devices")
         return
@@ -236,10 +219,10 @@ def _print_verdict(wrong: Sequence[str], emulator: LocalEmulator, airflow: Local
         print(f"  {sentence}")
     if len(wrong) > _SHOWN_DIFFERENCES:
         print(f"  and {len(wrong) - _SHOWN_DIFFERENCES:,} more")
-    for task in airflow.api.task_instances(DAG_ID, run.id):
+    for task in airflow.api.task_instances(DAG_ID, run_id):
         if task["state"] == "failed":
             print(f"The end of the log of {task['task_id']}:")
-            tail = airflow.api.log_tail(DAG_ID, run.id, task["task_id"], try_number=task["try_number"])
+            tail = airflow.api.log_tail(DAG_ID, run_id, task["task_id"], try_number=task["try_number"])
             print("\n".join(f"  {line}" for line in tail))
 
 

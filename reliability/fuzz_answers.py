@@ -16,9 +16,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow_provider_nrfprov.api import operations
 from airflow_provider_nrfprov.api.client import ProvisioningClient
@@ -180,32 +179,26 @@ def _with_other_value(chance: random.Random, body: Any) -> Any:
     return body
 
 
-@dataclass
-class _Script:
-    """What the server answers next."""
+class _Scripted(QuietHandler):
+    """Answers what it was told last; of a process there is one at a time."""
 
-    status: int = 200
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    status: ClassVar[int]
+    body: ClassVar[bytes]
+    fields: ClassVar[dict[str, str]]
+    """The headers of the answer."""
 
+    def handle(self) -> None:
+        # A client that has read enough closes the connection.
+        with suppress(ConnectionError):
+            super().handle()
 
-def _handler(script: _Script) -> type[QuietHandler]:
-    class Handler(QuietHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
+    def answer_as_told(self) -> None:
+        self.read()
+        self.answer(self.status, b"" if self.status == 204 else self.body, self.fields)
 
-        def handle(self) -> None:
-            # A client that has read enough closes the connection.
-            with suppress(ConnectionError):
-                super().handle()
-
-        def answer_as_told(self) -> None:
-            self.read()
-            self.answer(script.status, b"" if script.status == 204 else script.body, script.headers)
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer_as_told
-
-    return Handler
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer_as_told
 
 
 def check_error(error: NrfProvError) -> None:
@@ -237,9 +230,9 @@ def _result_of(call: Callable[[], Any]) -> str:
 def run_batch(task: tuple[int, int]) -> Counter[str]:
     """Try so many answers; the number is the seed, so that what is found can be found again."""
     number, examples = task
-    chance, script, outcomes = random.Random(number), _Script(), Counter[str]()
+    chance, script, outcomes = random.Random(number), _Scripted, Counter[str]()
     with (
-        serving(_handler(script)) as url,
+        serving(script) as url,
         ProvisioningClient("an-api-key-of-the-team", urls=base_urls(url), retry=NEVER) as client,
     ):
         service = Calls(client)
@@ -255,21 +248,21 @@ def run_batch(task: tuple[int, int]) -> Counter[str]:
                 outcomes[_result_of(call)] += 1
             except Exception as error:
                 raise AssertionError(
-                    f"seed {number}, example {each}, {name}: {script.status} {script.headers} {script.body[:500]!r}"
+                    f"seed {number}, example {each}, {name}: {script.status} {script.fields} {script.body[:500]!r}"
                 ) from error
     return outcomes
 
 
-def _set(script: _Script, chance: random.Random, answer: object) -> None:
+def _set(script: type[_Scripted], chance: random.Random, answer: object) -> None:
     script.status, script.body = chance.choice(_STATUSES), mutated(chance, answer)
-    script.headers = {"Content-Type": chance.choice(_TYPES)}
+    script.fields = {"Content-Type": chance.choice(_TYPES)}
     if chance.random() < 0.2:
-        script.headers["Retry-After"] = chance.choice(_WAITS)
+        script.fields["Retry-After"] = chance.choice(_WAITS)
     if chance.random() < 0.1:
-        script.headers["Content-Encoding"] = "gzip"
+        script.fields["Content-Encoding"] = "gzip"
         script.body = gzip.compress(script.body, 1) if chance.random() < 0.8 else script.body
     if chance.random() < 0.05:
-        script.headers["Location"] = chance.choice(("/x", "//[", "https://" + "a" * 70, "\t"))
+        script.fields["Location"] = chance.choice(("/x", "//[", "https://" + "a" * 70, "\t"))
 
 
 def main() -> None:
@@ -279,10 +272,8 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=200_000)
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     arguments = parser.parse_args()
-    tasks = [
-        (start // BATCH, min(BATCH, arguments.examples - start))
-        for start in range(0, arguments.examples, BATCH)
-    ]
+    examples = arguments.examples
+    tasks = [(start // BATCH, min(BATCH, examples - start)) for start in range(0, examples, BATCH)]
     started, outcomes = time.monotonic(), Counter[str]()
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
         for number, counts in enumerate(pool.imap_unordered(run_batch, tasks), start=1):

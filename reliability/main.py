@@ -43,10 +43,8 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     arguments = parser.parse_args()
     started = time.monotonic()
-    batches = [
-        range(start, min(start + 50, arguments.first + arguments.seeds))
-        for start in range(arguments.first, arguments.first + arguments.seeds, 50)
-    ]
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    batches = [seeds[start : start + 50] for start in range(0, len(seeds), 50)]
     verdicts: list[Verdict] = []
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
         for done in pool.imap_unordered(partial(run_seeds, api=arguments.api), batches):

@@ -22,19 +22,6 @@ def checking(folder: Path, rows: int, repeats: int) -> Iterator[Figure]:
     )
     claim_file.unlink()
     name = f"`nrfprov check`, {rows:,} rows"
-    yield Figure(
-        f"CPU time, {name}",
-        SPLITTING,
-        "s",
-        [each.cpu for each in ours],
-        [each.cpu for each in theirs],
-        up_to=5.0,
-    )
-    yield Figure(
-        f"peak memory, {name}",
-        SPLITTING,
-        "MB",
-        [each.peak for each in ours],
-        [each.peak for each in theirs],
-        up_to=80.0,
-    )
+    for what, of, unit, goal in (("CPU time", "cpu", "s", 5.0), ("peak memory", "peak", "MB", 80.0)):
+        us, them = ([getattr(each, of) for each in kind] for kind in (ours, theirs))
+        yield Figure(f"{what}, {name}", SPLITTING, unit, us, them, up_to=goal)

@@ -15,7 +15,7 @@ import pendulum
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from benchmarks.claim_file import tokens, write_claim_file
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, in_turns
 from harness.airflow_api import ENDED
 from harness.calls import calls_of
 from harness.connections import http_connection
@@ -115,11 +115,11 @@ def shift(folder: Path, repeats: int) -> Iterator[Figure]:
 
             # Not counted: at its first task Airflow builds what answers all tasks, for seconds.
             seconds("ours_shift")
-            pairs = [(seconds("ours_shift"), seconds("http_shift")) for _ in range(repeats)]
+            us, them = in_turns(repeats, lambda: seconds("ours_shift"), lambda: seconds("http_shift"))
             words = f"on {here.database} and {here.executor}"
     name = f"a shift's file of {SHIFT_ROWS} rows, from the trigger to claimed, tagged and reported, {words}"
     theirs = "`HttpOperator`, `HttpSensor` and a task that tags, 8 requests at a time"
-    yield Figure(name, theirs, "s", [us for us, _ in pairs], [them for _, them in pairs], at_most=0.5)
+    yield Figure(name, theirs, "s", us, them, at_most=0.5)
     yield Figure(f"{name}: Airflow tasks", theirs, "tasks", [OUR_SHIFT_TASKS], [THEIR_SHIFT_TASKS])
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import requests
 
 from benchmarks.claim_file import tokens
 from benchmarks.emulator import emulator
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, in_turns
 from benchmarks.process import measure
 from harness.calls import calls_of
 
@@ -36,6 +37,10 @@ class Waited:
     """Seconds, of the whole time."""
 
 
+Turns = Sequence[Sequence[Waited]]
+"""What ours cost, and theirs."""
+
+
 @dataclass(frozen=True)
 class Ground:
     """An emulator with operations that do not end."""
@@ -52,12 +57,10 @@ class Ground:
         asked = self._requests() - before
         return Waited(asked, told["start_lag"], told["lag"], max(told["memory"], 0.0), told["cpu"])
 
-    def take_turns(self, count: int, interval: float, seconds: float, repeats: int) -> list[list[Waited]]:
+    def take_turns(self, count: int, interval: float, seconds: float, repeats: int) -> Turns:
         """Let ours and theirs wait, one right after the other, so many times."""
-        return [
-            [self.wait(kind, count, interval=interval, seconds=seconds) for kind in ("ours", "http")]
-            for _ in range(repeats)
-        ]
+        wait = partial(self.wait, count=count, interval=interval, seconds=seconds)
+        return in_turns(repeats, lambda: wait("ours"), lambda: wait("http"))
 
     def _requests(self) -> int:
         answer = requests.get(f"{self.url}/emulator/requests", timeout=60)
@@ -98,8 +101,6 @@ def loop(folder: Path, count: int, interval: float, seconds: float, repeats: int
     yield _figure(name, "s", turns, lambda each: each.cpu)
 
 
-def _figure(
-    name: str, unit: str, turns: Sequence[Sequence[Waited]], of: Callable[[Waited], float], **goal: float
-) -> Figure:
-    ours, theirs = ([of(each) for each in kind] for kind in zip(*turns, strict=True))
+def _figure(name: str, unit: str, turns: Turns, of: Callable[[Waited], float], **goal: float) -> Figure:
+    ours, theirs = ([of(each) for each in kind] for kind in turns)
     return Figure(name, HTTP_SENSOR, unit, ours, theirs, **goal)  # type: ignore[arg-type]

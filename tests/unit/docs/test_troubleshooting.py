@@ -14,6 +14,7 @@ PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 NOT_OURS = {
     "Bad Request",
     "The conn_id",
+    "No filesystem registered",
     "the executor reported",
     "a task stays",
     "no link",

@@ -28,6 +28,16 @@ def refusal(status: int, message: str = "malformed") -> ServiceError:
     return kind(message, status=status, text=message, problem=Problem(message), retry_after=None)
 
 
+def raising(error: BaseException, *numbers: int) -> Callable[..., None]:
+    """Return a call that raises: always, or as a hook of the bulk claims of these numbers."""
+
+    def call(*arguments: Any, **named: Any) -> None:
+        if not numbers or arguments[0] in numbers:
+            raise error
+
+    return call
+
+
 class ServiceInMemory(ProvisioningService):
     """One team's service."""
 

@@ -13,7 +13,8 @@ from airflow_provider_nrfprov.claiming.plan import Owner
 from airflow_provider_nrfprov.claiming.report import Outcome, Summary
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.files.storage import Folder
-from tests.service_in_memory import ServiceInMemory
+from reliability.dying import Killed
+from tests.service_in_memory import ServiceInMemory, raising
 
 DEVICES = list(mint_devices(12, seed="identity"))
 TOKENS = [device.token for device in DEVICES]
@@ -131,24 +132,19 @@ def test_a_summary_says_whose_report_it_is(tmp_path, folder):
     assert body["rows"] == 12
 
 
+def changed(file: Path, change: str) -> None:
+    if change == "vanishes":
+        file.unlink()
+    else:
+        tokens = {"grows": TOKENS, "shrinks": TOKENS[:1], "is another one": TOKENS[6:]}
+        written(file.parent, tokens[change])
+
+
 @pytest.mark.parametrize("change", ["grows", "shrinks", "vanishes", "is another one"])
 def test_a_file_that_changes_while_it_is_sent_changes_nothing(tmp_path, folder, change):
     file = written(tmp_path, TOKENS[:6])
     service = ServiceInMemory()
-
-    def happen(number: int) -> None:
-        if number != 1:
-            return
-        if change == "grows":
-            written(tmp_path, TOKENS)
-        elif change == "shrinks":
-            written(tmp_path, TOKENS[:1])
-        elif change == "vanishes":
-            file.unlink()
-        else:
-            written(tmp_path, TOKENS[6:])
-
-    service.after = happen
+    service.after = lambda number: changed(file, change) if number == 1 else None
     summary = claim(file, folder, service, rows_per_request=2)
     assert (summary.rows, summary.counts[Outcome.CLAIMED]) == (6, 6)
     assert set(service.sent) == {device.device_id for device in DEVICES[:6]}
@@ -159,22 +155,11 @@ def test_a_file_that_changes_while_it_is_sent_changes_nothing(tmp_path, folder, 
 def test_the_next_try_of_the_run_goes_on_with_what_the_first_one_read(tmp_path, folder, change, caplog):
     file = written(tmp_path, TOKENS[:6])
     service = ServiceInMemory()
-
-    class Killed(BaseException):
-        pass
-
-    def die(number: int) -> None:
-        if number == 2:
-            raise Killed
-
-    service.after = die
+    service.after = raising(Killed(), 2)
     with pytest.raises(Killed):
         claim(file, folder, service, rows_per_request=2)
     service.after = lambda number: None
-    if change == "vanishes":
-        file.unlink()
-    else:
-        written(tmp_path, TOKENS if change == "grows" else TOKENS[:1])
+    changed(file, change)
     with caplog.at_level(logging.WARNING):
         summary = claim(file, folder, service, rows_per_request=2)
     assert (summary.rows, summary.counts[Outcome.CLAIMED]) == (6, 6)

@@ -8,25 +8,27 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pendulum
 import pytest
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, UnreachableError
-from airflow_provider_nrfprov.api.models import BulkOpsRequest
+from airflow_provider_nrfprov.api.models import BulkClaim, BulkOpsRequest
 from airflow_provider_nrfprov.claiming import recovery
 from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableError
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.ledger import Ledger, SupersededError
 from airflow_provider_nrfprov.claiming.recovery import UnsettledError
 from airflow_provider_nrfprov.emulator.mint import mint_devices
-from tests.service_in_memory import ServiceInMemory, refusal
+from reliability.dying import Killed
+from tests.service_in_memory import ServiceInMemory, raising, refusal
 from tests.unit.claiming.desk import Desk, counts
 
 DEVICES = list(mint_devices(1000, seed="construction"))
 LOST = UnreachableError("the connection was dropped", maybe_sent=True)
-
+AWAY = UnreachableError("away", maybe_sent=False)
 
 both_contracts = pytest.mark.parametrize("service", ["sync", "async"], indirect=True)
 
@@ -47,12 +49,16 @@ def bench(tmp_path: Path, service: ServiceInMemory) -> Desk:
 # --- What is claimed is what was read.
 
 
-@pytest.mark.parametrize("then", ["shrunk", "gone"])
-def test_what_a_try_read_that_died_before_it_sent_anything_is_claimed(bench, then):
-    bench.plan().close()
+def exchange_file(bench: Desk, then: str) -> None:
     bench.file.unlink()
     if then == "shrunk":
         bench.write(*DEVICES[:2])
+
+
+@pytest.mark.parametrize("then", ["shrunk", "gone"])
+def test_what_a_try_read_that_died_before_it_sent_anything_is_claimed(bench, then):
+    bench.plan().close()
+    exchange_file(bench, then)
     job = bench.plan()
     job.send()
     assert counts(job.report()) == {"claimed": 10}
@@ -61,18 +67,13 @@ def test_what_a_try_read_that_died_before_it_sent_anything_is_claimed(bench, the
 
 @pytest.mark.parametrize("then", ["shrunk", "gone"])
 def test_what_a_try_read_that_no_service_answered_is_claimed(bench, service, then):
-    def is_down(number: int) -> None:
-        raise UnreachableError("no connection was made", maybe_sent=False)
-
-    usual, service.before = service.before, is_down
+    service.before = raising(UnreachableError("no connection was made", maybe_sent=False))
     job = bench.plan()
     with contextlib.suppress(NrfProvError):
         job.send()
     assert counts(job.report()) == {"failed": 10}
-    service.before = usual
-    bench.file.unlink()
-    if then == "shrunk":
-        bench.write(*DEVICES[:2])
+    service.before = lambda number: None
+    exchange_file(bench, then)
     assert counts(bench.run()) == {"claimed": 10}
 
 
@@ -181,19 +182,11 @@ def test_rows_that_are_bad_all_over_the_file_void_no_other_neither_behind_a_chun
 # --- After a lost answer, what is not known is unknown.
 
 
-def lose(service: ServiceInMemory, *numbers: int) -> None:
-    def after(number: int) -> None:
-        if number in numbers:
-            raise LOST
-
-    service.after = after
-
-
 @both_contracts
 def test_a_list_that_lags_is_looked_at_again_before_anything_is_sent_again(bench, service, monkeypatch):
     monkeypatch.setattr(recovery, "_FIRST_PAUSE", 0.01)
     bench.write(*DEVICES[:100])
-    lose(service, 1)
+    service.after = raising(LOST, 1)
     service.lag_looks = 3
     service.list_bulk_ops_requests = lambda **_: iter(())
     assert counts(bench.run(visible_after=10.0)) == {"claimed": 100}
@@ -202,7 +195,7 @@ def test_a_list_that_lags_is_looked_at_again_before_anything_is_sent_again(bench
 
 def test_where_the_list_does_not_show_what_is_ours_devices_are_fetched_one_by_one(bench, service):
     bench.write(*DEVICES[:100])
-    lose(service, 1)
+    service.after = raising(LOST, 1)
     service.lag_looks = 1000
     bench.plan().send()
     assert max(service.sent.values()) == 1
@@ -211,18 +204,10 @@ def test_where_the_list_does_not_show_what_is_ours_devices_are_fetched_one_by_on
 
 def test_a_request_that_never_arrived_is_sent_again_after_a_sample_of_its_devices(bench, service):
     bench.write(*DEVICES[:100])
-    lose_before(service, 1)
+    service.before = raising(LOST, 1)
     assert counts(bench.run()) == {"claimed": 100}
     assert service.requests["fetch_claimed_device"] == 10
     assert set(service.claims.values()) == {1}
-
-
-def lose_before(service: ServiceInMemory, lost: int) -> None:
-    def before(number: int) -> None:
-        if number == lost:
-            raise LOST
-
-    service.before = before
 
 
 @pytest.mark.parametrize(
@@ -232,7 +217,7 @@ def lose_before(service: ServiceInMemory, lost: int) -> None:
 )
 def test_a_download_that_is_not_our_rows_for_certain_proves_nothing(bench, service, download):
     service.contract = "async"
-    lose(service, 1)
+    service.after = raising(LOST, 1)
     real = service.fetch_uploaded_data
     service.fetch_uploaded_data = lambda operation: real(operation)[:905] if download == "half" else download
     job = bench.plan()
@@ -250,12 +235,12 @@ def test_the_operation_of_another_chunk_is_not_taken_for_ours_whatever_its_downl
 ):
     bench.write(*DEVICES[:20])
     service.contract = "async"
-    lose(service, 2)
+    service.after = raising(LOST, 2)
     real = service.fetch_uploaded_data
     # Whichever is asked for: each download holds the rows of the second operation.
     service.fetch_uploaded_data = lambda operation: real(replace_id(operation, f"01{1:024d}"))
     if try_that_recovers == "the next":
-        usual, service.list_bulk_ops_requests = service.list_bulk_ops_requests, _is_away
+        usual, service.list_bulk_ops_requests = service.list_bulk_ops_requests, raising(AWAY)
         with pytest.raises(NrfProvError, match="away"):
             bench.plan(rows_per_request=10).send()
         service.list_bulk_ops_requests = usual
@@ -287,7 +272,7 @@ class TwoAnswersLost:
                 self.service.sent.subtract(ids)
             raise LOST
 
-        self.service.refuse, self.service.list_bulk_ops_requests = lose_both, _is_away
+        self.service.refuse, self.service.list_bulk_ops_requests = lose_both, raising(AWAY)
         with pytest.raises(NrfProvError):
             self.plan().send(max_in_flight=2)
         self.service.refuse = lambda ids, csv: None
@@ -319,17 +304,13 @@ def test_an_operation_that_is_found_by_the_wrong_rows_in_a_download_claims_nothi
     case = TwoAnswersLost(bench)
     case.service.ours.pop(case.first)
     case.service.theirs.add(case.first)
-    job = case.plan()
-    job.send()
-    assert counts(job.report()) == {"claimed": 1, "failed": 1}
+    assert counts(bench.run(rows_per_request=1)) == {"claimed": 1, "failed": 1}
     assert case.service.sent[case.second] == 1
 
 
 def test_a_row_whose_request_never_arrived_is_unknown_then_claimed_though_a_download_seemed_to_hold_it(bench):
     case = TwoAnswersLost(bench, arrived=False)
-    job = case.plan()
-    job.send()
-    assert counts(job.report()) == {"claimed": 1, "unknown": 1}
+    assert counts(bench.run(rows_per_request=1)) == {"claimed": 1, "unknown": 1}
     assert counts(bench.run(rows_per_request=1)) == {"claimed": 2}
     assert set(case.service.sent.values()) == {1}
 
@@ -343,9 +324,7 @@ def test_an_operation_under_way_is_found_though_a_download_seemed_to_hold_its_ro
     )
     lying = case.service.fetch_uploaded_data
     case.service.fetch_uploaded_data = lambda operation: "" if operation.id == own.id else lying(operation)
-    job = case.plan()
-    job.send()
-    assert counts(job.report()) == {"claimed": 1, "unknown": 1}
+    assert counts(bench.run(rows_per_request=1)) == {"claimed": 1, "unknown": 1}
     with pytest.raises(UnsettledError, match="nothing is sent again until that is known"):
         case.plan().send()
     case.service.fetch_uploaded_data, case.service._operation = case._download, usual
@@ -375,14 +354,24 @@ def replace_id(operation: BulkOpsRequest, id_: str) -> BulkOpsRequest:
     return dataclasses.replace(operation, id=id_)
 
 
-def _is_away(**filters: object) -> None:
-    raise UnreachableError("away", maybe_sent=False)
+def deliver_twice(
+    service: ServiceInMemory, in_between: Callable[[list[str]], None] = lambda ids: None
+) -> None:
+    carry_out, first = service._carry_out, []
+
+    def twice(csv: str, ids: list[str]) -> BulkClaim:
+        if not first:
+            first.append(carry_out(csv, ids))
+            in_between(ids)
+        return carry_out(csv, ids)
+
+    service._carry_out = twice
 
 
 def test_the_rows_of_another_request_are_told_from_ours_even_if_they_are_cut_off(bench, service):
     service.contract = "async"
     service.bulk_claim("".join(f'"{device.token}"\n' for device in DEVICES[500:600]))
-    lose(service, 2)
+    service.after = raising(LOST, 2)
     real = service.fetch_uploaded_data
     service.fetch_uploaded_data = lambda operation: (
         real(operation)[:-40] if "00" * 12 in operation.id else real(operation)
@@ -394,14 +383,7 @@ def test_the_rows_of_another_request_are_told_from_ours_even_if_they_are_cut_off
 @both_contracts
 def test_a_request_that_is_delivered_twice_claims_once_and_says_claimed(bench, service):
     service.ours[DEVICES[9].device_id] = service.now().subtract(days=1)
-    carry_out, first = service._carry_out, []
-
-    def twice(csv, ids):
-        if not first:
-            first.append(carry_out(csv, ids))
-        return carry_out(csv, ids)
-
-    service._carry_out = twice
+    deliver_twice(service)
     assert counts(bench.run()) == {"claimed": 9, "already_claimed": 1}
     assert set(service.claims.values()) == {1}
 
@@ -410,16 +392,10 @@ def test_a_request_that_is_delivered_twice_claims_once_and_says_claimed(bench, s
 def test_a_time_that_is_told_in_milliseconds_is_not_before_the_request_of_the_same_millisecond(
     bench, service
 ):
-    now, carry_out, first = pendulum.now("UTC").replace(microsecond=90_159), service._carry_out, []
+    now = pendulum.now("UTC").replace(microsecond=90_159)
     service.now = lambda: now
-
-    def twice(csv, ids):
-        if not first:
-            first.append(carry_out(csv, ids))
-            service.ours |= dict.fromkeys(ids, now.replace(microsecond=90_000))
-        return carry_out(csv, ids)
-
-    service._carry_out = twice
+    told = now.replace(microsecond=90_000)
+    deliver_twice(service, lambda ids: service.ours.update(dict.fromkeys(ids, told)))
     assert counts(bench.run()) == {"claimed": 10}
 
 
@@ -432,7 +408,7 @@ def test_an_hour_off_changes_no_outcome_and_no_duration(bench, service, offset):
     bench.write(*DEVICES[:20])
     service.clock_offset = offset
     service.ours[DEVICES[0].device_id] = service.now().subtract(minutes=10)
-    lose(service, 1)
+    service.after = raising(LOST, 1)
     started = time.monotonic()
     assert counts(bench.run(rows_per_request=10)) == {"claimed": 19, "already_claimed": 1}
     assert time.monotonic() - started < 15
@@ -445,14 +421,7 @@ def test_a_clock_that_is_set_between_two_tries_is_waited_for_no_longer_than_the_
 ):
     monkeypatch.setattr(recovery, "_FIRST_PAUSE", 0.05)
     bench.write(*DEVICES[:5])
-
-    class Killed(BaseException):
-        pass
-
-    def die(number: int) -> None:
-        raise Killed
-
-    service.before = die
+    service.before = raising(Killed())
     with pytest.raises(Killed):
         bench.run()
     service.before = lambda number: None
@@ -516,7 +485,7 @@ def test_a_job_that_sends_waits_or_looks_stops_within_five_seconds(bench, servic
 
 
 def test_a_job_that_waits_for_a_lost_answer_to_show_stops_at_once(bench, service):
-    lose_before(service, 1)
+    service.before = raising(LOST, 1)
     job = bench.plan(visible_after=60.0)
     threading.Timer(0.3, job.stop).start()
     started = time.monotonic()
@@ -557,10 +526,8 @@ def test_a_request_may_be_newer_than_its_entry_says(bench, service, monkeypatch,
     (path,) = ledger.glob("0*.json")
     aged = json.dumps(json.loads(path.read_bytes()) | {"sent_at": a_minute_ago}).encode()
     path.write_bytes(bytes(200) if entry == "damaged" else aged)
-    job = bench.plan(visible_after=10.0)
-    job.send()
+    assert counts(bench.run(visible_after=10.0)) == {"claimed": 10}
     assert set(service.sent.values()) == {1}
-    assert counts(job.report()) == {"claimed": 10}
 
 
 def test_a_superseded_try_that_did_nothing_hides_nothing_of_what_another_did(bench, service):
@@ -587,10 +554,8 @@ def test_an_answer_that_is_lost_late_is_waited_for_from_then_on(bench, service, 
         raise LOST
 
     service._carry_out = late
-    job = bench.plan(visible_after=2.0)
-    job.send()
+    assert counts(bench.run(visible_after=2.0)) == {"claimed": 10}
     assert set(service.sent.values()) == {1}
-    assert counts(job.report()) == {"claimed": 10}
 
 
 def test_an_operation_that_does_not_show_yet_is_not_over(bench, service):
@@ -610,12 +575,8 @@ def test_a_service_that_answers_with_operations_has_a_list_of_them_whatever_is_i
     bench, service, status
 ):
     service.contract = "async"
-    lose(service, 2)
-
-    def no_list(**_):
-        raise refusal(status)
-
-    service.list_bulk_ops_requests = no_list
+    service.after = raising(LOST, 2)
+    service.list_bulk_ops_requests = raising(refusal(status))
     with pytest.raises(NrfProvError, match="malformed"):
         bench.plan(rows_per_request=5).send()
     assert set(service.sent.values()) == {1}

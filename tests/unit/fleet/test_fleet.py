@@ -13,8 +13,7 @@ import sys
 import time
 import tracemalloc
 import uuid
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ from airflow_provider_nrfprov.fleet.engine import (
 )
 from airflow_provider_nrfprov.fleet.job import DeviceJob, JobEnd
 from reliability.dying import Killed
-from tests.traffic import Traffic, claimed, only, slow, watched_emulator
+from tests.traffic import claimed, only, slow, statuses
 
 DONE, UNCHANGED, FAILED, NOT_TRIED = DeviceOutcome
 
@@ -67,9 +66,8 @@ class Calls(ProvisioningService):
 
 
 @pytest.fixture
-def watched() -> Iterator[tuple[Emulator, Traffic]]:
-    with watched_emulator() as (emulator, traffic):
-        yield emulator, traffic
+def emulator(watched) -> Emulator:
+    return watched[0]
 
 
 def block(emulator: Emulator, **settings: Any) -> Action:
@@ -77,21 +75,12 @@ def block(emulator: Emulator, **settings: Any) -> Action:
 
 
 def job(action: Any, ids: Sequence[str], folder: Path | None = None, **settings: Any) -> DeviceJob:
-    return DeviceJob(
-        "block",
-        action,
-        ids,
-        folder=Folder(folder) if folder else None,
-        **{"work": ("run 1",), **settings},
-    )
+    settings = {"name": "block", "work": ("run 1",), **settings}
+    return DeviceJob(action=action, device_ids=ids, folder=Folder(folder) if folder else None, **settings)
 
 
 def counts(end: JobEnd) -> dict[str, int]:
     return {outcome.value: count for outcome, count in end.tally.counts.items() if count}
-
-
-def statuses(emulator: Emulator) -> Counter[str]:
-    return Counter(device.status for device in emulator.service.claimed_devices())
 
 
 def report_of(folder: Path) -> list[dict[str, str]]:
@@ -99,22 +88,21 @@ def report_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-@pytest.mark.parametrize("limit", [1, 3, 8])
-def test_as_many_requests_are_in_flight_as_allowed_and_never_one_more(watched, limit):
-    emulator, traffic = watched
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        pytest.param({"max_in_flight": 1}, 1, id="one"),
+        pytest.param({"max_in_flight": 3}, 3, id="three"),
+        pytest.param({"max_in_flight": 8}, 8, id="eight"),
+        pytest.param({}, 8, id="eight unless told otherwise"),
+    ],
+)
+def test_as_many_requests_are_in_flight_as_allowed_and_never_one_more(emulator, traffic, settings, limit):
     ids = claimed(emulator, 60)
     slow(emulator, 0.05)
-    assert counts(job(block(emulator), ids, max_in_flight=limit).run()) == {"done": 60}
+    assert counts(job(block(emulator), ids, **settings).run()) == {"done": 60}
     assert traffic.most_in_flight == limit
     assert statuses(emulator) == {"BLOCKED": 60}
-
-
-def test_eight_are_in_flight_unless_told_otherwise(watched):
-    emulator, traffic = watched
-    ids = claimed(emulator, 60)
-    slow(emulator, 0.05)
-    job(block(emulator), ids).run()
-    assert traffic.most_in_flight == 8
 
 
 def test_fewer_than_one_request_in_flight_is_refused(emulator):
@@ -141,8 +129,7 @@ def test_unblocking_sends_also_to_what_does_not_look_blocked_since_the_word_for_
         assert statuses(emulator) == {"READY": 12}
 
 
-def test_a_conflict_is_believed_only_if_the_device_is_as_wanted(watched):
-    emulator, traffic = watched
+def test_a_conflict_is_believed_only_if_the_device_is_as_wanted(emulator, traffic):
     ids = claimed(emulator, 20)
 
     def somebody_was_faster(scope: dict[str, Any]) -> tuple[int, dict[str, str]] | None:
@@ -185,8 +172,7 @@ def test_devices_that_fail_do_not_keep_the_others_from_being_done(emulator, tmp_
     }  # fmt: skip
 
 
-def test_the_report_is_in_the_order_of_the_selection_though_answers_come_in_another(watched, tmp_path):
-    emulator, _ = watched
+def test_the_report_is_in_the_order_of_the_selection_though_answers_come_in_another(emulator, tmp_path):
     ids = claimed(emulator, 40)
     emulator.service.faults.plan("BlockClaimedDevice", Slow(before=0.5))
     slow_one_first = job(block(emulator), ids, tmp_path).run()
@@ -194,8 +180,9 @@ def test_the_report_is_in_the_order_of_the_selection_though_answers_come_in_anot
     assert [row["device_id"] for row in report_of(tmp_path)] == ids
 
 
-def test_a_key_that_is_revoked_in_the_middle_ends_the_work_and_the_rest_is_not_tried(watched, tmp_path):
-    emulator, traffic = watched
+def test_a_key_that_is_revoked_in_the_middle_ends_the_work_and_the_rest_is_not_tried(
+    emulator, traffic, tmp_path
+):
     ids = claimed(emulator, 200)
 
     def revoked_at_the_fiftieth(scope: dict[str, Any]) -> None:
@@ -228,8 +215,7 @@ def test_a_key_that_is_revoked_in_the_middle_ends_the_work_and_the_rest_is_not_t
     ],
     ids=["403", "429", "no answer"],
 )
-def test_what_every_device_would_meet_ends_the_work(watched, fault, error):
-    emulator, _ = watched
+def test_what_every_device_would_meet_ends_the_work(emulator, fault, error):
     ids = claimed(emulator, 100)
     emulator.service.faults.plan("BlockClaimedDevice", fault, nth=11, times=None)
     end = job(block(emulator), ids).run()
@@ -253,8 +239,7 @@ def test_a_path_that_was_switched_off_ends_the_work_and_is_no_device_that_is_not
     assert (results[0].status, stop.error) == ("410", gone)
 
 
-def test_a_service_that_is_down_ends_the_work_but_single_failures_do_not(watched):
-    emulator, _ = watched
+def test_a_service_that_is_down_ends_the_work_but_single_failures_do_not(emulator):
     ids = claimed(emulator, 100)
     for nth in range(4, 100, 4):
         emulator.service.faults.plan("BlockClaimedDevice", Refuse(500), nth=nth)
@@ -277,8 +262,7 @@ def test_if_not_even_the_devices_can_be_looked_up_nothing_is_done_to_any(emulato
     assert (tmp_path / "failed_devices.txt").read_text().split() == ids
 
 
-def test_a_limit_of_the_service_costs_time_and_no_device(watched):
-    emulator, traffic = watched
+def test_a_limit_of_the_service_costs_time_and_no_device(emulator, traffic):
     ids = claimed(emulator, 120)
     traffic.meddle = only(60)
     retry = Retry(first_wait=0.05, longest_wait=0.2)
@@ -288,8 +272,7 @@ def test_a_limit_of_the_service_costs_time_and_no_device(watched):
     assert statuses(emulator) == {"BLOCKED": 120}
 
 
-def test_told_to_end_it_finishes_what_is_in_flight_and_tries_nothing_else(watched, tmp_path):
-    emulator, traffic = watched
+def test_told_to_end_it_finishes_what_is_in_flight_and_tries_nothing_else(emulator, traffic, tmp_path):
     ids = claimed(emulator, 100)
     stop = Stop()
 
@@ -306,8 +289,7 @@ def test_told_to_end_it_finishes_what_is_in_flight_and_tries_nothing_else(watche
     assert json.loads((tmp_path / "summary.json").read_text())["ended_early"] == "asked to stop"
 
 
-def test_unclaims_several_at_a_time_and_what_is_not_ours_is_as_wanted(watched, tmp_path):
-    emulator, traffic = watched
+def test_unclaims_several_at_a_time_and_what_is_not_ours_is_as_wanted(emulator, traffic, tmp_path):
     ids = claimed(emulator, 40)
     slow(emulator, 0.05)
     stranger = str(uuid.uuid4())
@@ -392,11 +374,7 @@ def test_another_run_or_action_in_the_same_folder_skips_nothing(emulator, tmp_pa
     ids = claimed(emulator, 100)
     with pytest.raises(Killed):
         job(Dying(block(emulator), 71), ids, tmp_path).run()
-    arguments = {"name": "block", "work": ("run 1",), **another}
-    again = DeviceJob(
-        arguments["name"], block(emulator), ids, folder=Folder(tmp_path), work=arguments["work"]
-    )
-    end = again.run()
+    end = job(block(emulator), ids, tmp_path, **another).run()
     assert sum(counts(end).values()) == 100
     assert counts(end)["unchanged"] >= 70  # asked, and found blocked; not skipped as done
 
@@ -467,8 +445,7 @@ def test_a_damaged_record_is_looked_at_again_and_costs_no_try(emulator, tmp_path
     assert statuses(emulator) == {"BLOCKED": 30}
 
 
-def test_a_device_whose_tags_are_not_told_is_not_tagged(watched):
-    emulator, _ = watched
+def test_a_device_whose_tags_are_not_told_is_not_tagged(emulator):
     (id_,) = claimed(emulator, 1, tags=("keep",))
     service = Calls(emulator)
     told = service.fetch_claimed_device(id_)
@@ -505,8 +482,9 @@ def test_a_device_that_has_lost_the_tag_that_it_was_selected_by_stays_as_it_is(e
     ],
 )
 @pytest.mark.parametrize("what", ["block", "tag", "unclaim"])
-def test_what_is_no_answer_of_the_service_is_not_taken_for_one(watched, what, status, body, headers):
-    emulator, traffic = watched
+def test_what_is_no_answer_of_the_service_is_not_taken_for_one(
+    emulator, traffic, what, status, body, headers
+):
     ids = claimed(emulator, 3)
     traffic.meddle = lambda scope: None if scope["method"] == "GET" else (status, headers, body)
     service = Calls(emulator)
@@ -548,9 +526,8 @@ print(job.run().tally)
 """
 
 
-def test_a_worker_that_is_killed_has_left_what_the_next_one_needs(watched, tmp_path):
+def test_a_worker_that_is_killed_has_left_what_the_next_one_needs(emulator, tmp_path):
     """SIGKILL to a real process."""
-    emulator, _ = watched
     ids = claimed(emulator, 200)
     (tmp_path / "ids.txt").write_text("\n".join(ids))
     slow(emulator, 0.02)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -22,6 +23,7 @@ from airflow_provider_nrfprov.api import (
 from airflow_provider_nrfprov.api.access import Access
 from airflow_provider_nrfprov.api.contract import CLAIM_TAGS, DEVICE_FILTERS, DRY_RUN, ENDPOINTS, Host
 from airflow_provider_nrfprov.api.errors import ForeignStatusUrlError, UnknownJobError
+from airflow_provider_nrfprov.api.models import BulkOpsRequest
 from airflow_provider_nrfprov.api.project_api import ProjectApi, project_page, project_urls
 from airflow_provider_nrfprov.api.project_contract import (
     FACTS,
@@ -33,7 +35,7 @@ from airflow_provider_nrfprov.api.project_contract import (
 from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator
-from harness.small_server import QuietHandler, always, serving
+from harness.small_server import always, serving
 
 TOKEN = "oat_emulator-token"
 DEVICES = list(mint_devices(5, seed="project"))
@@ -68,22 +70,27 @@ def project(emulator: Emulator) -> Iterator[Project]:
     service.client.close()
 
 
-def answering(status: int, body: object, **headers: str) -> type[QuietHandler]:
-    return always(status, json.dumps(body).encode(), headers)
+@pytest.fixture
+def answered() -> Iterator[Callable[..., Project]]:
+    """Begin a project of a service that gives every request one answer; its ``asked`` are the requests and keys."""
+    with ExitStack() as stack:
 
+        def begin(status: int, body: object, words: JobWords | None = None, **headers: str) -> Project:
+            handler = always(status, json.dumps(body).encode(), headers)
+            service = Project(stack.enter_context(serving(handler)), words)
+            service.asked = lambda: [(what, sent.get("Authorization")) for what, sent in handler.asked]
+            return service
 
-def requests_and_keys(handler: type[QuietHandler]) -> list[tuple[str, str | None]]:
-    return [(request, headers.get("Authorization")) for request, headers in handler.asked]
+        yield begin
 
 
 # --- what is sent ---------------------------------------------------------------------------------------
 
 
-def test_a_bulk_creation_is_sent_as_nordics_client_sends_it():
-    handler = answering(202, {"url": f"{IN_PROJECT}/long-range/devices/bulk/1"})
-    with serving(handler) as url:
-        assert Project(url).bulk_claim(csv_of(DEVICES)).bulk_ops_request_id == "1"
-    assert requests_and_keys(handler) == [(f"POST {IN_PROJECT}/long-range/devices/bulk", f"Bearer {TOKEN}")]
+def test_a_bulk_creation_is_sent_as_nordics_client_sends_it(answered):
+    service = answered(202, {"url": f"{IN_PROJECT}/long-range/devices/bulk/1"})
+    assert service.bulk_claim(csv_of(DEVICES)).bulk_ops_request_id == "1"
+    assert service.asked() == [(f"POST {IN_PROJECT}/long-range/devices/bulk", f"Bearer {TOKEN}")]
 
 
 def test_devices_are_created_waited_for_listed_and_fetched(emulator, project):
@@ -116,42 +123,34 @@ def test_many_devices_are_looked_up_on_pages_and_few_one_by_one(emulator, projec
     assert emulator.service.request_counts()["FetchDevice"] == 3
 
 
-def test_a_page_that_does_not_say_how_many_there_are_is_no_list():
-    with (
-        serving(answering(200, {"data": []})) as url,
-        pytest.raises(UnreadableAnswerError, match="expected fields"),
-    ):
-        list(Project(url).list_claimed_devices())
+def test_a_page_that_does_not_say_how_many_there_are_is_no_list(answered):
+    with pytest.raises(UnreadableAnswerError, match="expected fields"):
+        list(answered(200, {"data": []}).list_claimed_devices())
 
 
 def listing(*serials: str) -> dict[str, object]:
     return {"data": [{"device_serial": each} for each in serials], "paging": {"page": 1, "page_count": 1}}
 
 
-def test_a_device_that_was_not_created_from_a_token_is_listed_by_its_serial_as_it_is():
-    with serving(answering(200, listing("TEST_1", "nrf-350457790000000", DEVICE.upper()))) as url:
-        assert [each.id for each in Project(url).list_claimed_devices()] == [
-            "TEST_1",
-            "nrf-350457790000000",
-            DEVICE,
-        ]
+def test_a_device_that_was_not_created_from_a_token_is_listed_by_its_serial_as_it_is(answered):
+    service = answered(200, listing("TEST_1", "nrf-350457790000000", DEVICE.upper()))
+    assert [each.id for each in service.list_claimed_devices()] == ["TEST_1", "nrf-350457790000000", DEVICE]
 
 
-def test_a_device_of_any_serial_is_fetched():
-    handler = answering(200, {"data": {"device_serial": "TEST_1"}})
-    with serving(handler) as url:
-        assert Project(url).fetch_claimed_device("TEST_1").id == "TEST_1"
-    assert handler.asked[0][0].endswith("/projects/smart-sink/devices/TEST_1")
+def test_a_device_of_any_serial_is_fetched(answered):
+    service = answered(200, {"data": {"device_serial": "TEST_1"}})
+    assert service.fetch_claimed_device("TEST_1").id == "TEST_1"
+    assert service.asked()[0][0].endswith("/projects/smart-sink/devices/TEST_1")
 
 
 @pytest.mark.parametrize(
     "serial", ["", "../x", "a/b", "a?b", "x y", "\u00e4", None, 7, DEVICES[0].token[:30]]
 )
-def test_what_can_be_no_serial_is_not_sent(serial):
-    handler = answering(200, {})
-    with serving(handler) as url, pytest.raises(ValueError, match="nothing was sent") as caught:
-        Project(url).fetch_claimed_device(serial)
-    assert handler.asked == []
+def test_what_can_be_no_serial_is_not_sent(answered, serial):
+    service = answered(200, {})
+    with pytest.raises(ValueError, match="nothing was sent") as caught:
+        service.fetch_claimed_device(serial)
+    assert service.asked() == []
     assert DEVICES[0].token[:30] not in str(caught.value)
 
 
@@ -176,15 +175,12 @@ def test_a_job_is_known_by_a_short_id_wherever_it_is_named(emulator, project, wh
         "jobs/1",
     ],
 )
-def test_any_status_url_on_the_services_own_host_is_asked_as_it_is(location):
-    handler = answering(202, {"status": "IN_PROGRESS"}, Location=location)
-    with serving(handler) as url:
-        service = Project(url)
-        job = service.bulk_claim(csv_of(DEVICES)).bulk_ops_request_id
-        assert "/" not in job, "an id of bulk operations with a slash is taken for the path of a file"
-        handler.asked.clear()
-        assert service.fetch_bulk_ops_request(job).status == "IN_PROGRESS"
-    assert requests_and_keys(handler) == [(f"GET /{location.removeprefix('/')}", f"Bearer {TOKEN}")]
+def test_any_status_url_on_the_services_own_host_is_asked_as_it_is(answered, location):
+    service = answered(202, {"status": "IN_PROGRESS"}, Location=location)
+    job = service.bulk_claim(csv_of(DEVICES)).bulk_ops_request_id
+    assert "/" not in job, "an id of bulk operations with a slash is taken for the path of a file"
+    assert service.fetch_bulk_ops_request(job).status == "IN_PROGRESS"
+    assert service.asked()[1:] == [(f"GET /{location.removeprefix('/')}", f"Bearer {TOKEN}")]
 
 
 @pytest.mark.parametrize(
@@ -198,14 +194,11 @@ def test_any_status_url_on_the_services_own_host_is_asked_as_it_is(location):
         "ftp://127.0.0.1/jobs/1",
     ],
 )
-def test_an_answer_that_names_another_host_is_an_error_and_that_host_gets_no_key(location):
-    handler = answering(202, {}, Location=location)
-    with (
-        serving(handler) as url,
-        pytest.raises(ForeignStatusUrlError, match="nothing is sent there") as caught,
-    ):
-        Project(url).bulk_claim(csv_of(DEVICES))
-    assert len(handler.asked) == 1
+def test_an_answer_that_names_another_host_is_an_error_and_that_host_gets_no_key(answered, location):
+    service = answered(202, {}, Location=location)
+    with pytest.raises(ForeignStatusUrlError, match="nothing is sent there") as caught:
+        service.bulk_claim(csv_of(DEVICES))
+    assert len(service.asked()) == 1
     assert TOKEN not in str(caught.value)
 
 
@@ -217,16 +210,15 @@ def test_an_answer_that_names_another_host_is_an_error_and_that_host_gets_no_key
         ("https://elsewhere.invalid/jobs/1", "refers to elsewhere.invalid for"),
     ],
 )
-def test_scheme_and_port_are_named_where_they_are_all_that_differs(location, named):
-    handler = answering(202, {}, Location=location)
-    with serving(handler) as url, pytest.raises(ForeignStatusUrlError, match=re.escape(named)):
-        Project(url).bulk_claim(csv_of(DEVICES))
+def test_scheme_and_port_are_named_where_they_are_all_that_differs(answered, location, named):
+    with pytest.raises(ForeignStatusUrlError, match=re.escape(named)):
+        answered(202, {}, Location=location).bulk_claim(csv_of(DEVICES))
 
 
-def test_a_status_url_that_holds_a_key_is_not_asked_and_not_shown():
-    handler = answering(202, {}, Location=f"{IN_PROJECT}/long-range/devices/bulk/1?token={TOKEN}")
-    with serving(handler) as url, pytest.raises(UnknownJobError, match="holds a key") as caught:
-        Project(url).bulk_claim(csv_of(DEVICES))
+def test_a_status_url_that_holds_a_key_is_not_asked_and_not_shown(answered):
+    service = answered(202, {}, Location=f"{IN_PROJECT}/long-range/devices/bulk/1?token={TOKEN}")
+    with pytest.raises(UnknownJobError, match="holds a key") as caught:
+        service.bulk_claim(csv_of(DEVICES))
     assert TOKEN not in str(caught.value)
 
 
@@ -238,28 +230,31 @@ def test_a_job_elsewhere_and_a_made_up_id_are_not_asked_about(emulator, project)
 
 
 @pytest.mark.parametrize("location", ["http://[", "/a b", "/\u00e4", "/x" * 600])
-def test_a_status_url_that_is_none_is_an_unreadable_answer(location):
-    with (
-        serving(answering(202, {"url": location})) as url,
-        pytest.raises(UnreadableAnswerError, match="status URL"),
-    ):
-        Project(url).bulk_claim(csv_of(DEVICES))
+def test_a_status_url_that_is_none_is_an_unreadable_answer(answered, location):
+    with pytest.raises(UnreadableAnswerError, match="status URL"):
+        answered(202, {"url": location}).bulk_claim(csv_of(DEVICES))
 
 
 @pytest.mark.parametrize(("status", "body"), [(200, {"claimedIds": []}), (201, {}), (202, {}), (202, [])])
-def test_a_yes_of_another_kind_is_no_answer(status, body):
-    with serving(answering(status, body)) as url, pytest.raises(UnreadableAnswerError):
-        Project(url).bulk_claim(csv_of(DEVICES))
+def test_a_yes_of_another_kind_is_no_answer(answered, status, body):
+    with pytest.raises(UnreadableAnswerError):
+        answered(status, body).bulk_claim(csv_of(DEVICES))
 
 
 # --- how a job stands ------------------------------------------------------------------------------------------
 
 
-def job(url: str, words: JobWords | None = None):
-    return Project(url, words).fetch_bulk_ops_request("1")
+@pytest.fixture
+def job(answered) -> Callable[..., BulkOpsRequest]:
+    """What is read from an answer about a job."""
+    return lambda body, words=None: answered(200, body, words).fetch_bulk_ops_request("1")
 
 
-def test_errors_are_read_by_device_and_by_row_and_the_rest_is_kept():
+def failed(errors: object) -> dict[str, object]:
+    return {"status": "FAILED", "errorSummary": {"errors": errors}}
+
+
+def test_errors_are_read_by_device_and_by_row_and_the_rest_is_kept(job):
     errors = [
         {"error": "a", "deviceId": DEVICE.upper()},
         {"error": f"of {DEVICES[1].token}", "row": 2},
@@ -267,8 +262,7 @@ def test_errors_are_read_by_device_and_by_row_and_the_rest_is_kept():
         "d",
         {"deviceId": DEVICES[3].device_id, "row": 9},
     ]
-    with serving(answering(200, {"status": "FAILED", "errorSummary": {"errors": errors}})) as url:
-        operation = job(url)
+    operation = job(failed(errors))
     summary = operation.errors
     assert summary.devices == {DEVICE: "a", DEVICES[3].device_id: "refused without a reason"}
     assert summary.rows == {2: "of <claim token>"}
@@ -280,20 +274,18 @@ def test_errors_are_read_by_device_and_by_row_and_the_rest_is_kept():
 @pytest.mark.parametrize(
     "unplaced", [{"deviceId": ""}, {"deviceId": "nrf-1"}, {"row": 1000}, {"row": "2"}, {}]
 )
-def test_an_error_that_can_be_of_no_row_that_was_sent_proves_nothing_of_the_others(unplaced):
+def test_an_error_that_can_be_of_no_row_that_was_sent_proves_nothing_of_the_others(job, unplaced):
     errors = [{"error": "a", "deviceId": DEVICE}, {"error": "b", **unplaced}]
-    with serving(answering(200, {"status": "FAILED", "errorSummary": {"errors": errors}})) as url:
-        summary = job(url).errors
+    summary = job(failed(errors)).errors
     assert (summary.devices, summary.rows) == ({DEVICE: "a"}, {})
     assert summary.others == (json.dumps(errors[1]),)
     assert summary.unnamed_are_done is False
 
 
 @pytest.mark.parametrize("unreadable", ["", "nrf-1", None, 7])
-def test_the_row_counts_where_what_an_error_names_can_be_no_device_of_ours(unreadable):
+def test_the_row_counts_where_what_an_error_names_can_be_no_device_of_ours(job, unreadable):
     errors = [{"error": "b", "deviceId": unreadable, "row": 2}]
-    with serving(answering(200, {"status": "FAILED", "errorSummary": {"errors": errors}})) as url:
-        summary = job(url).errors
+    summary = job(failed(errors)).errors
     assert (summary.devices, summary.rows, summary.unnamed_are_done) == ({}, {2: "b"}, True)
 
 
@@ -306,16 +298,13 @@ def test_the_row_counts_where_what_an_error_names_can_be_no_device_of_ours(unrea
         ({"error": None, "message": "b"}, '{"message": "b"}'),
     ],
 )
-def test_words_of_another_kind_or_in_another_place_are_told_as_they_came(said, told):
-    errors = [{**said, "row": 0}]
-    with serving(answering(200, {"status": "FAILED", "errorSummary": {"errors": errors}})) as url:
-        assert job(url).errors.rows == {0: told}
+def test_words_of_another_kind_or_in_another_place_are_told_as_they_came(job, said, told):
+    assert job(failed([{**said, "row": 0}])).errors.rows == {0: told}
 
 
 @pytest.mark.parametrize("summary", ["words", 7, ["[0]: x"], {"errors": "x"}, {"errors": None}, {}])
-def test_a_summary_that_names_nothing_proves_nothing_of_other_rows(summary):
-    with serving(answering(200, {"status": "FAILED", "errorSummary": summary})) as url:
-        assert job(url).errors.unnamed_are_done is False
+def test_a_summary_that_names_nothing_proves_nothing_of_other_rows(job, summary):
+    assert job({"status": "FAILED", "errorSummary": summary}).errors.unnamed_are_done is False
 
 
 @pytest.mark.parametrize(("readding", "refused"), [("error", {2: "device already exists"}), ("accepted", {})])
@@ -329,13 +318,12 @@ def test_the_emulator_takes_the_second_row_of_a_device_as_one_of_a_device_that_e
     assert set(emulator.service.claim_counts().values()) == {1}
 
 
-def test_names_of_statuses_are_those_of_the_connection_and_others_are_no_end(caplog):
+def test_names_of_statuses_are_those_of_the_connection_and_others_are_no_end(job, caplog):
     words = JobWords(frozenset({"DONE"}), frozenset({"PARTIAL"}), frozenset({"RUNNING"}))
     found = {}
     for word in ("DONE", "PARTIAL", "RUNNING", "PAUSED", "SUCCEEDED"):
-        with serving(answering(200, {"status": word})) as url:
-            operation = job(url, words)
-            found[word] = (operation.status, operation.is_finished)
+        operation = job({"status": word}, words)
+        found[word] = (operation.status, operation.is_finished)
     assert found == {
         "DONE": ("SUCCEEDED", True),
         "PARTIAL": ("PARTIAL", True),
@@ -346,9 +334,8 @@ def test_names_of_statuses_are_those_of_the_connection_and_others_are_no_end(cap
     assert [each.args[1] for each in caplog.records] == ["PAUSED", "SUCCEEDED"]
 
 
-def test_a_status_is_shown_without_tokens_and_not_at_any_length(caplog):
-    with serving(answering(200, {"status": f"{DEVICE} {DEVICES[0].token}" + " x" * 1000})) as url:
-        operation = job(url)
+def test_a_status_is_shown_without_tokens_and_not_at_any_length(job, caplog):
+    operation = job({"status": f"{DEVICE} {DEVICES[0].token}" + " x" * 1000})
     assert operation.status.startswith(f"{DEVICE} <claim token> x x")
     assert len(operation.status) == 100
     assert not operation.is_finished
@@ -356,9 +343,9 @@ def test_a_status_is_shown_without_tokens_and_not_at_any_length(caplog):
 
 
 @pytest.mark.parametrize("body", [{}, {"status": None}, {"status": ""}, [], "x"])
-def test_a_job_without_a_status_is_an_unreadable_answer(body):
-    with serving(answering(200, body)) as url, pytest.raises(UnreadableAnswerError):
-        job(url)
+def test_a_job_without_a_status_is_an_unreadable_answer(job, body):
+    with pytest.raises(UnreadableAnswerError):
+        job(body)
 
 
 # --- refusals ----------------------------------------------------------------------------------------------------
@@ -380,10 +367,10 @@ def test_refusals_say_what_to_do_in_words_of_this_api(emulator, project):
     assert caught.value.problem.message == "there is no such organization or project"
 
 
-def test_causes_are_part_of_the_reason():
-    body = {"message": "bad file", "cause": ["row 1: a", "row 2: b"]}
-    with serving(answering(400, body)) as url, pytest.raises(Exception, match="bad file") as caught:
-        Project(url).bulk_claim(csv_of(DEVICES))
+def test_causes_are_part_of_the_reason(answered):
+    service = answered(400, {"message": "bad file", "cause": ["row 1: a", "row 2: b"]})
+    with pytest.raises(Exception, match="bad file") as caught:
+        service.bulk_claim(csv_of(DEVICES))
     assert caught.value.problem.message == "bad file (row 1: a; row 2: b)"
 
 

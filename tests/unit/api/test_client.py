@@ -41,15 +41,29 @@ def client_of(url: str, key: str = KEY, **settings) -> ProvisioningClient:
     return ProvisioningClient(key, urls=base_urls(url), **{"retry": NEVER, **settings})
 
 
-def test_claims_one_device_and_reads_all_that_is_known_of_it(emulator, tokens):
+@pytest.fixture
+def client(emulator) -> Iterator[ProvisioningClient]:
     with client_of(emulator.url) as client:
-        device = client.send(operations.claim_device(tokens[0], ["line=1"]))
-        assert device.id == decode(tokens[0]).device_id
-        assert (device.tags, device.status, device.ownership_status) == (("line=1",), "READY", "IDENTIFIED")
-        assert device.claimed_at is not None
-        assert device.claimed_at.timezone_name == "UTC"
-        assert (pendulum.now("UTC") - device.claimed_at).total_seconds() < 60
-        assert client.send(operations.fetch_claimed_device(device.id)) == device
+        yield client
+
+
+@contextmanager
+def client_told(
+    status: int, body: bytes, headers: dict[str, str] | None = None
+) -> Iterator[ProvisioningClient]:
+    """A client of a service that gives every request this answer."""
+    with answering(status, body, headers) as url, client_of(url) as client:
+        yield client
+
+
+def test_claims_one_device_and_reads_all_that_is_known_of_it(client, tokens):
+    device = client.send(operations.claim_device(tokens[0], ["line=1"]))
+    assert device.id == decode(tokens[0]).device_id
+    assert (device.tags, device.status, device.ownership_status) == (("line=1",), "READY", "IDENTIFIED")
+    assert device.claimed_at is not None
+    assert device.claimed_at.timezone_name == "UTC"
+    assert (pendulum.now("UTC") - device.claimed_at).total_seconds() < 60
+    assert client.send(operations.fetch_claimed_device(device.id)) == device
 
 
 @pytest.mark.parametrize("offset", [3600, -3600, 0])
@@ -62,24 +76,22 @@ def test_a_date_to_wait_for_is_one_of_the_services_clock(offset):
     assert 19 <= retry_after(caught.value) <= 22
 
 
-def test_a_second_claim_is_a_conflict_in_the_services_words(emulator, tokens):
-    with client_of(emulator.url) as client:
+def test_a_second_claim_is_a_conflict_in_the_services_words(client, tokens):
+    client.send(operations.claim_device(tokens[0]))
+    with pytest.raises(ConflictError, match="409") as caught:
         client.send(operations.claim_device(tokens[0]))
-        with pytest.raises(ConflictError, match="409") as caught:
-            client.send(operations.claim_device(tokens[0]))
     assert caught.value.problem.message in str(caught.value)
     assert caught.value.problem.code is not None
 
 
-def test_a_dry_run_says_whether_and_why_not_and_claims_nothing(emulator, tokens):
-    with client_of(emulator.url) as client:
-        assert client.send(operations.dry_run_claim(tokens[0])).claimable
-        assert emulator.service.claimed_ids() == set()
-        client.send(operations.claim_device(tokens[0]))
-        refused = client.send(operations.dry_run_claim(tokens[0]))
-        assert not refused.claimable
-        assert refused.reason
-        assert not client.send(operations.dry_run_claim("rubbish")).claimable
+def test_a_dry_run_says_whether_and_why_not_and_claims_nothing(emulator, client, tokens):
+    assert client.send(operations.dry_run_claim(tokens[0])).claimable
+    assert emulator.service.claimed_ids() == set()
+    client.send(operations.claim_device(tokens[0]))
+    refused = client.send(operations.dry_run_claim(tokens[0]))
+    assert not refused.claimable
+    assert refused.reason
+    assert not client.send(operations.dry_run_claim("rubbish")).claimable
 
 
 @pytest.mark.parametrize("contract", ["async", "sync", "both"])
@@ -130,47 +142,43 @@ def test_a_partial_success_is_a_result_whatever_its_status(status, shape, tokens
     assert answer.failed[0].message
 
 
-def test_lists_are_read_page_by_page(emulator):
-    with client_of(emulator.url) as client:
-        rows = "".join(f'"{device.token}"\n' for device in mint_devices(250, seed="pages"))
-        client.send(operations.bulk_claim(rows))
-        listed = [device.id for device in client.iterate(operations.list_claimed_devices)]
-        assert len(listed) == len(set(listed)) == 250
-        assert [operation.status for operation in client.iterate(operations.list_bulk_ops_requests)] == [
-            "SUCCEEDED"
-        ]
+def test_lists_are_read_page_by_page(client):
+    rows = "".join(f'"{device.token}"\n' for device in mint_devices(250, seed="pages"))
+    client.send(operations.bulk_claim(rows))
+    listed = [device.id for device in client.iterate(operations.list_claimed_devices)]
+    assert len(listed) == len(set(listed)) == 250
+    assert [operation.status for operation in client.iterate(operations.list_bulk_ops_requests)] == [
+        "SUCCEEDED"
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 5, 6, 40])
-def test_finds_which_of_some_devices_are_ours(emulator, count):
+def test_finds_which_of_some_devices_are_ours(client, count):
     devices = list(mint_devices(300, seed="lookup"))
-    with client_of(emulator.url) as client:
-        client.send(operations.bulk_claim("".join(f'"{device.token}"\n' for device in devices[:200])))
-        asked = [device.device_id for device in devices[200 - count : 200 + count]]
-        assert set(find_claimed_devices(client, asked)) == set(asked[:count])
+    client.send(operations.bulk_claim("".join(f'"{device.token}"\n' for device in devices[:200])))
+    asked = [device.device_id for device in devices[200 - count : 200 + count]]
+    assert set(find_claimed_devices(client, asked)) == set(asked[:count])
 
 
-def test_looking_up_many_devices_costs_few_requests(emulator):
+def test_looking_up_many_devices_costs_few_requests(emulator, client):
     devices = list(mint_devices(1000, seed="lookup"))
-    with client_of(emulator.url) as client:
-        client.send(operations.bulk_claim("".join(f'"{device.token}"\n' for device in devices)))
-        before = sum(emulator.service.request_counts().values())
-        assert len(find_claimed_devices(client, [device.device_id for device in devices])) == 1000
-        assert sum(emulator.service.request_counts().values()) - before == 10
+    client.send(operations.bulk_claim("".join(f'"{device.token}"\n' for device in devices)))
+    before = sum(emulator.service.request_counts().values())
+    assert len(find_claimed_devices(client, [device.device_id for device in devices])) == 1000
+    assert sum(emulator.service.request_counts().values()) - before == 10
 
 
-def test_tags_are_created_listed_renamed_and_deleted(emulator, tokens):
-    with client_of(emulator.url) as client:
-        client.send(operations.create_tag("line=1", "first line"))
-        with pytest.raises(ConflictError):
-            client.send(operations.create_tag("line=1"))
-        device = client.send(operations.claim_device(tokens[0], ["line=1"]))
-        (tag,) = client.iterate(operations.list_tags)
-        assert (tag.tag, tag.description) == ("line=1", "first line")
-        client.send(operations.update_tag(str(tag.id), "line=2"))
-        assert client.send(operations.fetch_claimed_device(device.id)).tags == ("line=2",)
-        client.send(operations.delete_tag(str(tag.id)))
-        assert client.send(operations.fetch_claimed_device(device.id)).tags == ()
+def test_tags_are_created_listed_renamed_and_deleted(client, tokens):
+    client.send(operations.create_tag("line=1", "first line"))
+    with pytest.raises(ConflictError):
+        client.send(operations.create_tag("line=1"))
+    device = client.send(operations.claim_device(tokens[0], ["line=1"]))
+    (tag,) = client.iterate(operations.list_tags)
+    assert (tag.tag, tag.description) == ("line=1", "first line")
+    client.send(operations.update_tag(str(tag.id), "line=2"))
+    assert client.send(operations.fetch_claimed_device(device.id)).tags == ("line=2",)
+    client.send(operations.delete_tag(str(tag.id)))
+    assert client.send(operations.fetch_claimed_device(device.id)).tags == ()
 
 
 @pytest.mark.parametrize("contract", ["async", "sync"])
@@ -180,14 +188,13 @@ def test_tags_are_found_wherever_this_generation_has_them(contract):
         assert [tag.tag for tag in client.iterate(operations.list_tags)] == ["a"]
 
 
-def test_sets_the_tags_of_a_device_and_unclaims_it(emulator, tokens):
-    with client_of(emulator.url) as client:
-        device = client.send(operations.claim_device(tokens[0], ["a"]))
-        client.send(operations.set_device_tags(device.id, ["b", "c"]))
-        assert client.send(operations.fetch_claimed_device(device.id)).tags == ("b", "c")
-        client.send(operations.unclaim_device(device.id))
-        with pytest.raises(NotFoundError):
-            client.send(operations.fetch_claimed_device(device.id))
+def test_sets_the_tags_of_a_device_and_unclaims_it(client, tokens):
+    device = client.send(operations.claim_device(tokens[0], ["a"]))
+    client.send(operations.set_device_tags(device.id, ["b", "c"]))
+    assert client.send(operations.fetch_claimed_device(device.id)).tags == ("b", "c")
+    client.send(operations.unclaim_device(device.id))
+    with pytest.raises(NotFoundError):
+        client.send(operations.fetch_claimed_device(device.id))
 
 
 def test_an_endpoint_of_the_users_choice_is_asked(emulator, tokens):
@@ -231,7 +238,7 @@ def test_a_key_that_cannot_be_one_is_refused_before_anything_is_sent(key):
     ],
 )
 def test_the_services_words_are_shown_unedited_whatever_their_shape(body, shown):
-    with answering(400, body) as url, client_of(url) as client, pytest.raises(ServiceError) as caught:
+    with client_told(400, body) as client, pytest.raises(ServiceError) as caught:
         client.send(operations.create_tag("x"))
     assert shown in str(caught.value)
     assert caught.value.text == body.decode()
@@ -240,7 +247,7 @@ def test_the_services_words_are_shown_unedited_whatever_their_shape(body, shown)
 
 def test_a_token_or_key_that_the_service_sends_back_is_not_shown(tokens):
     body = json.dumps({"message": f"{tokens[0]} was refused for {KEY}"}).encode()
-    with answering(422, body) as url, client_of(url) as client, pytest.raises(ServiceError) as caught:
+    with client_told(422, body) as client, pytest.raises(ServiceError) as caught:
         client.send(operations.claim_device(tokens[0]))
     for text in (str(caught.value), caught.value.text, repr(caught.value), caught.value.problem.message):
         assert tokens[0][:20] not in text
@@ -250,11 +257,8 @@ def test_a_token_or_key_that_the_service_sends_back_is_not_shown(tokens):
 
 @pytest.mark.parametrize("status", [500, 502, 504])
 def test_a_5xx_with_a_page_instead_of_json_is_an_error_of_the_service(status):
-    with (
-        answering(status, b"<html>Bad gateway</html>") as url,
-        client_of(url) as client,
-        pytest.raises(UnavailableError, match="Bad gateway"),
-    ):
+    page = b"<html>Bad gateway</html>"
+    with client_told(status, page) as client, pytest.raises(UnavailableError, match="Bad gateway"):
         client.send(operations.list_claimed_devices())
 
 
@@ -262,16 +266,13 @@ def test_a_5xx_with_a_page_instead_of_json_is_an_error_of_the_service(status):
     "body", [b"<html>welcome</html>", b"", b"[1, 2]", b'{"items": 5}', b'{"items": [{"no": "id"}]}', b"null"]
 )
 def test_a_200_that_cannot_be_read_is_an_error_of_its_own(body):
-    with answering(200, body) as url, client_of(url) as client, pytest.raises(UnreadableAnswerError):
+    with client_told(200, body) as client, pytest.raises(UnreadableAnswerError):
         client.send(operations.list_claimed_devices())
 
 
 def test_a_truncated_answer_may_have_been_carried_out():
-    with (
-        answering(200, b'{"id": "', {"Content-Length": "500"}) as url,
-        client_of(url) as client,
-        pytest.raises(UnreachableError) as caught,
-    ):
+    cut_off = client_told(200, b'{"id": "', {"Content-Length": "500"})
+    with cut_off as client, pytest.raises(UnreachableError) as caught:
         client.send(operations.unclaim_device(DEVICE))
     assert caught.value.maybe_sent
 
@@ -296,11 +297,7 @@ def test_a_host_that_cannot_be_reached_was_never_asked(url, tokens):
 
 def test_a_list_without_end_is_an_error():
     page = json.dumps({"items": [], "pageNextToken": "again"}).encode()
-    with (
-        answering(200, page) as url,
-        client_of(url) as client,
-        pytest.raises(NrfProvError, match="never end"),
-    ):
+    with client_told(200, page) as client, pytest.raises(NrfProvError, match="never end"):
         list(client.iterate(operations.list_claimed_devices))
 
 
@@ -312,7 +309,7 @@ def test_unknown_fields_statuses_and_times_survive():
         "completedAt": None,
         "new": [1],
     }
-    with answering(200, json.dumps(body).encode()) as url, client_of(url) as client:
+    with client_told(200, json.dumps(body).encode()) as client:
         operation = client.send(operations.fetch_bulk_ops_request("X"))
     assert (operation.status, operation.is_finished, operation.requested_at) == ("PAUSED", False, None)
     assert operation.extra == {"new": [1]}

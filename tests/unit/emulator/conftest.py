@@ -97,6 +97,18 @@ def world(api) -> Callable[..., Asker]:
 
 
 @pytest.fixture
+def carried_out(api, clock) -> Callable[[str], dict]:
+    """Start a bulk operation and let it end; return what is said of it then."""
+
+    def carry_out(text: str) -> dict:
+        operation_id = api.start_bulk(text)
+        clock.advance(2)
+        return api.operation(operation_id)
+
+    return carry_out
+
+
+@pytest.fixture
 def start() -> Iterator[Callable[..., Asker]]:
     """Start emulators of the test's own, with settings of their own."""
     with ExitStack() as stack:

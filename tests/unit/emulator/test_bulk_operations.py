@@ -52,10 +52,8 @@ def test_its_devices_are_claimed_when_it_ends_and_not_before(api, clock):
     assert api.service.claims_per_operation() == {operation_id: 3}
 
 
-def test_a_succeeded_operation_says_what_is_documented(api, clock):
-    operation_id = api.start_bulk(tokens(mint_devices(1)))
-    clock.advance(2)
-    operation = api.operation(operation_id)
+def test_a_succeeded_operation_says_what_is_documented(carried_out):
+    operation = carried_out(tokens(mint_devices(1)))
     assert set(operation) == {
         "bulkOpsRequestId",
         "endpoint",
@@ -68,23 +66,20 @@ def test_a_succeeded_operation_says_what_is_documented(api, clock):
     assert operation["endpoint"] == "CLAIM_DEVICE_OWNERSHIP"
 
 
-def test_one_bad_row_makes_it_fail_and_the_good_ones_are_claimed(api, clock):
+def test_one_bad_row_makes_it_fail_and_the_good_ones_are_claimed(api, carried_out):
     a, b = mint_devices(2)
-    operation_id = api.start_bulk(f"{a.token}\nbad\n{b.token}\n{a.token}\n")
-    clock.advance(2)
-    operation = api.operation(operation_id)
+    operation = carried_out(f"{a.token}\nbad\n{b.token}\n{a.token}\n")
     assert operation["status"] == "FAILED"
     assert api.service.claimed_ids() == {a.device_id, b.device_id}
     errors = requests.get(operation["errorSummaryUrl"], timeout=5).json()["errors"]
     assert [error.partition(":")[0] for error in errors] == ["[1]", "[3]"]
 
 
-def test_the_old_error_summary_counts_rows_from_one_in_a_single_string(world, clock):
-    api = world(error_summary="legacy")
+def test_the_old_error_summary_counts_rows_from_one_in_a_single_string(world, carried_out):
+    world(error_summary="legacy")
     device = next(mint_devices(1))
-    operation_id = api.start_bulk(f"{device.token}\nbad\n{device.token}\nbad\n")
-    clock.advance(2)
-    text = requests.get(api.operation(operation_id)["errorSummaryUrl"], timeout=5).text
+    operation = carried_out(f"{device.token}\nbad\n{device.token}\nbad\n")
+    text = requests.get(operation["errorSummaryUrl"], timeout=5).text
     # As the tool of that time read it: between these two marks, without the backslashes.
     found = text[text.index("(1-based)]: ") + len("(1-based)]: ") : text.rindex('."}')]
     assert sorted(json.loads(found.replace("\\", "")).values()) == [[2, 4], [3]]

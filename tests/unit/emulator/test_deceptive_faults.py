@@ -174,14 +174,12 @@ def test_the_pages_of_a_lagging_list_hold_every_device_once(world, clock):
 
 
 @pytest.fixture
-def ended(api, clock) -> dict:
+def ended(api, carried_out) -> dict:
     """An operation of ten rows of which six failed, and the URLs of its files."""
     devices = list(mint_devices(10, seed="ended"))
     for device in devices[4:]:
         api.claim(device.token)
-    operation_id = api.start_bulk(tokens(devices))
-    clock.advance(2)
-    return api.operation(operation_id)
+    return carried_out(tokens(devices))
 
 
 def download(api, url: str, content: str) -> requests.Response:
@@ -213,14 +211,15 @@ def test_a_file_can_hold_half_of_its_rows(api, ended, name, rows):
 
 
 @pytest.mark.parametrize("name", URLS)
-def test_a_file_can_be_that_of_another_operation_or_of_devices_that_nobody_sent(api, clock, ended, name):
+def test_a_file_can_be_that_of_another_operation_or_of_devices_that_nobody_sent(
+    api, carried_out, ended, name
+):
     whole = requests.get(ended[name], timeout=5).text
     invented = download(api, ended[name], "other").text
     assert invented != whole
-    other = api.start_bulk(f"{tokens(mint_devices(2, seed='other'))}bad\n")
-    clock.advance(2)
+    other = carried_out(f"{tokens(mint_devices(2, seed='other'))}bad\n")
     answered = download(api, ended[name], "other").text
-    assert answered == requests.get(api.operation(other)[name], timeout=5).text
+    assert answered == requests.get(other[name], timeout=5).text
     assert answered not in {whole, invented}
 
 
@@ -244,25 +243,21 @@ def test_a_refusal_and_failed_rows_have_words_that_are_hard_to_write(api, words)
 
 
 @pytest.mark.parametrize("words", HARD_WORDS)
-def test_an_error_summary_has_words_that_are_hard_to_write(api, clock, words):
+def test_an_error_summary_has_words_that_are_hard_to_write(api, carried_out, words):
     api.service.faults.plan(BULK, Words(words))
-    operation_id = api.start_bulk("bad\n")
-    clock.advance(2)
-    summary = requests.get(api.operation(operation_id)["errorSummaryUrl"], timeout=5)
+    summary = requests.get(carried_out("bad\n")["errorSummaryUrl"], timeout=5)
     assert summary.json() == {"errors": [f"[0]: {words}"]}
 
 
 @pytest.mark.parametrize("shape", ["object", "string"])
 @pytest.mark.parametrize("words", HARD_WORDS)
-def test_words_that_are_a_setting_are_those_of_every_refusal(world, clock, words, shape):
+def test_words_that_are_a_setting_are_those_of_every_refusal(world, carried_out, words, shape):
     api = world(refusal_words=words, failed_shape=shape, partial_failure_status=422)
     (failed,) = api.post_csv(DEVICES, "bad").json()["failed"]
     assert failed == f"[0]: {words}" or failed["message"] == words
     assert api.claim("bad").json()["message"] == words
     assert api.with_key("none").claim("bad").json()["message"] == words
-    operation_id = api.start_bulk("bad\n")
-    clock.advance(2)
-    summary = requests.get(api.operation(operation_id)["errorSummaryUrl"], timeout=5)
+    summary = requests.get(carried_out("bad\n")["errorSummaryUrl"], timeout=5)
     assert summary.json() == {"errors": [f"[0]: {words}"]}
 
 

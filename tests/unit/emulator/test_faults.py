@@ -317,19 +317,16 @@ def test_an_operation_can_be_said_to_have_failed_although_all_its_rows_were_clai
         assert rows == ([] if summary == "empty" else ["[0]", "[1]"])
 
 
-def test_an_operation_that_really_failed_tells_the_truth(api, clock):
+def test_an_operation_that_really_failed_tells_the_truth(api, carried_out):
     api.service.faults.plan(BULK, FalseFailure("missing"))
-    operation_id = api.start_bulk(f"{mint_token()}\nbad\n")
-    clock.advance(2)
-    summary = requests.get(api.operation(operation_id)["errorSummaryUrl"], timeout=5)
+    operation = carried_out(f"{mint_token()}\nbad\n")
+    summary = requests.get(operation["errorSummaryUrl"], timeout=5)
     assert summary.json()["errors"][0].startswith("[1]")
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_the_error_summary_cannot_be_downloaded(api, clock, status):
-    operation_id = api.start_bulk("bad")
-    clock.advance(2)
-    url = api.operation(operation_id)["errorSummaryUrl"]
+def test_the_error_summary_cannot_be_downloaded(api, carried_out, status):
+    url = carried_out("bad")["errorSummaryUrl"]
     api.service.faults.plan("DownloadBulkOpsData", Refuse(status))
     assert requests.get(url, timeout=5).status_code == status
     assert requests.get(url, timeout=5).status_code == 200
@@ -344,9 +341,8 @@ def test_an_operation_has_a_status_that_nobody_knows_for_a_while(api):
     assert api.get("/v1/bulk-ops-requests").json()["items"][0]["status"] == "ON_HOLD"
 
 
-def test_every_object_has_one_more_field_and_all_that_are_known(api, clock):
-    operation_id = api.start_bulk(mint_token(DEVICE))
-    clock.advance(2)
+def test_every_object_has_one_more_field_and_all_that_are_known(api, carried_out):
+    operation_id = carried_out(mint_token(DEVICE))["bulkOpsRequestId"]
     paths = [
         f"/v1/claimed-devices/{DEVICE}",
         "/v1/claimed-devices",

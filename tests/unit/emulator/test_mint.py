@@ -38,18 +38,14 @@ def test_the_documented_token_verifies_with_the_documented_key():
     assert mint.verify(DOCUMENTED_TOKEN, mint.documented_key())
 
 
-def test_the_documented_token_fails_with_any_changed_byte_of_its_body():
-    body, cose = DOCUMENTED_TOKEN.split(".")
-    key = mint.documented_key()
-    for place in range(57):
-        assert not mint.verify(f"{b64(flipped(raw(body), place))}.{cose}", key), place
-
-
-def test_the_documented_token_fails_with_any_changed_byte_of_its_signature():
-    body, cose = DOCUMENTED_TOKEN.split(".")
-    key = mint.documented_key()
-    for place in range(77 - 64, 77):
-        assert not mint.verify(f"{body}.{b64(flipped(raw(cose), place))}", key), place
+@pytest.mark.parametrize(
+    ("part", "places"), [(0, range(57)), (1, range(77 - 64, 77))], ids=["body", "signature"]
+)
+def test_the_documented_token_fails_with_any_changed_byte_of_its_body_or_signature(part, places):
+    for place in places:
+        parts = DOCUMENTED_TOKEN.split(".")
+        parts[part] = b64(flipped(raw(parts[part]), place))
+        assert not mint.verify(".".join(parts), mint.documented_key()), place
 
 
 def test_the_documented_token_fails_with_another_key_and_in_another_spelling():

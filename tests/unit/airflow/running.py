@@ -11,7 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
+
+both_modes = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
 
 
 class TaskInstance:

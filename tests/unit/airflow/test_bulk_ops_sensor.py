@@ -20,7 +20,7 @@ from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 from tests.event_loop_lag import Lag
-from tests.unit.airflow.running import finish, only_event
+from tests.unit.airflow.running import both_modes, finish, only_event
 
 
 @pytest.fixture
@@ -38,9 +38,6 @@ def claim(nrfcloud) -> Callable[..., str]:
 def sensor(ids: Any, **arguments: Any) -> NrfProvBulkOpsSensor:
     defaults = {"task_id": "wait", "poke_interval": 0.1, "timeout": 10}
     return NrfProvBulkOpsSensor(bulk_ops_request_ids=ids, **{**defaults, **arguments})
-
-
-both_modes = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
 
 
 @both_modes

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,28 +20,24 @@ from airflow_provider_nrfprov.api.errors import (
 from airflow_provider_nrfprov.api.models import ProvisioningCommand
 from airflow_provider_nrfprov.api.wait_policy import FAILURES_IN_A_ROW, CommandWatch
 from airflow_provider_nrfprov.emulator.faults import DropBefore, Refuse
-from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.exceptions import CommandFailedError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.sensors.provisioning_command import NrfProvCommandSensor
 from airflow_provider_nrfprov.triggers.provisioning_command import NrfProvCommandTrigger
-from tests.unit.airflow.running import finish, only_event
+from tests.unit.airflow.running import both_modes, finish, only_event
 
 FETCH = "FetchDeviceProvisioningCommand"
 CSR = {"certificateSigningRequest": {"secTag": 7}}
-both_modes = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
 
 
 @pytest.fixture
-def command(connect, tokens):
-    """Start an emulator, and give a device of its own a command."""
+def command(nrfcloud, tokens) -> Callable[..., tuple[str, str]]:
+    """Give a device of the emulator's a command; return the ids of both."""
 
-    @contextmanager
-    def begin(request: dict[str, Any] = CSR, **settings: Any) -> Iterator[tuple[Emulator, str, str]]:
-        with running_emulator(**{"command_seconds": 0.4, **settings}) as emulator:
-            connect(emulator.url)
-            device = NrfProvHook().claim_device(tokens[0])
-            yield emulator, device.id, NrfProvHook().create_command(device.id, request).id
+    def begin(**settings: Any) -> tuple[str, str]:
+        nrfcloud.reset(**{"command_seconds": 0.4, **settings})
+        device = NrfProvHook().claim_device(tokens[0])
+        return device.id, NrfProvHook().create_command(device.id, CSR).id
 
     return begin
 
@@ -64,113 +59,106 @@ def run(sensor: NrfProvCommandSensor) -> Any:
 @both_modes
 @pytest.mark.parametrize("seconds", [0, 0.4], ids=["has ended", "ends"])
 def test_gives_what_the_device_answered(command, deferrable, seconds):
-    with command(command_seconds=seconds) as (_, device_id, command_id):
-        answer = run(sensor(device_id, command_id, deferrable=deferrable))
+    device_id, command_id = command(command_seconds=seconds)
+    answer = run(sensor(device_id, command_id, deferrable=deferrable))
     assert answer.pop("response")["certificateSigningRequest"]["message"]
     assert answer == {"device_id": device_id, "command_id": command_id, "status": "SUCCEEDED"}
 
 
 def test_what_was_seen_before_a_deferral_is_not_taken_for_the_answer(command):
     """``dag.test()`` of Airflow 2 goes on in the same process."""
-    with command() as (_, device_id, command_id):
-        answer = finish(sensor(device_id, command_id, deferrable=True))
+    answer = finish(sensor(*command(), deferrable=True))
     assert answer["status"] == "SUCCEEDED"
     assert answer["response"]["certificateSigningRequest"]["message"]
 
 
-def test_a_command_that_has_ended_is_not_deferred_for(command):
-    with command(command_seconds=0) as (emulator, device_id, command_id):
-        assert sensor(device_id, command_id, deferrable=True).execute({})["status"] == "SUCCEEDED"
-        assert emulator.service.request_counts()[FETCH] == 1
+def test_a_command_that_has_ended_is_not_deferred_for(nrfcloud, command):
+    assert sensor(*command(command_seconds=0), deferrable=True).execute({})["status"] == "SUCCEEDED"
+    assert nrfcloud.service.request_counts()[FETCH] == 1
 
 
 def test_a_poke_that_sees_the_end_gives_its_value_to_airflow(command):
-    with command(command_seconds=0) as (_, device_id, command_id):
-        value = sensor(device_id, command_id).poke({})
+    value = sensor(*command(command_seconds=0)).poke({})
     assert isinstance(value, PokeReturnValue)
     assert value.is_done
 
 
 @both_modes
 def test_a_command_that_failed_fails_the_task_in_the_devices_words(command, deferrable):
-    with (
-        command(command_end="FAILED") as (_, device_id, command_id),
-        pytest.raises(CommandFailedError, match=f"{command_id}.*FAILED.*the modem refused it"),
-    ):
+    device_id, command_id = command(command_end="FAILED")
+    with pytest.raises(CommandFailedError, match=f"{command_id}.*FAILED.*the modem refused it"):
         run(sensor(device_id, command_id, deferrable=deferrable))
 
 
 @both_modes
 @pytest.mark.parametrize("seconds", [0, 0.4], ids=["before the first poke", "later"])
 def test_a_command_that_failed_skips_the_task_with_soft_fail(command, deferrable, seconds):
-    with (
-        command(command_end="FAILED", command_seconds=seconds) as (_, device_id, command_id),
-        pytest.raises(AirflowSkipException),
-    ):
-        run(sensor(device_id, command_id, deferrable=deferrable, soft_fail=True))
+    waiting = sensor(
+        *command(command_end="FAILED", command_seconds=seconds), deferrable=deferrable, soft_fail=True
+    )
+    with pytest.raises(AirflowSkipException):
+        run(waiting)
 
 
 @both_modes
 def test_the_command_of_a_blocked_device_is_waited_for_until_the_deadline(command, deferrable):
-    with command() as (_, device_id, command_id):
-        NrfProvHook().block_device(device_id)
-        with pytest.raises(AirflowSensorTimeout):
-            run(sensor(device_id, command_id, deferrable=deferrable, timeout=0.8))
-        with pytest.raises(AirflowSkipException):
-            run(sensor(device_id, command_id, deferrable=deferrable, timeout=0.3, soft_fail=True))
-        NrfProvHook().unblock_device(device_id)
-        assert run(sensor(device_id, command_id, deferrable=deferrable))["status"] == "SUCCEEDED"
+    device_id, command_id = command()
+    NrfProvHook().block_device(device_id)
+    with pytest.raises(AirflowSensorTimeout):
+        run(sensor(device_id, command_id, deferrable=deferrable, timeout=0.8))
+    with pytest.raises(AirflowSkipException):
+        run(sensor(device_id, command_id, deferrable=deferrable, timeout=0.3, soft_fail=True))
+    NrfProvHook().unblock_device(device_id)
+    assert run(sensor(device_id, command_id, deferrable=deferrable))["status"] == "SUCCEEDED"
 
 
 @both_modes
 def test_a_command_or_device_that_is_not_there_fails_the_task_at_once(command, deferrable):
-    with command() as (_, device_id, command_id):
-        for where in ((device_id, "no-such-command"), ("7b21b4bc-1cc9-41df-b05c-61b4605e5bb0", command_id)):
-            with pytest.raises(NotFoundError):
-                run(sensor(*where, deferrable=deferrable))
+    device_id, command_id = command()
+    for where in ((device_id, "no-such-command"), ("7b21b4bc-1cc9-41df-b05c-61b4605e5bb0", command_id)):
+        with pytest.raises(NotFoundError):
+            run(sensor(*where, deferrable=deferrable))
 
 
 @both_modes
 @pytest.mark.parametrize("fault", [Refuse(503), Refuse(429), DropBefore()], ids=str)
-def test_failures_that_pass_are_waited_through(command, deferrable, fault):
-    with command(command_seconds=0.2) as (emulator, device_id, command_id):
-        emulator.service.faults.plan(FETCH, fault, times=3)
-        answer = run(sensor(device_id, command_id, deferrable=deferrable))
-    assert answer["status"] == "SUCCEEDED"
+def test_failures_that_pass_are_waited_through(nrfcloud, command, deferrable, fault):
+    waiting = sensor(*command(command_seconds=0.2), deferrable=deferrable)
+    nrfcloud.service.faults.plan(FETCH, fault, times=3)
+    assert run(waiting)["status"] == "SUCCEEDED"
 
 
 @both_modes
-def test_twenty_failures_in_a_row_end_the_wait(command, deferrable):
-    with command(command_seconds=60) as (emulator, device_id, command_id):
-        emulator.service.faults.plan(FETCH, Refuse(503), times=None)
-        with pytest.raises((UnavailableError, NrfProvError), match="503"):
-            run(sensor(device_id, command_id, deferrable=deferrable, poke_interval=0.01))
-        asked = emulator.service.request_counts()[FETCH]
+def test_twenty_failures_in_a_row_end_the_wait(nrfcloud, command, deferrable):
+    waiting = sensor(*command(command_seconds=60), deferrable=deferrable, poke_interval=0.01)
+    nrfcloud.service.faults.plan(FETCH, Refuse(503), times=None)
+    with pytest.raises((UnavailableError, NrfProvError), match="503"):
+        run(waiting)
     # The trigger counts anew after the worker's first question.
-    assert asked in {FAILURES_IN_A_ROW, FAILURES_IN_A_ROW + 1}
+    assert nrfcloud.service.request_counts()[FETCH] in {FAILURES_IN_A_ROW, FAILURES_IN_A_ROW + 1}
 
 
 @both_modes
-def test_a_key_that_is_revoked_meanwhile_fails_the_task_soft_fail_or_not(command, deferrable):
-    with command(command_seconds=60) as (emulator, device_id, command_id):
-        emulator.service.faults.plan(FETCH, Refuse(401), nth=2, times=None)
-        with pytest.raises((UnauthorizedError, NrfProvError), match="401"):
-            run(sensor(device_id, command_id, deferrable=deferrable, soft_fail=True))
+def test_a_key_that_is_revoked_meanwhile_fails_the_task_soft_fail_or_not(nrfcloud, command, deferrable):
+    waiting = sensor(*command(command_seconds=60), deferrable=deferrable, soft_fail=True)
+    nrfcloud.service.faults.plan(FETCH, Refuse(401), nth=2, times=None)
+    with pytest.raises((UnauthorizedError, NrfProvError), match="401"):
+        run(waiting)
 
 
-def test_the_trigger_asks_no_sooner_than_after_one_interval(command):
-    with command(command_seconds=0) as (emulator, device_id, command_id):
-        started = time.monotonic()
-        trigger = NrfProvCommandTrigger("nrfprov_default", device_id, command_id, 0.3, time.time() + 10)
-        assert asyncio.run(only_event(trigger)) == {"status": "ended", "failed": []}
-        assert time.monotonic() - started >= 0.3
-        assert emulator.service.request_counts()[FETCH] == 1
+def test_the_trigger_asks_no_sooner_than_after_one_interval(nrfcloud, command):
+    where = command(command_seconds=0)
+    started = time.monotonic()
+    trigger = NrfProvCommandTrigger("nrfprov_default", *where, 0.3, time.time() + 10)
+    assert asyncio.run(only_event(trigger)) == {"status": "ended", "failed": []}
+    assert time.monotonic() - started >= 0.3
+    assert nrfcloud.service.request_counts()[FETCH] == 1
 
 
 def test_neither_key_nor_answer_is_in_the_triggers_arguments_or_event(command):
-    with command(command_seconds=0) as (_, device_id, command_id):
-        trigger = NrfProvCommandTrigger("nrfprov_default", device_id, command_id, 0.01, time.time() + 10)
-        kept = json.dumps([trigger.serialize(), asyncio.run(only_event(trigger))])
+    where = command(command_seconds=0)
+    trigger = NrfProvCommandTrigger("nrfprov_default", *where, 0.01, time.time() + 10)
+    kept = json.dumps([trigger.serialize(), asyncio.run(only_event(trigger))])
     assert "emulator-key" not in kept
     assert "certificateSigningRequest" not in kept
 

@@ -224,6 +224,19 @@ def named(error: ArgumentError, argument: str) -> str:
     )
 
 
+def of_another(name: str, argument: str, pulled: Any, *, mapped: bool = False) -> Callable[[], Any]:
+    """Return what makes a task, one of whose arguments another task gives, and its context."""
+
+    def make() -> Any:
+        with DAG("arguments", schedule=None):
+            upstream = NrfProvEnsureTagsOperator(task_id="upstream", tags=["x"])
+            output = Mapped(upstream, pulled) if mapped else upstream.output
+            task = CLASSES[name](task_id="t", **{**required(CLASSES[name]), argument: output})
+        return task, context_of(pulled)
+
+    return make
+
+
 def ways(name: str, argument: str, value: Any) -> Iterator[tuple[str, Any, Callable[[], Any]]]:
     """Yield the ways in which a value comes to an argument: their names, what arrives, and what makes the task and its context."""
     kind = CLASSES[name]
@@ -236,15 +249,6 @@ def ways(name: str, argument: str, value: Any) -> Iterator[tuple[str, Any, Calla
 
         return make
 
-    def of_another(pulled: Any, *, mapped: bool = False) -> Callable[[], Any]:
-        def make() -> Any:
-            with DAG("arguments", schedule=None):
-                upstream = NrfProvEnsureTagsOperator(task_id="upstream", tags=["x"])
-                output = Mapped(upstream, pulled) if mapped else upstream.output
-                return kind(task_id="t", **others, **{argument: output}), context_of(pulled)
-
-        return make
-
     def expanded() -> Any:
         with DAG("arguments", schedule=None):
             upstream = NrfProvEnsureTagsOperator(task_id="upstream", tags=["x"])
@@ -254,8 +258,8 @@ def ways(name: str, argument: str, value: Any) -> Iterator[tuple[str, Any, Calla
     yield "written", value, task(value)
     yield "rendered", str(value), task("{{ params.value }}", value=value)
     yield "rendered native", value, task("{{ params.value }}", native=True, value=value)
-    yield "of a task", value, of_another(value)
-    yield "of mapped tasks", Lazy([value]), of_another(Lazy([value]), mapped=True)
+    yield "of a task", value, of_another(name, argument, value)
+    yield "of mapped tasks", Lazy([value]), of_another(name, argument, Lazy([value]), mapped=True)
     yield "expanded", value, expanded
 
 
@@ -342,9 +346,8 @@ def test_a_value_has_its_meaning_or_is_an_error_before_anybody_is_asked(name, ar
 
 @every_argument
 def test_who_gives_nothing_is_told_to_leave_it_out_only_if_that_can_be_done(name, argument):
-    others = {key: good for key, good in required(CLASSES[name]).items() if key != argument}
     with pytest.raises(ArgumentError) as caught, DAG("arguments", schedule=None):
-        CLASSES[name](task_id="t", **others, **{argument: "null"})
+        CLASSES[name](task_id="t", **{**required(CLASSES[name]), argument: "null"})
     has_default = argument not in required(CLASSES[name])
     assert ("leave it out" in str(caught.value)) is has_default
     assert ("it has no default" in str(caught.value)) is not has_default
@@ -353,16 +356,8 @@ def test_who_gives_nothing_is_told_to_leave_it_out_only_if_that_can_be_done(name
 @every_argument
 def test_the_output_of_tasks_that_were_skipped_is_an_error(name, argument):
     for pulled in (None, Lazy([])):
-        kind = CLASSES[name]
-        others = {key: good for key, good in required(kind).items() if key != argument}
-        with DAG("arguments", schedule=None):
-            upstream = NrfProvEnsureTagsOperator(task_id="upstream", tags=["x"])
-            output = upstream.output if pulled is None else Mapped(upstream, pulled)
-            operator = kind(task_id="t", **others, **{argument: output})
-        assert (
-            outcome(lambda operator=operator, pulled=pulled: (operator, context_of(pulled)), argument)
-            is ERROR
-        )
+        make = of_another(name, argument, pulled, mapped=pulled is not None)
+        assert outcome(make, argument) is ERROR
 
 
 @every_argument

@@ -22,15 +22,11 @@ from airflow_provider_nrfprov.api.errors import (
 from airflow_provider_nrfprov.api.project_contract import NOT_IN_PROJECT
 from airflow_provider_nrfprov.emulator.accounts import PROJECT
 from airflow_provider_nrfprov.emulator.faults import OddStatus, Refuse, StuckOperation
-from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError, RowsFailedError, RowsUnknownError
 from airflow_provider_nrfprov.hooks.connection import client_from, portal_page_of
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators import block_devices, bulk_ops, tags, unclaim_devices
-from airflow_provider_nrfprov.operators.bulk_claim import (
-    NrfProvBulkClaimOperator,
-    NrfProvBulkClaimReportOperator,
-)
+from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
 from airflow_provider_nrfprov.operators.check_claim_file import NrfProvCheckClaimFileOperator
 from airflow_provider_nrfprov.operators.claim_device import NrfProvClaimDeviceOperator
 from airflow_provider_nrfprov.operators.fetch_device import NrfProvFetchDeviceOperator
@@ -42,21 +38,14 @@ from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.sensors.provisioning_command import NrfProvCommandSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 from tests.traffic import claimed_by_another_team
+from tests.unit.airflow.project_claims import DEVICES, IDS, bulk_claim, report_of, run
 
-DEVICES = list(mint_devices(5, seed=1))
-"""Of the tokens in the claim file."""
-IDS = [each.device_id for each in DEVICES]
 DEVICE = IDS[0]
 TOKEN = "oat_emulator-token"
 
 
-def run(operator: Any) -> Any:
-    return operator.execute({})
-
-
 def claim(claim_file: Path, **options: Any) -> dict[str, Any]:
-    named = {"task_id": "claim", "claim_file": claim_file, "poll_interval": 1, "do_xcom_push": False}
-    return run(NrfProvBulkClaimOperator(**named, **options))
+    return run(bulk_claim(claim_file, **options))
 
 
 # --- what works --------------------------------------------------------------------------------------------------
@@ -83,18 +72,13 @@ def test_a_claim_is_sent_waited_for_by_the_sensor_and_reported_in_three_tasks(em
     sensor = NrfProvBulkOpsSensor(task_id="wait", bulk_ops_request_ids=ids, poke_interval=1)
     while not sensor.poke({}):
         time.sleep(0.1)
-    report = NrfProvBulkClaimReportOperator(
-        task_id="report", report_dir=sent["report_dir"], do_xcom_push=False
-    )
-    assert run(report)["claimed"] == 5
+    assert run(report_of(sent))["claimed"] == 5
 
 
 def test_a_claim_defers_and_the_trigger_asks_job_by_job(emulator, project, claim_file, monkeypatch):
     monkeypatch.setattr(NrfProvBulkClaimOperator, "_seconds_before_deferral", 0.0)
     emulator.reset(bulk_seconds=1.0)
-    operator = NrfProvBulkClaimOperator(
-        task_id="claim", claim_file=claim_file, deferrable=True, poll_interval=1, do_xcom_push=False
-    )
+    operator = bulk_claim(claim_file, deferrable=True)
     with pytest.raises(TaskDeferred) as deferred:
         run(operator)
     event = asyncio.run(anext(deferred.value.trigger.run()))

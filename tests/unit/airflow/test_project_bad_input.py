@@ -16,14 +16,9 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow_provider_nrfprov.api.errors import ConfigurationError, ForeignStatusUrlError, NotEndedError
 from airflow_provider_nrfprov.emulator.accounts import PROJECT
 from airflow_provider_nrfprov.emulator.faults import StuckOperation
-from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.emulator.settings import Settings
 from airflow_provider_nrfprov.exceptions import RowsUnknownError
-from airflow_provider_nrfprov.operators.bulk_claim import (
-    NrfProvBulkClaimOperator,
-    NrfProvBulkClaimReportOperator,
-)
 from airflow_provider_nrfprov.operators.bulk_ops import NrfProvFetchBulkOpsOperator
 from airflow_provider_nrfprov.operators.claim_device import NrfProvClaimDeviceOperator
 from airflow_provider_nrfprov.operators.fetch_device import NrfProvFetchDeviceOperator
@@ -31,20 +26,9 @@ from airflow_provider_nrfprov.operators.list_devices import NrfProvListDevicesOp
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 from airflow_provider_nrfprov.triggers.deferral import read_event
+from tests.unit.airflow.project_claims import DEVICES, IDS, bulk_claim, report_of, run
 
-DEVICES = list(mint_devices(5, seed=1))
-"""Of the tokens in the claim file."""
-IDS = [each.device_id for each in DEVICES]
 TOKEN = Settings.organization_token
-
-
-def run(operator: Any) -> Any:
-    return operator.execute({})
-
-
-def bulk_claim(claim_file: Path, **options: Any) -> NrfProvBulkClaimOperator:
-    named = {"task_id": "claim", "claim_file": claim_file, "poll_interval": 1, "do_xcom_push": False}
-    return NrfProvBulkClaimOperator(**named, **options)
 
 
 def told(receipt: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -175,9 +159,7 @@ def test_a_report_of_a_job_that_never_ends_names_its_rows_unknown_and_knows_late
     sent = run(bulk_claim(claim_file, wait_for_completion=False))
     [job] = [each.id for each in emulator.service.bulk_operations()]
     assert NrfProvBulkOpsSensor(task_id="wait", bulk_ops_request_ids=[job]).poke({}) is False
-    report = NrfProvBulkClaimReportOperator(
-        task_id="report", report_dir=sent["report_dir"], do_xcom_push=False
-    )
+    report = report_of(sent)
     with pytest.raises(RowsUnknownError, match="IN_PROGRESS"):
         run(report)
     emulator.service.release_operations()

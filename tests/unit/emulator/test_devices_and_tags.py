@@ -225,7 +225,3 @@ def test_the_tags_of_a_device_are_listed_by_its_id(api):
     api.claim(mint_token(DEVICE), "a", "b")
     listed = api.get(f"/v1/claimed-devices/tags/{DEVICE}").json()["items"]
     assert [tag["tag"] for tag in listed] == ["a", "b"]
-
-
-def test_a_claim_by_json_keeps_a_comma_in_a_tag(api):
-    assert api.claim(mint_token(DEVICE), "a,b").json()["tags"] == ["a,b"]

@@ -21,7 +21,14 @@ from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from tests.unit.emulator.asking import port_of
 
-EMULATOR = [sys.executable, "-m", "airflow_provider_nrfprov.emulator"]
+EMULATOR = ["-m", "airflow_provider_nrfprov.emulator"]
+
+
+def ended(*arguments: str) -> subprocess.CompletedProcess:
+    """Run Python to its end."""
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=30, check=False
+    )
 
 
 def test_it_starts_in_half_a_second_and_leaves_no_thread_behind():
@@ -108,7 +115,7 @@ def test_claim_tokens_are_never_logged(start, caplog, capfd):
 
 def started(*arguments: str) -> tuple[subprocess.Popen, str]:
     process = subprocess.Popen(
-        [*EMULATOR, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, *EMULATOR, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     line = process.stdout.readline()
     found = re.fullmatch(r"nRF Cloud emulator on (http://127\.0\.0\.1:\d+)\n", line)
@@ -148,11 +155,11 @@ def test_the_command_gives_faults_at_random_until_its_limit():
 def test_the_command_says_in_one_sentence_that_its_port_is_in_use():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = subprocess.run(
-            [*EMULATOR, "--port", str(port)], capture_output=True, text=True, timeout=30, check=False
-        )
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == f"Port {port} of 127.0.0.1 is in use; choose another with --port (0 takes any).\n"
+        process = ended(*EMULATOR, "--port", str(port))
+    assert (process.returncode, process.stdout) == (1, "")
+    assert (
+        process.stderr == f"Port {port} of 127.0.0.1 is in use; choose another with --port (0 takes any).\n"
+    )
 
 
 def test_it_listens_on_loopback_only_unless_told_another_address():
@@ -167,15 +174,9 @@ def test_it_listens_on_loopback_only_unless_told_another_address():
 
 
 def test_the_command_says_in_one_sentence_that_an_address_is_not_of_this_machine():
-    ended = subprocess.run(
-        [*EMULATOR, "--port", "0", "--host", "192.0.2.1"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == "Cannot listen on port 0 of 192.0.2.1: Cannot assign requested address.\n"
+    process = ended(*EMULATOR, "--port", "0", "--host", "192.0.2.1")
+    assert (process.returncode, process.stdout) == (1, "")
+    assert process.stderr == "Cannot listen on port 0 of 192.0.2.1: Cannot assign requested address.\n"
 
 
 @pytest.mark.parametrize(
@@ -183,35 +184,31 @@ def test_the_command_says_in_one_sentence_that_an_address_is_not_of_this_machine
     [["--port", "99999"], ["--host", "localhost"], ["--contract", "none"], ["--fault-rate", "2"]],
 )
 def test_the_command_refuses_a_wrong_argument_with_its_usage(wrong):
-    ended = subprocess.run([*EMULATOR, *wrong], capture_output=True, text=True, timeout=30, check=False)
-    assert ended.returncode == 2
-    assert "usage:" in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
-def run_python(code: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
-    )
+    process = ended(*EMULATOR, *wrong)
+    assert process.returncode == 2
+    assert "usage:" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_the_command_says_which_extra_is_missing():
-    ended = run_python(
+    process = ended(
+        "-c",
         "import sys; sys.modules['fastapi'] = None\n"
-        "from airflow_provider_nrfprov.emulator.__main__ import main; sys.exit(main([]))"
+        "from airflow_provider_nrfprov.emulator.__main__ import main; sys.exit(main([]))",
     )
     wanted = "The emulator needs fastapi: pip install 'airflow-provider-nrfprov[emulator]'.\n"
-    assert (ended.returncode, ended.stderr) == (1, wanted)
+    assert (process.returncode, process.stderr) == (1, wanted)
 
 
 def test_it_needs_neither_airflow_nor_the_rest_of_the_provider():
-    ended = run_python(
+    process = ended(
+        "-c",
         "import sys, airflow_provider_nrfprov.emulator.server, airflow_provider_nrfprov.emulator.mint\n"
         "print([name for name in sys.modules if name.partition('.')[0] == 'airflow'])\n"
         "ours = [name for name in sys.modules if name.startswith('airflow_provider_nrfprov.')]\n"
-        "print([name for name in ours if not name.startswith('airflow_provider_nrfprov.emulator')])"
+        "print([name for name in ours if not name.startswith('airflow_provider_nrfprov.emulator')])",
     )
-    none_of_airflow, of_ours = ended.stdout.splitlines()
+    none_of_airflow, of_ours = process.stdout.splitlines()
     assert none_of_airflow == "[]"
     assert of_ours == "['airflow_provider_nrfprov.claiming', 'airflow_provider_nrfprov.claiming.token']"
 

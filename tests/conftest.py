@@ -98,17 +98,22 @@ def traffic(watched: tuple[Emulator, Traffic]) -> Traffic:
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
-    """Define the connection ``nrfprov_default``; nothing is asked twice unless a test says so."""
+    """Define a connection, ``nrfprov_default`` if not another; nothing is asked twice unless a test says so."""
 
-    def define(host: str | None, password: str | None = "emulator-key", **extra: object) -> str:
+    def define(
+        host: str | None,
+        password: str | None = "emulator-key",
+        conn_id: str = "nrfprov_default",
+        **extra: object,
+    ) -> str:
         connection = {
             "conn_type": "nrfprov",
             "host": host,
             "password": password,
             "extra": {"retry_deadline": 0, **extra},
         }
-        monkeypatch.setenv("AIRFLOW_CONN_NRFPROV_DEFAULT", json.dumps(connection))
-        return "nrfprov_default"
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+        return conn_id
 
     return define
 

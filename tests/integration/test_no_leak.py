@@ -167,7 +167,7 @@ class Run:
 
 
 @pytest.fixture
-def a_run(load_dag, tmp_path, monkeypatch) -> Iterator[Run]:
+def a_run(load_dag, connect, tmp_path, monkeypatch) -> Iterator[Run]:
     run_unwatched = NrfProvBulkOpsTrigger.run
     with running_emulator(api_key=KEYS["right"], bulk_seconds=0.1) as emulator:
         the_run = Run(emulator, tmp_path)
@@ -180,9 +180,7 @@ def a_run(load_dag, tmp_path, monkeypatch) -> Iterator[Run]:
 
         monkeypatch.setattr(NrfProvBulkOpsTrigger, "run", run_watched)
         for name, connection in CONNECTION_OF.items():
-            body = {"conn_type": "nrfprov", "host": emulator.url, "password": KEYS[name]}
-            body["extra"] = {"retry_deadline": 0}
-            monkeypatch.setenv(f"AIRFLOW_CONN_{connection.upper()}", json.dumps(body))
+            connect(emulator.url, KEYS[name], connection)
         with everything_logged_to(tmp_path / "python.log"):
             the_run.log = tmp_path / "python.log"
             yield the_run
@@ -384,27 +382,25 @@ def echo_url() -> Iterator[str]:
         yield url
 
 
-def test_a_service_that_repeats_what_it_was_sent_makes_nobody_write_a_secret(
-    a_run, capfd, monkeypatch, echo_url
-):
+def test_a_service_that_repeats_what_it_was_sent_makes_nobody_write_a_secret(a_run, capfd, connect, echo_url):
     rows = a_run.mint(3, "echo")
     (a_run.home / "echo.csv").write_text("\n".join(rows))
     statuses = (200, 400, 401, 403, 409, 422, 429, 500, 503)
     with new_dag(user_defined_macros={"token": rows.__getitem__}) as dag:
         for status in statuses:
-            body = {"conn_type": "nrfprov", "host": f"{echo_url}/{status}", "password": KEYS["right"]}
-            body["extra"] = {"retry_deadline": 0}
-            monkeypatch.setenv(f"AIRFLOW_CONN_ECHO_{status}", json.dumps(body))
-            connection = {"nrfprov_conn_id": f"echo_{status}"}
+            conn_id = connect(f"{echo_url}/{status}", KEYS["right"], f"echo_{status}")
             NrfProvBulkClaimOperator(
                 task_id=f"file_{status}",
                 claim_file=str(a_run.home / "echo.csv"),
                 report_dir=str(a_run.home / "reports" / str(status)),
                 poll_interval=0.1,
-                **connection,
+                nrfprov_conn_id=conn_id,
             )
             NrfProvClaimDeviceOperator(
-                task_id=f"one_{status}", claim_token="{{ token(0) }}", tags=["line=1"], **connection
+                task_id=f"one_{status}",
+                claim_token="{{ token(0) }}",
+                tags=["line=1"],
+                nrfprov_conn_id=conn_id,
             )
     ends = run(dag)
     assert {end.state for end in ends.values()} == {"failed"}

@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import task
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.faults import HARD_WORDS
-from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
+from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.exceptions import ClaimFileChangedError, RowsFailedError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_claim import (
@@ -47,22 +47,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.airflow_independent, pytest.mark.fil
 # --- Whose a claim is.
 
 
-def connection_to(service: Emulator) -> str:
-    return json.dumps(
-        {
-            "conn_type": "nrfprov",
-            "host": service.url,
-            "password": "emulator-key",
-            "extra": {"retry_deadline": 0},
-        }
-    )
-
-
 def test_the_same_file_and_folder_with_two_connections_claims_at_both_services(
-    load_dag, service, contract, tokens, tmp_path, monkeypatch
+    load_dag, service, contract, connect, tokens, tmp_path
 ):
     with running_emulator(contract=contract, bulk_seconds=0.0) as other:
-        monkeypatch.setenv("AIRFLOW_CONN_OTHER", connection_to(other))
+        connect(other.url, conn_id="other")
         same = {"claim_file": write(tmp_path / "shift.csv", tokens), "report_dir": str(tmp_path / "r")}
         with new_dag() as dag:
             first = NrfProvBulkClaimOperator(task_id="first", **same)

@@ -191,11 +191,8 @@ def test_a_round_leaves_next_to_nothing_behind_for_the_garbage_collector(emulato
     assert left < 3 * len(ids)
 
 
-def test_two_connections_have_a_poller_each(emulator, monkeypatch):
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_OTHER",
-        f'{{"conn_type": "nrfprov", "host": "{emulator.url}", "password": "other-team-key"}}',
-    )
+def test_two_connections_have_a_poller_each(emulator, connect):
+    connect(emulator.url, "other-team-key", "other")
     ours, theirs = start(1)[0], start(1, NrfProvHook("other"))[0]
     other = NrfProvBulkOpsTrigger("other", [theirs], INTERVAL, time.time() + 20)
     events = asyncio.run(events_of([trigger(ours), other]))

@@ -231,9 +231,14 @@ def one(*tokens: str, then: Callable[[World], Any] = lambda world: None) -> Call
     return arrange
 
 
+def polls_meet(fault: Fault, nth: int = 1, times: int | None = 1) -> Callable[[World], None]:
+    """The poll of that number, and so many after it, meet a fault."""
+    return lambda world: world.fault(fault, nth, times)
+
+
 def met_by(fault: Fault, nth: int = 1, times: int | None = 1) -> Callable[[World], list[str]]:
-    """Start one operation; the poll of that number, and so many after it, meet a fault."""
-    return one(then=lambda world: world.fault(fault, nth, times))
+    """Start one operation, whose polls meet a fault."""
+    return one(then=polls_meet(fault, nth, times))
 
 
 def one_failed_and_one_that_goes_on(world: World) -> list[str]:
@@ -342,6 +347,16 @@ SENSOR += [
 ]
 
 
+def sensor(ids: Any, mode: str, **arguments: Any) -> NrfProvBulkOpsSensor:
+    return NrfProvBulkOpsSensor(
+        task_id="wait",
+        bulk_ops_request_ids=ids,
+        deferrable=mode == "deferrable",
+        poke_interval=INTERVAL,
+        **arguments,
+    )
+
+
 @by_name(SENSOR)
 def test_the_sensor_ends_alike_in_both_modes(world, connect, triggers, case):
     seen = {}
@@ -349,12 +364,7 @@ def test_the_sensor_ends_alike_in_both_modes(world, connect, triggers, case):
         begin(world, case, connect)
         ids = case.arrange(world)
         with new_dag() as dag:
-            NrfProvBulkOpsSensor(
-                task_id="wait",
-                bulk_ops_request_ids=ids,
-                deferrable=mode == "deferrable",
-                **{"poke_interval": INTERVAL, "timeout": 30, **case.arguments},
-            )
+            sensor(ids, mode, **{"timeout": 30, **case.arguments})
         seen[mode] = Seen(run(dag)["wait"], world.requests())
     judge(case, seen, triggers)
 
@@ -364,10 +374,6 @@ def test_the_sensor_ends_alike_in_both_modes(world, connect, triggers, case):
 
 def one_row_is_another_teams(world: World) -> None:
     claimed_by_another_team(world.emulator, TOKENS[0])
-
-
-def polls_meet(fault: Fault, nth: int = 1, times: int | None = 1) -> Callable[[World], None]:
-    return lambda world: world.fault(fault, nth, times)
 
 
 def stuck(world: World) -> None:
@@ -508,12 +514,7 @@ def test_claim_and_sensor_in_a_row_end_alike_in_both_modes(world, triggers, tmp_
         world.begin(contract=contract, **LATER)
         with new_dag() as dag:
             claim = bulk_claim(tmp_path / mode, mode, rows_per_request=3, wait_for_completion=False)
-            NrfProvBulkOpsSensor(
-                task_id="wait",
-                bulk_ops_request_ids=claim.output["bulk_ops_request_ids"],
-                deferrable=mode == "deferrable",
-                poke_interval=INTERVAL,
-            )
+            sensor(claim.output["bulk_ops_request_ids"], mode)
         ends = run(dag)
         assert {task: end.state for task, end in ends.items()} == {"claim": "success", "wait": "success"}
         seen[mode] = Seen(ends["wait"], world.requests())
@@ -542,14 +543,7 @@ def test_a_key_that_is_revoked_later_costs_no_second_try_on_airflow_3_3(world, m
     operation = world.claim(*TOKENS[:2])
     world.revoke_at(2)
     with new_dag() as dag:
-        NrfProvBulkOpsSensor(
-            task_id="wait",
-            bulk_ops_request_ids=[operation],
-            deferrable=mode == "deferrable",
-            poke_interval=INTERVAL,
-            retries=2,
-            retry_delay=timedelta(0),
-        )
+        sensor([operation], mode, retries=2, retry_delay=timedelta(0))
     end = run(dag)["wait"]
     assert (end.state, type(end.error)) == ("failed", UnauthorizedError)
     assert world.polls() == (2 if AIRFLOW_V_3_3_PLUS else 4)
@@ -574,14 +568,8 @@ def test_an_event_that_is_not_understood_is_no_success(world, tmp_path, monkeypa
     world.begin(**NEVER)
     with new_dag() as dag:
         claim = bulk_claim(tmp_path / "claim", "deferrable")
-        wait_for = NrfProvBulkOpsSensor(
-            task_id="wait",
-            bulk_ops_request_ids=claim.output["bulk_ops_request_ids"],
-            deferrable=True,
-            soft_fail=True,
-            trigger_rule="all_done",
-        )
-        claim >> wait_for
+        ids = claim.output["bulk_ops_request_ids"]
+        claim >> sensor(ids, "deferrable", soft_fail=True, trigger_rule="all_done")
     ends = run(dag)
     assert {task: (end.state, type(end.error)) for task, end in ends.items()} == {
         "claim": ("failed", NrfProvError),

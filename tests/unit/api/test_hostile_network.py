@@ -26,30 +26,22 @@ from airflow_provider_nrfprov.api.errors import (
     UnreachableError,
     UnreadableAnswerError,
 )
+from airflow_provider_nrfprov.api.operations import Operation
 from airflow_provider_nrfprov.api.retry import NEVER, Retry, nothing_was_done
-from airflow_provider_nrfprov.emulator.mint import mint_token
 from harness.small_server import answering
+from tests.unit.api.test_roles import CHANGES, DEVICE, TOKEN
 
-DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
-TOKEN = mint_token(DEVICE)
 AGAIN = Retry(attempts=4, first_wait=0.001, longest_wait=0.002)
 NOT_REPEATABLE = {
-    each.name: each
-    for each in (
-        operations.claim_device(TOKEN),
-        operations.bulk_claim(f'"{TOKEN}"\n'),
-        operations.create_tag("a"),
-        operations.create_command(DEVICE, {"finished": {}}),
-        operations.create_rule("r", [], []),
-    )
+    name: operation
+    for name, operation in CHANGES.items()
+    if name.startswith(("ClaimDevice", "BulkClaim", "Create"))
 }
 
 
-def client_of(url: str, retry: Retry = AGAIN, **settings) -> ProvisioningClient:
+def client_of(url: str, retry: Retry = AGAIN, key: str = "emulator-key", **settings) -> ProvisioningClient:
     chosen = endpoints(BulkContract.ASYNC)
-    return ProvisioningClient(
-        "emulator-key", urls=base_urls(url), endpoint_candidates=chosen, **{"retry": retry, **settings}
-    )
+    return ProvisioningClient(key, urls=base_urls(url), endpoint_candidates=chosen, retry=retry, **settings)
 
 
 class Received(list[bytes]):
@@ -157,10 +149,8 @@ def test_the_bundle_of_the_environment_is_honoured(server_context, bundle, monke
 
 def test_a_bundle_of_the_environment_that_is_not_there_is_a_setting_to_mend(monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
-    with (
-        client_of("https://localhost:9") as client,
-        pytest.raises(ConfigurationError, match=r"REQUESTS_CA_BUNDLE .*/nowhere/ca"),
-    ):
+    client = client_of("https://localhost:9")
+    with client, pytest.raises(ConfigurationError, match=r"REQUESTS_CA_BUNDLE .*/nowhere/ca"):
         client.send(operations.claim_device(TOKEN))
 
 
@@ -289,40 +279,38 @@ def endless(stream: socket.socket) -> None:
         stream.sendall(b"[" * 65536)
 
 
-@pytest.fixture
-def smaller_limit(monkeypatch) -> int:
+def assert_is_cut_off(client: ProvisioningClient, operation: Operation, monkeypatch) -> None:
+    """At a smaller limit, and without much more memory."""
     monkeypatch.setattr(transport, "MAX_BYTES", 4 * 1024**2)
-    return transport.MAX_BYTES
+    tracemalloc.start()
+    with pytest.raises(UnreadableAnswerError, match="more than 4 MiB"):
+        client.send(operation)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * transport.MAX_BYTES
 
 
 def test_a_limit_of_64_mib_holds():
     assert transport.MAX_BYTES == 64 * 1024**2
 
 
-def test_a_body_without_end_is_cut_off(smaller_limit):
+def test_a_body_without_end_is_cut_off(monkeypatch):
     with listening(endless) as (url, _), client_of(url, NEVER) as client:
-        tracemalloc.start()
-        with pytest.raises(UnreadableAnswerError, match="more than 4 MiB"):
-            client.send(operations.claim_device(TOKEN))
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert peak < 4 * smaller_limit
+        assert_is_cut_off(client, operations.claim_device(TOKEN), monkeypatch)
 
 
-def packed(content: bytes, packing: str = "gzip") -> AbstractContextManager[str]:
-    return answering(200, content, {"Content-Encoding": packing, "Content-Type": "application/json"})
+@contextmanager
+def client_of_packed(content: bytes, packing: str = "gzip") -> Iterator[ProvisioningClient]:
+    headers = {"Content-Encoding": packing, "Content-Type": "application/json"}
+    with answering(200, content, headers) as url, client_of(url, NEVER) as client:
+        yield client
 
 
-def test_a_gzip_bomb_is_not_unpacked_whole(smaller_limit):
+def test_a_gzip_bomb_is_not_unpacked_whole(monkeypatch):
     bomb = gzip.compress(b"[" * 200 * 1024**2)
     assert len(bomb) < 300_000
-    with packed(bomb) as url, client_of(url, NEVER) as client:
-        tracemalloc.start()
-        with pytest.raises(UnreadableAnswerError, match="more than 4 MiB"):
-            client.send(operations.list_claimed_devices())
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert peak < 4 * smaller_limit
+    with client_of_packed(bomb) as client:
+        assert_is_cut_off(client, operations.list_claimed_devices(), monkeypatch)
 
 
 PAGE = b'{"items": [{"id": "%s"}]}' % DEVICE.encode()
@@ -334,7 +322,7 @@ PAGE = b'{"items": [{"id": "%s"}]}' % DEVICE.encode()
     ids=["one file", "two files"],
 )
 def test_what_is_packed_is_unpacked(content):
-    with packed(content) as url, client_of(url, NEVER) as client:
+    with client_of_packed(content) as client:
         assert client.send(operations.list_claimed_devices()).items[0].id == DEVICE
 
 
@@ -348,11 +336,7 @@ def test_what_is_packed_is_unpacked(content):
     ids=["truncated", "not packed", "packed otherwise"],
 )
 def test_what_cannot_be_unpacked_is_unreadable(content, packing, words):
-    with (
-        packed(content, packing) as url,
-        client_of(url, NEVER) as client,
-        pytest.raises(UnreadableAnswerError, match=words),
-    ):
+    with client_of_packed(content, packing) as client, pytest.raises(UnreadableAnswerError, match=words):
         client.send(operations.list_claimed_devices())
 
 
@@ -465,7 +449,7 @@ def test_a_text_is_utf8_unless_it_says_otherwise(content_type, encoding):
 def test_no_key_is_shown_in_what_is_said_of_a_row(key):
     rows = [{"row": 0, "message": f"not for Bearer {key}"}, {"row": 1, "error": f"key {key}"}, f"[2]: {key}!"]
     body = json.dumps({"claimedIds": ["a"], "failed": rows}).encode()
-    with saying(body) as url, ProvisioningClient(key, urls=base_urls(url), retry=NEVER) as client:
+    with saying(body) as url, client_of(url, NEVER, key) as client:
         answer = client.send(operations.bulk_claim("row"))
     assert answer.claimed_ids == ("a",)
     assert [each.message for each in answer.failed] == [
@@ -478,7 +462,7 @@ def test_no_key_is_shown_in_what_is_said_of_a_row(key):
 @pytest.mark.parametrize("key", ["short-k1", "x" * 40])
 def test_no_key_is_shown_of_an_error_summary(key):
     body = json.dumps({"errors": [f"[0]: not for {key}", f"nor {key}"]}).encode()
-    with saying(body) as url, ProvisioningClient(key, urls=base_urls(url), retry=NEVER) as client:
+    with saying(body) as url, client_of(url, NEVER, key) as client:
         summary = parse_error_summary(client.download(f"{url}/summary"), client.redacted)
     assert (summary.rows, summary.others) == ({0: "not for <API key>"}, ("nor <API key>",))
 
@@ -488,13 +472,13 @@ def test_a_short_key_is_not_cut_out_of_what_is_read_and_no_key_is_shown(key):
     body = json.dumps(
         {"bulkOpsRequestId": "01GK0NECBULK1", "status": "SUCCEEDED", "note": f"for {key}"}
     ).encode()
-    with saying(body) as url, ProvisioningClient(key, urls=base_urls(url), retry=NEVER) as client:
+    with saying(body) as url, client_of(url, NEVER, key) as client:
         operation = client.send(operations.fetch_bulk_ops_request("01GK0NECBULK1"))
     assert (operation.id, operation.status) == ("01GK0NECBULK1", "SUCCEEDED")
     words = json.dumps({"message": f"bulk claim refused for {key} today"}).encode()
     with (
         saying(words, status=400) as url,
-        ProvisioningClient(key, urls=base_urls(url), retry=NEVER) as client,
+        client_of(url, NEVER, key) as client,
         pytest.raises(ServiceError) as caught,
     ):
         client.send(operations.claim_device(TOKEN))

@@ -9,6 +9,12 @@ from collections.abc import Callable, Iterable
 from airflow_provider_nrfprov.emulator.mint import MintedDevice, mint_token
 from airflow_provider_nrfprov.emulator.server import Emulator
 
+CLAIM = "ClaimDeviceOwnership"
+CSV = "ClaimDeviceOwnershipCsv"
+BULK = "BulkClaimDeviceOwnership"
+CLAIMS = "/v1/claimed-devices"
+DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
+
 
 def tokens(devices: Iterable[MintedDevice]) -> str:
     """Return the CSV of a bulk claim of these devices."""

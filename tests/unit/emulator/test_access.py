@@ -7,9 +7,8 @@ import requests
 
 from airflow_provider_nrfprov.emulator.accounts import ADMIN_KEY, EDITOR_KEY, OTHER_TEAM_KEY, VIEWER_KEY
 from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
+from tests.unit.emulator.asking import CLAIMS, DEVICE
 
-DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
-CLAIMS = "/v1/claimed-devices"
 WRITES = [
     ("POST", CLAIMS),
     ("POST", f"{CLAIMS}?dryrun=true"),

@@ -16,14 +16,13 @@ from airflow_provider_nrfprov.emulator.mint import (
     mint_keygen,
     mint_token,
 )
+from tests.unit.emulator.asking import CLAIMS, DEVICE
 
 # From Nordic's guide "Claiming device ownership through the APIs".
 GUIDE_TOKEN = (
     "2dn3hQFQSWHIc0CMRc6xunwNmdiBeQNQpNWAuar7SSW8jduV9zfUrlDi2RpLvSI7Lpj6UEpyjZUy"
     ".0oRDoQEmoQRBIfZYQOOK3tk8JPbQj97vYSUwvg2l4RWnI-HkW870dxWy6pirvWJ5ZfjLtJsP-R5C9MJNtMHkZEZNjI1bmMaMLInZWTE"
 )
-DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
-CLAIMS = "/v1/claimed-devices"
 
 
 def csv_of(*rows: tuple[str, ...]) -> str:

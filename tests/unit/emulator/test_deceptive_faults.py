@@ -18,26 +18,21 @@ from airflow_provider_nrfprov.emulator.faults import (
     WrongDownload,
 )
 from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
-from tests.unit.emulator.asking import tokens
+from tests.unit.emulator.asking import BULK, CLAIM, CLAIMS, CSV, DEVICE, tokens
 
-CLAIM = "ClaimDeviceOwnership"
-CSV = "ClaimDeviceOwnershipCsv"
-BULK = "BulkClaimDeviceOwnership"
 DOWNLOAD = "DownloadBulkOpsData"
-DEVICES = "/v1/claimed-devices"
 OPERATIONS = "/v1/bulk-ops-requests"
-DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 
 
 def listed(api, **query) -> list[str]:
-    return [item["id"] for item in api.get(DEVICES, params=query).json()["items"]]
+    return [item["id"] for item in api.get(CLAIMS, params=query).json()["items"]]
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_comes_after_everything_is_done_and_leads_to_another_path_of_this_host(api, status):
     api.service.faults.plan(CLAIM, RedirectAfter(status))
-    answer = api.post(f"{DEVICES}?x=1", json={"claimToken": mint_token(DEVICE)}, allow_redirects=False)
-    assert (answer.status_code, answer.headers["Location"]) == (status, f"/moved{DEVICES}?x=1")
+    answer = api.post(f"{CLAIMS}?x=1", json={"claimToken": mint_token(DEVICE)}, allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (status, f"/moved{CLAIMS}?x=1")
     assert api.service.claimed_ids() == {DEVICE}
 
 
@@ -52,7 +47,7 @@ def test_who_follows_a_redirect_does_it_again_or_gets_a_list(api, status, follow
 def test_a_csv_that_a_proxy_repeats_is_answered_as_the_second_time(api):
     devices = list(mint_devices(3))
     api.service.faults.plan(CSV, Twice())
-    answer = api.post_csv(DEVICES, tokens(devices))
+    answer = api.post_csv(CLAIMS, tokens(devices))
     assert answer.status_code == 422
     assert answer.json()["claimedIds"] == []
     assert len(answer.json()["failed"]) == 3
@@ -80,14 +75,14 @@ def test_what_a_proxy_repeats_is_not_held_against_the_client(api):
 def test_a_repeated_unclaim_is_answered_404(api):
     api.claim(mint_token(DEVICE))
     api.service.faults.plan("UnclaimDevice", Twice())
-    assert api.delete(f"{DEVICES}/{DEVICE}").status_code == 404
+    assert api.delete(f"{CLAIMS}/{DEVICE}").status_code == 404
 
 
 def test_a_lagging_list_shows_a_claim_late_and_the_device_itself_is_current(api, clock):
     api.claim(mint_token(DEVICE))
     api.service.faults.plan("ListClaimedDevices", LaggingList(10), times=None)
     assert listed(api) == []
-    assert api.get(f"{DEVICES}/{DEVICE}").status_code == 200
+    assert api.get(f"{CLAIMS}/{DEVICE}").status_code == 200
     clock.advance(9.999)
     assert listed(api) == []
     clock.advance(0.001)
@@ -124,18 +119,18 @@ def test_a_lagging_list_shows_the_tags_the_status_and_the_devices_of_before(worl
     api = world(list_lag_seconds=5)
     api.claim(mint_token(DEVICE), "old")
     clock.advance(10)
-    api.ask("PATCH", f"{DEVICES}/{DEVICE}", json={"tags": ["new"]})
-    api.post(f"{DEVICES}/{DEVICE}/block")
-    (item,) = api.get(DEVICES).json()["items"]
+    api.ask("PATCH", f"{CLAIMS}/{DEVICE}", json={"tags": ["new"]})
+    api.post(f"{CLAIMS}/{DEVICE}/block")
+    (item,) = api.get(CLAIMS).json()["items"]
     assert (item["tags"], item["status"]) == (["old"], "READY")
     assert listed(api, tag="old") == [DEVICE]
     assert listed(api, tag="new") == []
     clock.advance(5)
-    (item,) = api.get(DEVICES).json()["items"]
+    (item,) = api.get(CLAIMS).json()["items"]
     assert (item["tags"], item["status"]) == (["new"], "BLOCKED")
-    api.delete(f"{DEVICES}/{DEVICE}")
+    api.delete(f"{CLAIMS}/{DEVICE}")
     assert listed(api) == [DEVICE]
-    assert api.get(f"{DEVICES}/{DEVICE}").status_code == 404
+    assert api.get(f"{CLAIMS}/{DEVICE}").status_code == 404
     clock.advance(5)
     assert listed(api) == []
 
@@ -145,7 +140,7 @@ def test_a_device_that_was_given_up_and_claimed_again_is_never_listed_twice(worl
     for _ in range(3):
         api.claim(mint_token(DEVICE))
         clock.advance(2)
-        api.delete(f"{DEVICES}/{DEVICE}")
+        api.delete(f"{CLAIMS}/{DEVICE}")
         clock.advance(1)
     api.claim(mint_token(DEVICE))
     seen = []
@@ -162,10 +157,10 @@ def test_the_pages_of_a_lagging_list_hold_every_device_once(world, clock):
     for device in devices:
         api.claim(device.token)
     clock.advance(6)
-    api.delete(f"{DEVICES}/{devices[3].device_id}")
+    api.delete(f"{CLAIMS}/{devices[3].device_id}")
     found, query = [], {"pageLimit": 10}
     while True:
-        page = api.get(DEVICES, params=query).json()
+        page = api.get(CLAIMS, params=query).json()
         found += [item["id"] for item in page["items"]]
         if "pageNextToken" not in page:
             break
@@ -237,7 +232,7 @@ def test_a_refusal_and_failed_rows_have_words_that_are_hard_to_write(api, words)
     api.service.faults.plan(CLAIM, Words(words))
     api.service.faults.plan(CSV, Words(words))
     assert api.claim(a.token).json() == {"code": 40900, "message": words}
-    answer = api.post_csv(DEVICES, tokens([a, b])).json()
+    answer = api.post_csv(CLAIMS, tokens([a, b])).json()
     assert (answer["message"], answer["failed"][0]["message"]) == (words, words)
     assert answer["claimedIds"] == [b.device_id]
 
@@ -253,7 +248,7 @@ def test_an_error_summary_has_words_that_are_hard_to_write(api, carried_out, wor
 @pytest.mark.parametrize("words", HARD_WORDS)
 def test_words_that_are_a_setting_are_those_of_every_refusal(world, carried_out, words, shape):
     api = world(refusal_words=words, failed_shape=shape, partial_failure_status=422)
-    (failed,) = api.post_csv(DEVICES, "bad").json()["failed"]
+    (failed,) = api.post_csv(CLAIMS, "bad").json()["failed"]
     assert failed == f"[0]: {words}" or failed["message"] == words
     assert api.claim("bad").json()["message"] == words
     assert api.with_key("none").claim("bad").json()["message"] == words

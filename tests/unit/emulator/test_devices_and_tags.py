@@ -6,9 +6,8 @@ import pytest
 
 from airflow_provider_nrfprov.emulator.accounts import OTHER_TEAM_KEY
 from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
+from tests.unit.emulator.asking import CLAIMS, DEVICE
 
-DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
-CLAIMS = "/v1/claimed-devices"
 ONE = f"{CLAIMS}/{DEVICE}"
 TAG_PATHS = ["/v1/claimed-devices/tags", "/v1/provisioning/tags"]
 

@@ -37,13 +37,9 @@ from airflow_provider_nrfprov.emulator.faults import (
 )
 from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
 from airflow_provider_nrfprov.emulator.settings import OPERATION_NAMES
-from tests.unit.emulator.asking import port_of, raw_claim, tokens, wait_for
+from tests.unit.emulator.asking import BULK, CLAIM, CSV, DEVICE, port_of, raw_claim, tokens, wait_for
 
-CLAIM = "ClaimDeviceOwnership"
-CSV = "ClaimDeviceOwnershipCsv"
-BULK = "BulkClaimDeviceOwnership"
 FETCH = "FetchBulkOpsRequest"
-DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 A_YEAR = 365 * 24 * 3600
 
 

@@ -11,15 +11,13 @@ import requests
 from airflow_provider_nrfprov.emulator.faults import DropBefore
 from airflow_provider_nrfprov.emulator.mint import mint_devices, mint_token
 from airflow_provider_nrfprov.emulator.settings import Settings
-from tests.unit.emulator.asking import tokens
+from tests.unit.emulator.asking import CLAIMS, DEVICE, tokens
 
-DEVICES = "/v1/claimed-devices"
-BULK = f"{DEVICES}/bulk"
-DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
+BULK = f"{CLAIMS}/bulk"
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
-@pytest.mark.parametrize("path", [DEVICES, BULK])
+@pytest.mark.parametrize("path", [CLAIMS, BULK])
 def test_one_row_of_a_certain_device_makes_a_body_refused_as_a_whole(world, path, status):
     devices = list(mint_devices(20))
     api = world(poison_ids=[devices[7].device_id], poison_status=status)
@@ -33,7 +31,7 @@ def test_one_row_of_a_certain_device_makes_a_body_refused_as_a_whole(world, path
     assert len(api.service.bulk_submissions()) == 1
 
 
-@pytest.mark.parametrize("path", [DEVICES, BULK])
+@pytest.mark.parametrize("path", [CLAIMS, BULK])
 def test_one_row_with_a_certain_tag_does_so_too(world, path):
     a, b = mint_devices(2)
     api = world(poison_tags={"lot=13", "x"})
@@ -43,21 +41,21 @@ def test_one_row_with_a_certain_tag_does_so_too(world, path):
 
 def test_a_body_that_is_too_large_is_refused_and_meets_its_faults_first(world):
     api = world(max_body_bytes=1000)
-    assert api.post_csv(DEVICES, tokens(mint_devices(6))).status_code == 413
+    assert api.post_csv(CLAIMS, tokens(mint_devices(6))).status_code == 413
     assert api.claim(mint_token(DEVICE)).status_code == 201
     assert api.service.claimed_ids() == {DEVICE}
     api.service.faults.plan("ClaimDeviceOwnershipCsv", DropBefore())
     with pytest.raises(requests.ConnectionError):
-        api.post_csv(DEVICES, tokens(mint_devices(6)))
+        api.post_csv(CLAIMS, tokens(mint_devices(6)))
 
 
 def test_operations_can_be_switched_off_by_name(world):
     api = world(gone=["BulkClaimDeviceOwnership", "FetchClaimedDevice"])
     assert api.post_csv(BULK, mint_token(DEVICE)).status_code == 410
-    assert api.post_csv(DEVICES, mint_token(DEVICE)).status_code == 201
-    gone = api.get(f"{DEVICES}/{DEVICE}")
+    assert api.post_csv(CLAIMS, mint_token(DEVICE)).status_code == 201
+    gone = api.get(f"{CLAIMS}/{DEVICE}")
     assert (gone.status_code, gone.json()["code"]) == (410, 41000)
-    assert api.delete(f"{DEVICES}/{DEVICE}").status_code == 204
+    assert api.delete(f"{CLAIMS}/{DEVICE}").status_code == 204
     assert api.service.request_counts()["BulkClaimDeviceOwnership"] == 1
 
 
@@ -80,7 +78,7 @@ def test_all_that_the_service_says_of_time_is_off_by_as_much_as_its_clock(start,
     assert all(before - timedelta(seconds=1) <= moment <= after for moment in said)
 
 
-@pytest.mark.parametrize("path", [DEVICES, "/v1/nothing", "/emulator/health", "/v1/claimed-devices/none"])
+@pytest.mark.parametrize("path", [CLAIMS, "/v1/nothing", "/emulator/health", "/v1/claimed-devices/none"])
 def test_every_answer_has_one_date_which_is_the_services(api, clock, path):
     clock.advance(86400)
     dates = api.get(path).raw.headers.getlist("Date")

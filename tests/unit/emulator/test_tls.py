@@ -15,9 +15,7 @@ from airflow_provider_nrfprov.emulator.bulk import Row
 from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore, TruncateAfter
 from airflow_provider_nrfprov.emulator.mint import mint_token
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-
-DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
-CLAIM = "ClaimDeviceOwnership"
+from tests.unit.emulator.asking import CLAIM, DEVICE
 
 
 @pytest.fixture(scope="module")

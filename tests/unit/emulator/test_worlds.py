@@ -17,10 +17,7 @@ import requests
 from airflow_provider_nrfprov.emulator.faults import ANY, DropBefore, Slow
 from airflow_provider_nrfprov.emulator.mint import documented_key, mint_devices, mint_token
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from tests.unit.emulator.asking import port_of, raw_claim, wait_for
-
-CLAIMS = "/v1/claimed-devices"
-DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
+from tests.unit.emulator.asking import CLAIMS, DEVICE, port_of, raw_claim, wait_for
 
 
 def test_a_reset_takes_much_less_than_a_millisecond(api):

@@ -125,6 +125,12 @@ def database() -> Path:
     return Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
 
 
+def found(query: str, *values: object) -> list[Any]:
+    """Return the rows of Airflow's database that a query finds."""
+    with closing(sqlite3.connect(database())) as connection:
+        return connection.execute(query, values).fetchall()
+
+
 @contextmanager
 def handlers_kept() -> Iterator[None]:
     """Undo that ``dag.test()`` of Airflow 2 gives the tasks' logger a handler for this very ``sys.stdout``, for good."""
@@ -224,13 +230,8 @@ def _bundle_of_our_own() -> Iterator[None]:
 def _xcoms(dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
     """Read them as stored: JSON, as text or as bytes depending on the version of Airflow."""
     pushed: dict[str, dict[str, Any]] = {}
-    with closing(sqlite3.connect(database())) as connection:
-        rows = connection.execute(
-            "select task_id, key, value from xcom where dag_id = ? and run_id = ?", (dag_id, run_id)
-        )
-        for task_id, key, value in rows:
-            # SQLite gives a number as a number.
-            pushed.setdefault(task_id, {})[key] = (
-                json.loads(value) if isinstance(value, str | bytes) else value
-            )
+    query = "select task_id, key, value from xcom where dag_id = ? and run_id = ?"
+    for task_id, key, value in found(query, dag_id, run_id):
+        # SQLite gives a number as a number.
+        pushed.setdefault(task_id, {})[key] = json.loads(value) if isinstance(value, str | bytes) else value
     return pushed

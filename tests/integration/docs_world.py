@@ -18,7 +18,7 @@ from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
-from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, End, database, new_dag, run
+from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, End, database, found, new_dag, run
 from tests.traffic import claimed_by_another_team
 
 SHIFT = "s3://factory@line-1/shift.csv"
@@ -289,10 +289,7 @@ def claim_with_an_event(world: World) -> dict[str, Any]:
         dag.sync_to_db()
     assert run(dag)["claim"].state == "success"
     kind = "asset" if AIRFLOW_V_3_0_PLUS else "dataset"
-    with closing(sqlite3.connect(database())) as connection:
-        number, extra = connection.execute(
-            f"select id, extra from {kind}_event where source_dag_id = ?", (dag.dag_id,)
-        ).fetchone()
+    (number, extra), *_ = found(f"select id, extra from {kind}_event where source_dag_id = ?", dag.dag_id)
     return {"id": number, **json.loads(extra)}
 
 

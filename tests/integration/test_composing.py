@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,7 +20,7 @@ from airflow_provider_nrfprov.task_groups import claim_and_tag
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_PLUS
 from tests.integration.dag_runs import (
     AIRFLOW_V_3_0_PLUS,
-    database,
+    found,
     links,
     new_dag,
     only_run,
@@ -49,11 +47,8 @@ def tags_of(emulator) -> list[tuple[str, ...]]:
 
 
 def states(dag) -> dict[tuple[str, int], str]:
-    with closing(sqlite3.connect(database())) as connection:
-        rows = connection.execute(
-            "select task_id, map_index, state from task_instance where dag_id = ?", (dag.dag_id,)
-        )
-        return {(task_id, map_index): state for task_id, map_index, state in rows}
+    rows = found("select task_id, map_index, state from task_instance where dag_id = ?", dag.dag_id)
+    return {(task_id, map_index): state for task_id, map_index, state in rows}
 
 
 def test_claim_and_tag_is_mapped_over_two_files_and_its_outputs_feed_what_follows(
@@ -81,9 +76,9 @@ def test_claim_and_tag_is_mapped_over_two_files_and_its_outputs_feed_what_follow
         total(outputs["summary"], outputs["report"])
     run(dag)
     assert json.loads(totals.read_text())[0] == [3, 2]
-    found = states(dag)
-    assert set(found.values()) == {"success"}, found
-    assert {index for name, index in found if name == "shift.claim_and_tag.tag_devices"} == {0, 1}
+    ended = states(dag)
+    assert set(ended.values()) == {"success"}, ended
+    assert {index for name, index in ended if name == "shift.claim_and_tag.tag_devices"} == {0, 1}
     assert tags_of(nrfcloud) == [("line=1",)] * 5
 
 
@@ -140,13 +135,13 @@ def test_the_operator_itself_is_mapped_over_files(nrfcloud, two_files, tmp_path)
         claim = NrfProvBulkClaimOperator.partial(task_id="claim", deferrable=True).expand(claim_file=files())
         folders(claim.output["report_dir"])
     run(dag)
-    found = states(dag)
-    assert {key for key, state in found.items() if state == "success"} == {
+    ended = states(dag)
+    assert {key for key, state in ended.items() if state == "success"} == {
         ("files", -1),
         ("claim", 0),
         ("claim", 1),
         ("folders", -1),
-    }, found
+    }, ended
     beside = [Path(each).relative_to(tmp_path).parts for each in json.loads(seen.read_text())]
     assert [(parts[0], parts[-1]) for parts in beside] == [
         ("early.csv-reports", "0"),
@@ -188,12 +183,10 @@ emits_events = pytest.mark.skipif(
 
 def events_of(asset: Asset) -> list[dict]:
     """Read what Airflow keeps of an asset's events, oldest first."""
-    with closing(sqlite3.connect(database())) as connection:
-        rows = connection.execute(
-            "select e.extra from asset_event e join asset a on a.id = e.asset_id where a.uri = ? order by e.id",
-            (asset.uri,),
-        )
-        return [json.loads(extra) for (extra,) in rows]
+    query = (
+        "select e.extra from asset_event e join asset a on a.id = e.asset_id where a.uri = ? order by e.id"
+    )
+    return [json.loads(extra) for (extra,) in found(query, asset.uri)]
 
 
 @emits_events

@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 import sys
 import types
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,7 @@ from airflow_provider_nrfprov.emulator.server import running_emulator
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
 from tests.integration.dag_runs import (
     AIRFLOW_V_3_0_PLUS,
-    database,
+    found,
     new_dag,
     run,
     why_nobody_can_be_asked,
@@ -165,12 +163,11 @@ def date_of(started: str, world: World) -> dict[str, Any]:
 
 
 def length_of_data_interval(dag_id: str) -> float:
-    with closing(sqlite3.connect(database())) as connection:
-        (days,) = connection.execute(
-            "select julianday(data_interval_end) - julianday(data_interval_start) from dag_run "
-            "where dag_id = ? order by id desc limit 1",
-            (dag_id,),
-        ).fetchone()
+    ((days,),) = found(
+        "select julianday(data_interval_end) - julianday(data_interval_start) from dag_run "
+        "where dag_id = ? order by id desc limit 1",
+        dag_id,
+    )
     return days
 
 

@@ -26,7 +26,7 @@ import pytest
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.hooks.connection import inbox_of
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, database
+from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, database, found
 from tests.integration.docs_blocks import BLOCKS, ROOT, Block
 from tests.traffic import watched_emulator
 
@@ -299,9 +299,8 @@ def test_an_event_by_the_api_is_one_that_airflow_takes(load_dag):
         )
         answer = client.post(words[3], headers=headers, json=body)
     assert answer.status_code == 200, answer.text
-    with closing(sqlite3.connect(database())) as connection:
-        extra, name = connection.execute(
-            "select asset_event.extra, name from asset_event join asset on asset.id = asset_id order by asset_event.id desc limit 1"
-        ).fetchone()
+    ((extra, name),) = found(
+        "select asset_event.extra, name from asset_event join asset on asset.id = asset_id order by asset_event.id desc limit 1"
+    )
     assert json.loads(extra)["claim_file"] == "s3://factory@claims/shift.csv"
     assert name == "nrfprov_claim_files"

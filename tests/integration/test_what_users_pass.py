@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from airflow_provider_nrfprov.operators.provisioning_command import NrfProvCreat
 from airflow_provider_nrfprov.operators.tag_devices import NrfProvTagDevicesOperator
 from airflow_provider_nrfprov.operators.tags import NrfProvDeleteTagOperator, NrfProvEnsureTagsOperator
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS
-from tests.integration.dag_runs import database, new_dag, run
+from tests.integration.dag_runs import found, new_dag, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -225,10 +223,7 @@ def test_a_reference_to_an_asset_has_the_same_event_as_the_asset(claim_file, tmp
             outlets=[Asset.ref(name="claimed_here")],
         )
     run(dag)
-    with closing(sqlite3.connect(database())) as connection:
-        rows = connection.execute(
-            "select source_task_id, extra from asset_event where source_dag_id = ?", (dag.dag_id,)
-        ).fetchall()
+    rows = found("select source_task_id, extra from asset_event where source_dag_id = ?", dag.dag_id)
     extras = {name: json.loads(extra) for name, extra in rows}
     assert extras["asset"].keys() == extras["reference"].keys()
     assert extras["reference"]["rows"] == 5

@@ -20,8 +20,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import (
     ForbiddenError,
     GoneError,
@@ -31,7 +29,7 @@ from airflow_provider_nrfprov.api.errors import (
     UnavailableError,
     UnreachableError,
 )
-from airflow_provider_nrfprov.api.retry import NEVER, Retry
+from airflow_provider_nrfprov.api.retry import Retry
 from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore, Refuse, Slow
@@ -50,19 +48,10 @@ from airflow_provider_nrfprov.fleet.engine import (
 )
 from airflow_provider_nrfprov.fleet.job import DeviceJob, JobEnd
 from reliability.dying import Killed
+from tests.calls import Calls
 from tests.traffic import claimed, only, slow, statuses
 
 DONE, UNCHANGED, FAILED, NOT_TRIED = DeviceOutcome
-
-
-class Calls(ProvisioningService):
-    """The calls, over a client of the test's own."""
-
-    def __init__(self, emulator: Emulator, *, retry: Retry = NEVER, key: str = "emulator-key") -> None:
-        self._client = ProvisioningClient(key, urls=base_urls(emulator.url), retry=retry)
-
-    def get_conn(self) -> ProvisioningClient:
-        return self._client
 
 
 @pytest.fixture
@@ -71,7 +60,7 @@ def emulator(watched) -> Emulator:
 
 
 def block(emulator: Emulator, **settings: Any) -> Action:
-    return blocking(Calls(emulator, **settings), blocked=True)
+    return blocking(Calls(emulator.url, **settings), blocked=True)
 
 
 def job(action: Any, ids: Sequence[str], folder: Path | None = None, **settings: Any) -> DeviceJob:
@@ -124,7 +113,7 @@ def test_unblocking_sends_also_to_what_does_not_look_blocked_since_the_word_for_
         assert statuses(emulator) == {"SUSPENDED": 6, "READY": 6}
         # Blocked devices that do not say BLOCKED are sent the block again.
         assert counts(job(block(emulator), ids[:6]).run()) == {"done": 6}
-        unblock = blocking(Calls(emulator), blocked=False)
+        unblock = blocking(Calls(emulator.url), blocked=False)
         assert counts(job(unblock, ids).run()) == {"unchanged": 12}
         assert statuses(emulator) == {"READY": 12}
 
@@ -248,7 +237,7 @@ def test_a_service_that_is_down_ends_the_work_but_single_failures_do_not(emulato
     assert (end.error, end.tally.may_succeed_later, len(end.tally.examples)) == (None, 24, 10)
     emulator.service.faults.clear()
     emulator.service.faults.plan("UnblockClaimedDevice", Refuse(503), times=None)
-    end = job(blocking(Calls(emulator), blocked=False), ids, max_in_flight=1).run()
+    end = job(blocking(Calls(emulator.url), blocked=False), ids, max_in_flight=1).run()
     assert isinstance(end.error, UnavailableError)
     assert counts(end) == {"failed": 20, "not_tried": 80}
 
@@ -293,7 +282,7 @@ def test_unclaims_several_at_a_time_and_what_is_not_ours_is_as_wanted(emulator, 
     ids = claimed(emulator, 40)
     slow(emulator, 0.05)
     stranger = str(uuid.uuid4())
-    end = job(unclaiming(Calls(emulator)), [stranger, *ids], tmp_path).run()
+    end = job(unclaiming(Calls(emulator.url)), [stranger, *ids], tmp_path).run()
     assert counts(end) == {"done": 40, "unchanged": 1}
     assert traffic.most_in_flight == 8
     assert not emulator.service.claimed_ids()
@@ -306,14 +295,14 @@ def test_unclaims_several_at_a_time_and_what_is_not_ours_is_as_wanted(emulator, 
 def test_a_lost_answer_to_an_unclaim_is_no_failure(emulator):
     ids = claimed(emulator, 3)
     emulator.service.faults.plan("UnclaimDevice", DropAfter(), nth=2)
-    end = job(unclaiming(Calls(emulator, retry=Retry(first_wait=0.01))), ids).run()
+    end = job(unclaiming(Calls(emulator.url, retry=Retry(first_wait=0.01))), ids).run()
     assert counts(end) == {"done": 2, "unchanged": 1}
     assert not emulator.service.claimed_ids()
 
 
 def test_tags_of_a_device_cost_a_request_that_asks_and_one_that_sets(emulator):
     ids = claimed(emulator, 300, tags=("a",))
-    tag = tagging(Calls(emulator), ["b"], TagMode.ADD)
+    tag = tagging(Calls(emulator.url), ["b"], TagMode.ADD)
     assert counts(job(tag, [*ids, str(uuid.uuid4())]).run()) == {"done": 300, "failed": 1}
     assert {tuple(device.tags) for device in emulator.service.claimed_devices()} == {("a", "b")}
     assert emulator.service.request_counts() == {"FetchClaimedDevice": 301, "UpdateClaimedDevice": 300}
@@ -399,7 +388,7 @@ def test_devices_that_are_not_selected_any_more_stay_in_the_report(emulator, tmp
     """They were selected by a tag that the first try took from them, and it died before it wrote that down."""
     monkeypatch.setattr(device_record, "_DEVICES", segment)
     ids = claimed(emulator, 100, tags=("lot=7",))
-    untag = tagging(Calls(emulator), ["lot=7"], TagMode.REMOVE, only_with="lot=7")
+    untag = tagging(Calls(emulator.url), ["lot=7"], TagMode.REMOVE, only_with="lot=7")
     with pytest.raises(Killed):
         job(Dying(untag, 71), ids, tmp_path).run()
     left = [device.id for device in emulator.service.claimed_devices() if device.tags]
@@ -423,7 +412,7 @@ def test_nothing_is_done_to_a_device_that_the_next_try_does_not_name(emulator, t
 def test_what_an_earlier_try_unclaimed_and_is_ours_again_is_left_alone(emulator, tmp_path):
     ids = claimed(emulator, 10)
     emulator.service.faults.plan("UnclaimDevice", Refuse(500), nth=10)
-    work = unclaiming(Calls(emulator))
+    work = unclaiming(Calls(emulator.url))
     assert counts(job(work, ids, tmp_path, max_in_flight=1).run()) == {"done": 9, "failed": 1}
     device = emulator.service.devices.get(TEAM_A, ids[9])
     emulator.service.devices.add(replace(device, id=ids[0]))
@@ -447,7 +436,7 @@ def test_a_damaged_record_is_looked_at_again_and_costs_no_try(emulator, tmp_path
 
 def test_a_device_whose_tags_are_not_told_is_not_tagged(emulator):
     (id_,) = claimed(emulator, 1, tags=("keep",))
-    service = Calls(emulator)
+    service = Calls(emulator.url)
     told = service.fetch_claimed_device(id_)
     service.fetch_claimed_device = lambda _: replace(told, tags=None)  # type: ignore[method-assign]
     for mode in (TagMode.ADD, TagMode.REMOVE):
@@ -462,8 +451,8 @@ def test_a_device_whose_tags_are_not_told_is_not_tagged(emulator):
 def test_a_device_that_has_lost_the_tag_that_it_was_selected_by_stays_as_it_is(emulator):
     ids = claimed(emulator, 2)
     for action in (
-        blocking(Calls(emulator), blocked=True, only_with="lot=7"),
-        tagging(Calls(emulator), ["a"], TagMode.ADD, only_with="lot=7"),
+        blocking(Calls(emulator.url), blocked=True, only_with="lot=7"),
+        tagging(Calls(emulator.url), ["a"], TagMode.ADD, only_with="lot=7"),
     ):
         assert counts(job(action, ids).run()) == {"unchanged": 2}
     assert statuses(emulator) == {"READY": 2}
@@ -487,7 +476,7 @@ def test_what_is_no_answer_of_the_service_is_not_taken_for_one(
 ):
     ids = claimed(emulator, 3)
     traffic.meddle = lambda scope: None if scope["method"] == "GET" else (status, headers, body)
-    service = Calls(emulator)
+    service = Calls(emulator.url)
     actions = {
         "block": blocking(service, blocked=True),
         "tag": tagging(service, ["a"], TagMode.ADD),

@@ -49,13 +49,12 @@ def dag(load_dag, request):
         pytest.skip(f"{request.param} has no DAG on this version of Airflow and says why")
 
 
-def param_of(dag, name: str):
-    return dag.params.get_param(name)
+def params_of(dag) -> dict:
+    return {name: dag.params.get_param(name) for name in dag.params}
 
 
 def test_every_field_says_what_it_is(dag):
-    for name in dag.params:
-        param = param_of(dag, name)
+    for name, param in params_of(dag).items():
         assert {"type", "title"} <= param.schema.keys(), name
         assert (param.description or "").endswith("."), name
         # The form would offer an array's examples and nothing else.
@@ -63,8 +62,7 @@ def test_every_field_says_what_it_is(dag):
 
 
 def test_an_example_and_a_default_pass_the_fields_own_check(dag):
-    for name in dag.params:
-        param = param_of(dag, name)
+    for param in params_of(dag).values():
         for value in param.schema.get("examples", []):
             assert param.resolve(value=value) == value
         if param.has_value:
@@ -72,15 +70,14 @@ def test_an_example_and_a_default_pass_the_fields_own_check(dag):
 
 
 def test_what_has_no_default_shows_an_example_but_for_a_secret(dag):
-    for name in dag.params:
-        param = param_of(dag, name)
+    for name, param in params_of(dag).items():
         if not param.has_value and name != "claim_token" and "array" not in param.schema["type"]:
             assert param.schema.get("examples"), name
 
 
 def test_no_form_shows_a_claim_token(dag):
     if "claim_token" in dag.params:
-        param = param_of(dag, "claim_token")
+        param = params_of(dag)["claim_token"]
         assert not param.has_value
         # Airflow quotes a value that breaks such a rule.
         assert not {"examples", "pattern", "maxLength", "enum", "format"} & param.schema.keys()
@@ -94,4 +91,4 @@ def test_a_wrong_value_is_refused_in_every_field(dag):
     for name, values in REFUSED[dag.dag_id].items():
         for value in values:
             with pytest.raises(ParamValidationError):
-                param_of(dag, name).resolve(value=value)
+                params_of(dag)[name].resolve(value=value)

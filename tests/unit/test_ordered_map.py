@@ -41,16 +41,17 @@ def test_gives_results_in_order_and_keeps_to_the_limit(limit):
     assert work.most == limit
 
 
+def numbers(taken: list[int]) -> Iterator[int]:
+    """Yield a hundred, and note each that is taken."""
+    for number in range(100):
+        taken.append(number)
+        yield number
+
+
 @pytest.mark.parametrize("limit", [1, 4])
 def test_after_a_failure_nothing_new_is_begun_and_nothing_is_left_running(limit):
     work, taken = Work(), []
-
-    def items() -> Iterator[int]:
-        for number in range(100):
-            taken.append(number)
-            yield number
-
-    results = ordered_map(work, items(), limit)
+    results = ordered_map(work, numbers(taken), limit)
     found = [next(results) for _ in range(5)]
     with pytest.raises(LookupError, match="five"):
         next(results)
@@ -62,13 +63,7 @@ def test_after_a_failure_nothing_new_is_begun_and_nothing_is_left_running(limit)
 
 def test_what_is_behind_the_items_is_read_no_further_than_the_limit():
     taken = []
-
-    def items() -> Iterator[int]:
-        for number in range(100):
-            taken.append(number)
-            yield number
-
-    results = ordered_map(lambda item: item, items(), 4)
+    results = ordered_map(lambda item: item, numbers(taken), 4)
     next(results)
     assert len(taken) == 5
     results.close()

@@ -33,11 +33,6 @@ class DeviceFilter:
     claimed_after: pendulum.DateTime | None = None
     """A device that was claimed at just this time is meant, too; one whose time is not known as well."""
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether every device is meant."""
-        return self == DeviceFilter()
-
     def query(self) -> dict[str, str]:
         """Return the parameters of ListClaimedDevices. Their names are inferred."""
         after = self.claimed_after.in_timezone("UTC").isoformat() if self.claimed_after else None

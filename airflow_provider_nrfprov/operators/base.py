@@ -46,8 +46,8 @@ class ArgumentReadingOperator(BaseOperator):
 
     Each argument is in ``arguments``, and so a template field of its own name, or in ``secret_arguments``: those are no template
     fields, so that no view shows them, and are rendered by the operator itself. Every argument may be a template, or another
-    task's output, which then is upstream. A class writes down its own: the arguments of its bases, and what their docstrings say of
-    arguments and exceptions, are added.
+    task's output, which then is upstream. A class writes down its own arguments, those of its bases are added; the docstring of one
+    that is used in DAGs describes all of them.
 
     :param retry_policy: which failures are worth another try (Airflow 3.3 and later); ``None`` for Airflow's own rule.
     """
@@ -198,10 +198,7 @@ class ArgumentReadingOperator(BaseOperator):
 
 
 class ConnectedOperator(ArgumentReadingOperator):
-    """The base of those that use a connection. Not for use in DAGs.
-
-    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
-    """
+    """The base of those that use a connection. Not for use in DAGs."""
 
     arguments: ClassVar[Arguments] = {"nrfprov_conn_id": Argument(text)}
     # A client holds locks, and Airflow copies operators.

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 class _BlockingOperator(ManyDevicesOperator):
     """What blocking and unblocking share.
 
-    :param tag: instead of naming devices: all claimed devices that have this tag when the task begins.
     :raises ArgumentError: if devices are not named, or named in several ways, or no claimed device has the tag.
     """
 

@@ -35,13 +35,7 @@ _CHARACTERS_OF_REASONS = 1_000
 
 
 class ClaimJudgingOperator(ArgumentReadingOperator):
-    """The base of operators that fail if too many rows of a claim failed or were rejected. Not for use in DAGs.
-
-    :param max_failed_rows: how many rows may fail or be unknown; ``None`` for any number.
-    :param max_failed_ratio: the share of the rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
-    :param max_rejected_rows: how many rows may be rejected; ``None`` for any number, as long as some row is claimed.
-    :param max_rejected_ratio: the share of the rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.
-    """
+    """The base of operators that fail if too many rows of a claim failed or were rejected. Not for use in DAGs."""
 
     arguments: ClassVar[Arguments] = {
         "max_failed_rows": Argument(count(), optional=True),

@@ -33,21 +33,7 @@ if TYPE_CHECKING:
 
 
 class ManyDevicesOperator(ConnectedOperator):
-    """The base of operators that do one thing to each of many devices. Not for use in DAGs.
-
-    :param device_ids: UUIDs of the devices: a list, or text with commas between them.
-    :param report: instead: path of a bulk claim's ``report.csv``, whose claimed and already claimed devices are
-        meant; ``report.output["report"]`` fits. So does the report of such an operator: done and unchanged.
-    :param device_file: instead: path of a text file with one UUID a line, as ``failed_devices.txt`` is.
-    :param report_dir: folder for ``report.csv`` (a line a device: ``device_id``, ``outcome``, ``status``, ``message``),
-        ``failed_devices.txt`` and ``summary.json``, and for the record that a retry goes on from; local or on an
-        object store. Different for each run, task and map index; the same for each try. ``None`` for no report.
-    :param max_in_flight: how many requests are in flight at most; a 429 slows all of them down together.
-    :param max_failed_devices: how many devices may fail before the task fails, after all were tried; ``None`` for any
-        number.
-    :param max_failed_ratio: the share of the devices that may fail, from 0 to 1; the larger limit counts. ``None`` for no share.
-    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
-    """
+    """The base of operators that do one thing to each of many devices. Not for use in DAGs."""
 
     arguments: ClassVar[Arguments] = {
         "device_ids": Argument(device_ids, optional=True),

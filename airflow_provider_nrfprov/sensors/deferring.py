@@ -61,10 +61,6 @@ class DeferringSensor(ConnectedOperator, BaseSensorOperator):
 
     With ``mode="reschedule"`` the task keeps its worker slot as long as polls fail: how many failed in a row would be
     forgotten between two runs.
-
-    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
-    :param deferrable: wait in the triggerer and give the worker slot up.
-    :param poke_interval: seconds between two rounds of polls, 1 at least.
     """
 
     arguments: ClassVar[Arguments] = {"deferrable": Argument(flag)}

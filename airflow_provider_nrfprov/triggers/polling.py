@@ -35,12 +35,6 @@ class WaitingTrigger(BaseTrigger):
     Airflow may fail a task whose trigger fires within moments of the deferral (apache/airflow#72716). Events hold ids and statuses
     only: ``{"status": "ended", "failed": […]}``, ``{"status": "timeout", "waiting": […]}`` or
     ``{"status": "error", "error": {…}}`` with ``api.errors.as_data`` of what went wrong.
-
-    :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
-    :param poll_interval: seconds between two rounds of asking, 1 at least.
-    :param end_time: when to give up, as seconds since the epoch; absolute, so that a restarted
-        triggerer does not start the wait over.
-    :param silent_fail: keep asking until ``end_time`` whatever goes wrong, as a sensor's ``silent_fail`` does.
     """
 
     def __init__(

@@ -59,6 +59,7 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
         self.pattern = _given("pattern", text, pattern)
         self.poll_interval = _given("poll_interval", interval, poll_interval)
         self._is_readable = True
+        self._unusable: Mapping[str, str] = {}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and arguments."""
@@ -100,7 +101,7 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
             # the answer that it leaves there breaks every look-up of every trigger in the process; so does a look-up that
             # is cancelled before its answer is read.
             look = sync_to_async(_files, thread_sensitive=False)(self.folder, self.pattern)
-            found = await asyncio.shield(look)
+            found, unusable = await asyncio.shield(look)
         except Exception as error:  # noqa: BLE001 - every object store fails in its own way, and the next look may work
             if self._is_readable:
                 self.log.warning("%s cannot be read; trying again: %s", self.folder, error)
@@ -109,6 +110,10 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
         if not self._is_readable:
             self.log.info("%s can be read again", self.folder)
         self._is_readable = True
+        for name in sorted(unusable.keys() - self._unusable.keys()):
+            shown = name.encode(errors="backslashreplace").decode()
+            self.log.warning("%s/%s has no event: %s", self.folder.rstrip("/"), shown, unusable[name])
+        self._unusable = unusable
         return found
 
     async def _remembered(self) -> frozenset[str]:
@@ -162,27 +167,37 @@ def _landed(before: Mapping[str, _File], found: Mapping[str, _File], fired: froz
     ]
 
 
-def _files(folder: str, pattern: str) -> dict[str, _File]:
+def _files(folder: str, pattern: str) -> tuple[dict[str, _File], dict[str, str]]:
+    """Return the files of a folder by name, and of those that cannot be taken why not: one of them keeps no other from its event."""
     from airflow_provider_nrfprov.files.paths import to_path
 
     base = folder.rstrip("/")
     path: Any = to_path(folder)
     entries = _listed(path) if "://" in folder and not folder.startswith("file://") else _local(path)
-    return {
-        name: _File(f"{base}/{name}", size, version)
-        for name, size, version in entries
-        if size and not name.startswith(".") and fnmatch(name, pattern)
-    }
+    found: dict[str, _File] = {}
+    unusable: dict[str, str] = {}
+    for name, size, version in entries:
+        if name.startswith(".") or not fnmatch(name, pattern):
+            continue
+        if isinstance(version, OSError):
+            unusable[name] = str(version.strerror)
+        elif any("\ud800" <= character <= "\udfff" for character in name):
+            unusable[name] = "its name is not UTF-8; give it another"
+        elif size:
+            found[name] = _File(f"{base}/{name}", size, version)
+    return found, unusable
 
 
 def _local(path: Any) -> Iterable[tuple[str, int, object]]:
     for entry in path.iterdir():
         try:
             stat = entry.stat()
+            if entry.is_file():
+                yield entry.name, stat.st_size, stat.st_mtime_ns
         except FileNotFoundError:  # moved away meanwhile
             continue
-        if entry.is_file():
-            yield entry.name, stat.st_size, stat.st_mtime_ns
+        except OSError as error:
+            yield entry.name, 0, error
 
 
 def _listed(path: Any) -> Iterable[tuple[str, int, object]]:

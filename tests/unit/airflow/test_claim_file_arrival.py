@@ -102,6 +102,30 @@ async def test_what_is_no_claim_file_is_overlooked(tmp_path):
         assert await events.names(1) == ["notes.txt"]
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("loop.csv", "Too many levels of symbolic links"),
+        (os.fsdecode(b"Sch\xf6n.csv"), "its name is not UTF-8"),
+    ],
+    ids=["a link to itself", "a name in Latin-1"],
+)
+async def test_a_file_that_cannot_be_taken_keeps_no_other_from_its_event_and_is_said_once(
+    tmp_path, capfd, caplog, name, words
+):
+    if name == "loop.csv":
+        (tmp_path / name).symlink_to(tmp_path / name)
+    else:
+        (tmp_path / name).write_text("x")
+    (tmp_path / "other.txt").symlink_to(tmp_path / "other.txt")
+    (tmp_path / "shift.csv").write_text("x")
+    async with Events(trigger(tmp_path)).listening() as events:
+        assert await events.names(1) == ["shift.csv"]
+    log = "".join(capfd.readouterr())
+    log = log if "has no event" in log else caplog.text
+    assert (log.count("has no event"), log.count(words), "other.txt" in log) == (1, 1, False)
+
+
 async def test_a_folder_that_cannot_be_read_is_said_once_and_looked_at_on_without_haste(
     tmp_path, capfd, caplog, monkeypatch
 ):
@@ -203,7 +227,7 @@ async def test_looking_does_not_hold_up_the_event_loop(tmp_path, monkeypatch):
     def until_the_loop_has_gone_on(folder, pattern):
         looking.set()
         went_on.put(loop_is_free.wait(10))
-        return {}
+        return {}, {}
 
     monkeypatch.setattr(claim_file_arrival, "_files", until_the_loop_has_gone_on)
     async with Events(trigger(tmp_path)).listening():
@@ -279,7 +303,7 @@ def test_a_bucket_whose_connection_is_looked_up_as_by_airflow_3_0_fires_and_brea
 
             def look(folder, pattern):
                 comms.look_up()
-                return {"1.csv": claim_file_arrival._File("s3://c@b/1.csv", 3, "v1")}
+                return {"1.csv": claim_file_arrival._File("s3://c@b/1.csv", 3, "v1")}, {}
 
             monkeypatch.setattr(claim_file_arrival, "_files", look)
             async with Events(trigger("s3://c@b")).listening() as events:

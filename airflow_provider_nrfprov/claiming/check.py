@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 from airflow_provider_nrfprov.claiming.claim_file import Block, ClaimFile, Row
 from airflow_provider_nrfprov.claiming.columns import ROLES
 from airflow_provider_nrfprov.claiming.preflight import Inspection, inspect, refusals
-from airflow_provider_nrfprov.files.paths import require_regular, to_path
+from airflow_provider_nrfprov.files.paths import to_path
+from airflow_provider_nrfprov.files.storage import require_regular
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService
@@ -114,13 +115,21 @@ class _Result:
         return told | ({"error": self.problem} if self.problem else {})
 
 
+def _shown(name: str) -> str:
+    """Return the name of a file as it can be printed; somebody may have given a token instead."""
+    from airflow_provider_nrfprov.api.redaction import redact
+
+    return redact(name.encode(errors="backslashreplace").decode())
+
+
 def _check(
-    name: str, columns: Mapping[str, str], service: ProvisioningService | None, sample_size: int, err: TextIO
+    path: str, columns: Mapping[str, str], service: ProvisioningService | None, sample_size: int, err: TextIO
 ) -> _Result:
+    name = _shown(path)
     found = None
     warnings: tuple[str, ...] = ()
     try:
-        found, warnings = _inspect(name, columns, sample_size, err)
+        found, warnings = _inspect(_local_path(path), name, columns, sample_size, err)
         return _Result(name, found, tuple(_refusals(found, service)) if service else (), warnings)
     except OSError as error:
         return _Result(name, problem=f"{name} cannot be read: {error.strerror or error}")
@@ -138,9 +147,8 @@ def _refusals(found: Inspection, service: ProvisioningService) -> list[str]:
 
 
 def _inspect(
-    name: str, columns: Mapping[str, str], sample_size: int, err: TextIO
+    path: Path, name: str, columns: Mapping[str, str], sample_size: int, err: TextIO
 ) -> tuple[Inspection, tuple[str, ...]]:
-    path = _local_path(name)
     require_regular(path)
     with path.open("rb") as stream:
         file = ClaimFile(stream, name, columns=columns)

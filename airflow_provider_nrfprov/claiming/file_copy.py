@@ -14,8 +14,7 @@ import weakref
 from typing import BinaryIO, cast
 
 from airflow_provider_nrfprov.claiming.ledger import LEDGER
-from airflow_provider_nrfprov.files.paths import require_regular
-from airflow_provider_nrfprov.files.storage import Folder, PathLike
+from airflow_provider_nrfprov.files.storage import Folder, PathLike, require_regular
 
 _log = logging.getLogger(__name__)
 

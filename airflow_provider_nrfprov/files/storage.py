@@ -14,7 +14,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import IO, TYPE_CHECKING, Any, AnyStr, BinaryIO, TextIO, TypeAlias, cast
 
 if TYPE_CHECKING:
@@ -28,6 +28,15 @@ _FOLDERLESS = ("s3", "gs", "gcs", "abfs", "az", "adl", "wasb")
 """Stores without folders: to make one would make the bucket, and of a mistyped name a new one."""
 
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def require_regular(path: PathLike) -> None:
+    """See that a path leads to no pipe, socket or device, which may never end, or give nothing ever.
+
+    :raises OSError: if it does. What is not there, and what is not local, is left to who opens it.
+    """
+    if isinstance(path, PosixPath) and path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "it is not a regular file (a pipe, a socket or a device)", str(path))
 
 
 def lines(stream: IO[AnyStr]) -> Iterator[AnyStr]:
@@ -128,6 +137,8 @@ def _forget_listings(path: Any) -> None:
 @contextlib.contextmanager
 def _beside(target: Path, *, owner_only: bool) -> Iterator[BinaryIO]:
     """Write a local file under a name that nobody can foresee, and rename it: a link of that name is replaced."""
+    # As root a device would be replaced, too.
+    require_regular(target)
     beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(beside, flags, _OWNER_ONLY if owner_only else 0o666)

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 
 _OF_A_PATH = {
-    errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EPERM, errno.EROFS,
+    errno.EACCES, errno.EEXIST, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EPERM,
+    errno.EROFS,
 }  # fmt: skip
 """What the system says of a path that cannot be used, and not of a disk or a network."""
 SECONDS_ON_WORKER = 6.5
@@ -155,14 +156,14 @@ class ArgumentReadingOperator(BaseOperator):
         return True
 
     @contextmanager
-    def _naming(self, name: str) -> Iterator[None]:
-        """Name argument and task in what is wrong with a value."""
+    def _naming(self, name: str, what: str = "") -> Iterator[None]:
+        """Name argument and task in what is wrong with a value, before words that say ``what`` it is."""
         try:
             yield
         except ArgumentError:
             raise
         except ValueError as error:
-            raise ArgumentError(f"{name} of task {self.task_id!r} {error}") from None
+            raise ArgumentError(f"{name} of task {self.task_id!r} {what}{error}") from None
 
     @contextmanager
     def _naming_path(self, name: str, where: object, advice: str) -> Iterator[None]:

@@ -31,7 +31,9 @@ class NrfProvFetchDeviceOperator(ConnectedOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the device."""
-        device = self.hook.fetch_claimed_device(self._value("device_id"))
+        device_id = self._value("device_id")
+        with self._naming("device_id", "is no device's: "):
+            device = self.hook.fetch_claimed_device(device_id)
         self.log.info(
             "device %s is %s, tags: %s",
             device.id,

@@ -68,7 +68,8 @@ class NrfProvBulkOpsSensor(DeferringSensor):
 
     def _new_watch(self) -> BulkOpsWatch:
         given = self._value("bulk_ops_request_ids")
-        with self._naming_path("bulk_ops_request_ids", given, READABLE):
+        name = "bulk_ops_request_ids"
+        with self._naming(name, "holds what is none: "), self._naming_path(name, given, READABLE):
             watch = BulkOpsWatch(operation_ids(given))
         if watch.is_done:
             self.log.info("no bulk operation to wait for: the service answered at once")

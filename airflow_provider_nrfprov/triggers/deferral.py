@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_nrfprov.api.errors import NrfProvError, from_data
+from airflow_provider_nrfprov.api.ids import checked_id
 from airflow_provider_nrfprov.api.wait_policy import at_least
 from airflow_provider_nrfprov.arguments import check_no_token, shown
 from airflow_provider_nrfprov.counted import counted
@@ -26,13 +27,14 @@ def operation_ids(values: Iterable[str]) -> list[str]:
     """Return ids of bulk operations; each value is one, or the path of a file with one a line.
 
     :raises OSError: if a file cannot be read.
-    :raises ValueError: if a file holds claim tokens.
+    :raises ValueError: if one is no id, or a file has none, or holds claim tokens.
     """
     found: list[str] = []
     for value in values:
         if "/" not in value:
-            found.append(value)
+            found.append(checked_id(value))
             continue
+        before = len(found)
         with to_path(value).open("r") as stream:
             for number, line in enumerate(lines(stream), start=1):
                 try:
@@ -40,10 +42,16 @@ def operation_ids(values: Iterable[str]) -> list[str]:
                 except ValueError:
                     # Ids are shown, and go to the triggerer by way of Airflow's database.
                     raise ValueError(
-                        f"{value}, line {number}: this is a claim token, not the id of a bulk operation; "
+                        f"{value}, line {number}: this is a claim token or a key, not the id of a bulk operation; "
                         "a claim file is for a bulk claim"
                     ) from None
-                found += [line.strip()] if line.strip() else []
+                if id_ := line.strip().removeprefix("\ufeff"):
+                    try:
+                        found.append(checked_id(id_))
+                    except ValueError as error:
+                        raise ValueError(f"{value}, line {number}: {error}") from None
+        if len(found) == before:
+            raise ValueError(f"{value} names no bulk operation: the file is empty")
     return found
 
 

@@ -51,6 +51,36 @@ def test_a_claim_file_in_the_place_of_a_file_of_ids_is_refused_and_no_token_is_s
     assert tokens[0][:12] not in str(caught.value) + caplog.text
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "ids.txt names no bulk operation: the file is empty"),
+        ("\n \n", "ids.txt names no bulk operation"),
+        ("01G4ACS60SAEK1YNGSSJHBEET0 01G4ACS60SAEK1YNGSSJHBEET1", "ids.txt, line 1: .* is not the id"),
+        ("01G4ACS60SAEK1YNGSSJHBEET0\n{half}", "ids.txt, line 2: this is a claim token or a key"),
+        ("oat_0123456789abcdef", "ids.txt, line 1: this is a claim token or a key"),
+    ],
+    ids=["empty", "blank lines", "two in a line", "the second half of a token", "a key"],
+)
+def test_a_file_of_what_is_no_id_is_an_error_that_names_argument_and_line(tokens, tmp_path, content, words):
+    half = tokens[0].partition(".")[2]
+    (tmp_path / "ids.txt").write_text(content.replace("{half}", half))
+    whole = f"bulk_ops_request_ids of task 'wait' holds what is none: .*{words}"
+    with pytest.raises(ArgumentError, match=whole) as caught:
+        sensor(str(tmp_path / "ids.txt")).poke({})
+    assert half[:12] not in str(caught.value)
+    assert "oat_" not in str(caught.value)
+
+
+@pytest.mark.parametrize("id_", ["", "a b", "{half}", "oat_0123456789abcdef"])
+def test_what_is_no_id_is_an_error_that_names_the_argument(tokens, id_):
+    half = tokens[0].partition(".")[2]
+    with pytest.raises(ArgumentError, match="bulk_ops_request_ids of task 'wait'") as caught:
+        sensor([id_.replace("{half}", half)]).poke({})
+    assert half[:12] not in str(caught.value)
+    assert "oat_" not in str(caught.value)
+
+
 @both_modes
 def test_waits_until_the_operations_have_ended(claim, tokens, deferrable):
     ids = [claim(tokens[0]), claim(tokens[1])]

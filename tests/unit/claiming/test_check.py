@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,15 @@ def test_a_file_that_cannot_be_used_exits_with_2(file, capsys, content):
 def test_the_worst_of_several_files_counts(file, tmp_path, capsys):
     assert main(["check", file(A), str(tmp_path / "missing.csv")]) == 2
     assert "missing.csv cannot be read: No such file" in capsys.readouterr().out
+
+
+def test_a_name_that_cannot_be_printed_and_a_token_in_its_place_are_shown_as_they_may_be(file, capsys):
+    odd = os.fsdecode(os.fsencode(file(f"{A}\n{B}\n")) + b"-Sch\xf6n.csv")
+    Path(odd.partition("-Sch")[0]).rename(odd)
+    assert main(["check", odd]) == 0
+    assert r"-Sch\udcf6n.csv: 2 rows" in capsys.readouterr().out
+    assert main(["check", C]) == 2
+    assert capsys.readouterr().out == "<claim token> cannot be read: No such file or directory\n"
 
 
 def test_json_has_all_of_it(file, capsys):

@@ -78,6 +78,13 @@ def test_two_processes_with_one_pid_write_each_its_own(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
 
+def test_what_is_no_regular_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        Folder(tmp_path).write("pipe", "x")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 @pytest.mark.parametrize("trap", ["link", "dangling link", "file of everybody"])
 def test_a_trap_in_a_folder_of_others_takes_no_token(tmp_path, trap):
     elsewhere, target = tmp_path / "elsewhere", tmp_path / "reports" / "failed_rows.csv"

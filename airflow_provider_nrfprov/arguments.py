@@ -26,8 +26,11 @@ T = TypeVar("T")
 _SHOWN_CHARACTERS = 100
 _SAY_NOTHING = {"", "None", "null", "{}", "nan", "NaN", "NaT", "<NA>", "undefined", "Undefined"}
 """What a template, ``tojson`` or a table makes of nothing. An empty list is one of no items, which who reads lists may mean."""
-_CLAIM_TOKEN = re.compile(r"2dn3[A-Za-z0-9_+/-]{16,}")
-"""What is refused is one for certain; what is only masked (``api.redaction``) may be the name of a folder."""
+_CLAIM_TOKEN = re.compile(r"(?:2dn3|0oRDoQEm)[A-Za-z0-9_+/-]{16,}")
+"""Either half of one. What is refused is one for certain; what is only masked (``api.redaction``) may be the name of a folder."""
+_PROJECT_KEY = re.compile(r"\boat_[A-Za-z0-9_-]{8,}")
+_TEXT_OF_AN_OBJECT = re.compile(r"""\{(?!\})|[<"']|(?:dict_\w+|range|set|frozenset|deque)\(""")
+"""What Python writes of a value that is no list, where a template does not render native objects."""
 _TRUE = {"true", "1", "yes"}
 _FALSE = {"false", "0", "no"}
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
@@ -92,6 +95,10 @@ def check_no_token(value: str) -> None:
     """Raise a ``ValueError`` that does not quote it if a text holds a claim token, or one that was cut short."""
     if _CLAIM_TOKEN.search(value):
         raise ValueError("holds a claim token, which does not belong there; only claim_token takes one")
+    if _PROJECT_KEY.search(value):
+        raise ValueError(
+            "holds an API key, which does not belong there; it is the password of the connection"
+        )
 
 
 def shown(value: Any) -> str:
@@ -146,6 +153,8 @@ def choice(*allowed: str) -> Callable[[Any], str]:
 
 def path(value: Any) -> str:
     """Read the path or URL of a file or folder: text, ``Path`` or ``ObjectStoragePath``."""
+    if "\0" in str(value):
+        raise ValueError("holds a NUL character, which no path has")
     if isinstance(value, PurePath) and not hasattr(value, "storage_options"):
         return str(value)
     if hasattr(value, "storage_options"):
@@ -199,6 +208,8 @@ def _tag(value: Any, problem_of: Callable[[str], str]) -> str:
     name = text(value)
     if problem := problem_of(name):
         raise ValueError(f"cannot be used: {problem}")
+    if name.endswith(("=", "=None")):
+        raise ValueError(f"holds {shown(name)}, whose value renders to nothing")
     return name
 
 
@@ -356,7 +367,7 @@ def _items(values: Collection[Any]) -> Iterator[str]:
 
 
 def _items_of_text(value: str) -> list[str]:
-    if not value.startswith(("[", "(")):
+    if not value.startswith(("[", "(")) and not _TEXT_OF_AN_OBJECT.match(value):
         return list(_items(value.split(",")))
     items = _list_in(value)
     if items is None:

@@ -37,6 +37,23 @@ class NrfProvClaimAndTagGroup(TaskGroup):
         return next(child for key, child in self.children.items() if key.rpartition(".")[2] == name)
 
 
+_OF_THE_GROUP = {
+    "task_id", "claim_file", "tags", "max_failed_rows", "max_failed_ratio", "max_rejected_rows", "max_rejected_ratio", "nrfprov_conn_id",
+}  # fmt: skip
+
+
+def _check_claim_arguments(group_id: str, given: Mapping[str, Any]) -> None:
+    if wrong := sorted(_OF_THE_GROUP.intersection(given)):
+        raise ArgumentError(
+            f"claim_arguments of {group_id!r} has {', '.join(wrong)}: what the group has itself is given to the group"
+        )
+    for name in ("do_xcom_push", "wait_for_completion"):
+        if given.get(name, True) is False:
+            raise ArgumentError(
+                f"claim_arguments of {group_id!r} has {name}=False: the group tags and judges by what its claim pushes to XCom at its end"
+            )
+
+
 def claim_and_tag(
     *,
     claim_file: str | os.PathLike[str] | Any,
@@ -67,13 +84,14 @@ def claim_and_tag(
     :param claim_arguments: others of :class:`~airflow_provider_nrfprov.operators.bulk_claim.NrfProvBulkClaimOperator`, as ``{"deferrable": True}``. In a mapped group
         a ``report_dir`` has to be a different one for each file; the default is.
     :param group_arguments: others of Airflow's ``TaskGroup``.
-    :raises ArgumentError: if ``mode`` is ``replace`` and there are no tags.
+    :raises ArgumentError: if ``mode`` is ``replace`` and there are no tags, or ``claim_arguments`` has what is the group's.
     :return: the group, with the outputs ``summary`` and ``report``.
     """
     if mode == "replace" and is_constant(tags) and not tags:
         raise ArgumentError(
             f"tags of {group_id!r} is empty: with mode='replace' it would remove all tags of devices that were ours before"
         )
+    _check_claim_arguments(group_id, claim_arguments or {})
     group = NrfProvClaimAndTagGroup(group_id=group_id, **group_arguments)
     with group:
         claim: Any = NrfProvBulkClaimOperator(

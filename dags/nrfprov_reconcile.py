@@ -94,9 +94,11 @@ with DAG(
             return list(csv.DictReader(text.splitlines(), delimiter=delimiter))
 
         exported = rows(expected_file)
-        if not exported or id_column not in exported[0]:
-            # Otherwise a broken export would read as if no device had been shipped.
-            columns = ", ".join(exported[0]) if exported else "no rows"
+        # Otherwise a broken export would read as if no device had been shipped.
+        if not exported:
+            raise AirflowFailException(f"{expected_file} has no rows")
+        if id_column not in exported[0]:
+            columns = ", ".join(exported[0])
             raise AirflowFailException(
                 f"{expected_file} has no column {id_column!r} with device UUIDs: {columns}"
             )

@@ -56,7 +56,7 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.folder = _given("folder", path, folder)
-        self.pattern = _given("pattern", text, pattern)
+        self.pattern = _given("pattern", _names, pattern)
         self.poll_interval = _given("poll_interval", interval, poll_interval)
         self._is_readable = True
         self._unusable: Mapping[str, str] = {}
@@ -137,6 +137,15 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
             self.log.warning(
                 "cannot store which files have had an event; after a restart they fire again: %s", error
             )
+
+
+def _names(value: Any) -> str:
+    pattern = text(value)
+    if "/" in pattern:
+        raise ValueError(
+            f"is {pattern!r}; it must be a pattern of names, without a slash: folders inside are not looked into"
+        )
+    return pattern
 
 
 def _given(name: str, read: Callable[[Any], T], value: Any) -> T:

@@ -15,6 +15,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from fsspec.implementations.memory import MemoryFileSystem
 
+from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.triggers import claim_file_arrival
 from airflow_provider_nrfprov.triggers.claim_file_arrival import NrfProvClaimFileTrigger
 
@@ -124,6 +125,13 @@ async def test_a_file_that_cannot_be_taken_keeps_no_other_from_its_event_and_is_
     log = "".join(capfd.readouterr())
     log = log if "has no event" in log else caplog.text
     assert (log.count("has no event"), log.count(words), "other.txt" in log) == (1, 1, False)
+
+
+def test_a_pattern_of_what_is_inside_folders_is_refused(tmp_path):
+    with pytest.raises(
+        ArgumentError, match=r"pattern of NrfProvClaimFileTrigger is 'in/\*.csv'; .* without a slash"
+    ):
+        trigger(tmp_path, pattern="in/*.csv")
 
 
 async def test_a_folder_that_cannot_be_read_is_said_once_and_looked_at_on_without_haste(

@@ -154,6 +154,20 @@ def test_what_no_claim_returned_is_no_summary(summary):
         NrfProvJudgeClaimOperator(task_id="judge", summary=summary).execute({})
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"max_rejected_rows": 0}, "max_rejected_rows: what the group has itself"),
+        ({"tags": ["a"], "claim_file": "x"}, "claim_file, tags: what the group has itself"),
+        ({"do_xcom_push": False}, "do_xcom_push=False"),
+        ({"wait_for_completion": False}, "wait_for_completion=False"),
+    ],
+)
+def test_a_group_refuses_what_would_keep_its_tasks_from_their_work(arguments, words):
+    with pytest.raises(ArgumentError, match=f"claim_arguments of 'claim_and_tag' has {words}"):
+        claim_and_tag(claim_file="shift.csv", claim_arguments=arguments)
+
+
 def test_a_group_that_would_take_all_tags_away_is_refused():
     with pytest.raises(ArgumentError, match="remove all tags"):
         claim_and_tag(claim_file="shift.csv", mode="replace")

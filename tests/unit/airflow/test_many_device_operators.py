@@ -290,6 +290,26 @@ def test_a_selection_that_is_none_is_refused_before_anything_is_sent(nrfcloud, c
     assert not nrfcloud.service.request_counts()
 
 
+@pytest.mark.parametrize(
+    ("rendered", "words"),
+    [
+        ("{'a': 1, 'b': 2}", "is not a list"),
+        ("dict_keys(['a', 'b'])", "is not a list"),
+        ("range(0, 2)", "is not a list"),
+        ("<Task(EmptyOperator): a, b>", "is not a list"),
+        ('"a, b"', "is not a list"),
+        ("line=1,lot=None", "holds 'lot=None', whose value renders to nothing"),
+        ("lot=", "holds 'lot=', whose value renders to nothing"),
+    ],
+)
+def test_a_template_that_renders_no_tags_tags_nothing(nrfcloud, context, rendered, words):
+    tag = NrfProvTagDevicesOperator(task_id="tag", device_ids=claimed(nrfcloud, 1), tags="{{ params.x }}")
+    tag.tags = rendered
+    with pytest.raises(ArgumentError, match=f"^tags of task 'tag' {words}"):
+        tag.execute(context)
+    assert not nrfcloud.service.request_counts()
+
+
 @pytest.mark.parametrize("rendered", ["{}", "null", " nan", "undefined", "None", "{}, null"])
 def test_a_template_that_renders_to_nothing_wipes_no_tags(nrfcloud, context, rendered):
     ids = claimed(nrfcloud, 2, tags=(LOT,))

@@ -31,6 +31,7 @@ _CLAIM_TOKEN = re.compile(r"(?:2dn3|0oRDoQEm)[A-Za-z0-9_+/-]{16,}")
 _PROJECT_KEY = re.compile(r"\boat_[A-Za-z0-9_-]{8,}")
 _TEXT_OF_AN_OBJECT = re.compile(r"""\{(?!\})|[<"']|(?:dict_\w+|range|set|frozenset|deque)\(""")
 """What Python writes of a value that is no list, where a template does not render native objects."""
+_NOT_OF_A_PATH = re.compile("[\0\ud800-\udfff]")
 _TRUE = {"true", "1", "yes"}
 _FALSE = {"false", "0", "no"}
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
@@ -153,8 +154,10 @@ def choice(*allowed: str) -> Callable[[Any], str]:
 
 def path(value: Any) -> str:
     """Read the path or URL of a file or folder: text, ``Path`` or ``ObjectStoragePath``."""
-    if "\0" in str(value):
-        raise ValueError("holds a NUL character, which no path has")
+    if _NOT_OF_A_PATH.search(str(value)):
+        raise ValueError(
+            f"is {shown(value)}, which holds a NUL character, or is not UTF-8: give it another name"
+        )
     if isinstance(value, PurePath) and not hasattr(value, "storage_options"):
         return str(value)
     if hasattr(value, "storage_options"):

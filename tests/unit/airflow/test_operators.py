@@ -16,6 +16,7 @@ from airflow_provider_nrfprov.api.errors import (
     UnauthorizedError,
     UnreachableError,
 )
+from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.claiming.claim_file import ClaimFileError
 from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableError
 from airflow_provider_nrfprov.claiming.reasons import Reason
@@ -46,6 +47,12 @@ def bulk(claim_file: Path | str, **arguments: Any) -> NrfProvBulkClaimOperator:
     return NrfProvBulkClaimOperator(
         **{"task_id": "claim", "claim_file": str(claim_file), "poll_interval": 0.1, **arguments}
     )
+
+
+@pytest.mark.parametrize("name", ["shift\0.csv", "Sch\udcf6n.csv"])
+def test_a_path_that_is_none_is_an_error_that_names_the_argument(name):
+    with pytest.raises(ArgumentError, match=r"claim_file of task 'claim' is .* give it another name"):
+        bulk(name)
 
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])

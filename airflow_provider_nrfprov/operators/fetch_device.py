@@ -32,7 +32,7 @@ class NrfProvFetchDeviceOperator(ConnectedOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the device."""
         device_id = self._value("device_id")
-        with self._naming("device_id", "is no device's: "):
+        with self._naming("device_id", "cannot be used: "):
             device = self.hook.fetch_claimed_device(device_id)
         self.log.info(
             "device %s is %s, tags: %s",

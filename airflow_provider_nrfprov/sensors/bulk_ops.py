@@ -69,7 +69,7 @@ class NrfProvBulkOpsSensor(DeferringSensor):
     def _new_watch(self) -> BulkOpsWatch:
         given = self._value("bulk_ops_request_ids")
         name = "bulk_ops_request_ids"
-        with self._naming(name, "holds what is none: "), self._naming_path(name, given, READABLE):
+        with self._naming(name, "cannot be used: "), self._naming_path(name, given, READABLE):
             watch = BulkOpsWatch(operation_ids(given))
         if watch.is_done:
             self.log.info("no bulk operation to wait for: the service answered at once")

@@ -65,7 +65,7 @@ def test_a_claim_file_in_the_place_of_a_file_of_ids_is_refused_and_no_token_is_s
 def test_a_file_of_what_is_no_id_is_an_error_that_names_argument_and_line(tokens, tmp_path, content, words):
     half = tokens[0].partition(".")[2]
     (tmp_path / "ids.txt").write_text(content.replace("{half}", half))
-    whole = f"bulk_ops_request_ids of task 'wait' holds what is none: .*{words}"
+    whole = f"bulk_ops_request_ids of task 'wait' cannot be used: .*{words}"
     with pytest.raises(ArgumentError, match=whole) as caught:
         sensor(str(tmp_path / "ids.txt")).poke({})
     assert half[:12] not in str(caught.value)

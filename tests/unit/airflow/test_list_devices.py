@@ -13,6 +13,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 
 from airflow_provider_nrfprov.api.errors import NotFoundError, UnauthorizedError
+from airflow_provider_nrfprov.arguments import ArgumentError
 from airflow_provider_nrfprov.emulator.clock import ManualClock
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_devices
@@ -144,3 +145,9 @@ def test_where_the_list_goes_and_what_it_is_of_may_be_templates(tmp_path: Path):
     assert {"tag", "status", "claimed_after", "output_path"} <= set(
         NrfProvListDevicesOperator.template_fields
     )
+
+
+def test_what_is_no_device_is_an_error_that_names_the_argument(nrfcloud):
+    words = "device_id of task 'fetch' cannot be used: 'nope' is not a device UUID"
+    with pytest.raises(ArgumentError, match=words):
+        NrfProvFetchDeviceOperator(task_id="fetch", device_id="nope").execute({})

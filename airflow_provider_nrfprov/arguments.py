@@ -158,6 +158,8 @@ def path(value: Any) -> str:
         raise ValueError(
             f"is {shown(value)}, which holds a NUL character, or is not UTF-8: give it another name"
         )
+    if "None" in str(value).split("/"):
+        raise ValueError(f"is {shown(value)}, a part of which renders to nothing")
     if isinstance(value, PurePath) and not hasattr(value, "storage_options"):
         return str(value)
     if hasattr(value, "storage_options"):

@@ -49,6 +49,14 @@ def bulk(claim_file: Path | str, **arguments: Any) -> NrfProvBulkClaimOperator:
     )
 
 
+@pytest.mark.parametrize("report_dir", ["None/again", "/factory/None", "s3://factory@claims/None/1"])
+def test_a_path_of_which_a_part_renders_to_nothing_is_an_error(claim_file, report_dir):
+    with pytest.raises(
+        ArgumentError, match=r"report_dir of task 'claim' is .*, a part of which renders to nothing"
+    ):
+        bulk(claim_file, report_dir=report_dir)
+
+
 @pytest.mark.parametrize("name", ["shift\0.csv", "Sch\udcf6n.csv"])
 def test_a_path_that_is_none_is_an_error_that_names_the_argument(name):
     with pytest.raises(ArgumentError, match=r"claim_file of task 'claim' is .* give it another name"):

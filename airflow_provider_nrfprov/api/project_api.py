@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from airflow_provider_nrfprov.api import project_contract as contract
 from airflow_provider_nrfprov.api.apis import check_key
@@ -220,7 +220,7 @@ class ProjectApi:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         if _NO_URL.search(location) or len(path) > _LONGEST_PATH:
             raise _unknown_job(answer, "names a status URL that cannot be used")
-        if contract.HOLDS_A_KEY.search(location):
+        if contract.HOLDS_A_KEY.search(unquote(location)):
             # The id of a job is shown everywhere.
             raise _unknown_job(answer, "names a status URL that holds a key")
         if origin not in map(_origin, self._urls.values()):

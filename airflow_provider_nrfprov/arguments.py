@@ -28,7 +28,8 @@ _SAY_NOTHING = {"", "None", "null", "{}", "nan", "NaN", "NaT", "<NA>", "undefine
 """What a template, ``tojson`` or a table makes of nothing. An empty list is one of no items, which who reads lists may mean."""
 _CLAIM_TOKEN = re.compile(r"(?:2dn3|0oRDoQEm)[A-Za-z0-9_+/-]{16,}")
 """Either half of one. What is refused is one for certain; what is only masked (``api.redaction``) may be the name of a folder."""
-_PROJECT_KEY = re.compile(r"\boat_[A-Za-z0-9_-]{8,}")
+_PROJECT_KEY = re.compile(r"\boat_[A-Za-z0-9_-]{16,}")
+"""Likewise: less may be the name of a folder."""
 _TEXT_OF_AN_OBJECT = re.compile(r"""\{(?!\})|[<"']|(?:dict_\w+|range|set|frozenset|deque)\(""")
 """What Python writes of a value that is no list, where a template does not render native objects."""
 _NOT_OF_A_PATH = re.compile("[\0\ud800-\udfff]")
@@ -69,7 +70,11 @@ class Argument(Generic[T]):
             "is empty" if written else "renders to nothing",
             "leave it out for its default" if has_default else "it has no default: give it a value",
         )
-        return self.read(value)
+        found: Any = self.read(value)
+        if not written and self.read in {tag, tags, claim_tags}:
+            # A tag that was made so before can be written down, to take it away.
+            _check_values([found] if isinstance(found, str) else found)
+        return found
 
 
 Arguments = Mapping[str, Argument[Any]]
@@ -213,9 +218,13 @@ def _tag(value: Any, problem_of: Callable[[str], str]) -> str:
     name = text(value)
     if problem := problem_of(name):
         raise ValueError(f"cannot be used: {problem}")
-    if name.endswith(("=", "=None")):
-        raise ValueError(f"holds {shown(name)}, whose value renders to nothing")
     return name
+
+
+def _check_values(names: Collection[str]) -> None:
+    for name in names:
+        if name.endswith(("=", "=None")):
+            raise ValueError(f"holds {shown(name)}, whose value renders to nothing")
 
 
 def device_ids(value: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,13 +38,9 @@ class NrfProvClaimAndTagGroup(TaskGroup):
         return next(child for key, child in self.children.items() if key.rpartition(".")[2] == name)
 
 
-_OF_THE_GROUP = {
-    "task_id", "claim_file", "tags", "max_failed_rows", "max_failed_ratio", "max_rejected_rows", "max_rejected_ratio", "nrfprov_conn_id",
-}  # fmt: skip
-
-
 def _check_claim_arguments(group_id: str, given: Mapping[str, Any]) -> None:
-    if wrong := sorted(_OF_THE_GROUP.intersection(given)):
+    of_the_group = {"task_id", *inspect.signature(claim_and_tag).parameters}
+    if wrong := sorted(of_the_group.intersection(given)):
         raise ArgumentError(
             f"claim_arguments of {group_id!r} has {', '.join(wrong)}: what the group has itself is given to the group"
         )

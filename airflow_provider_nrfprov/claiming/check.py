@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 from airflow_provider_nrfprov.claiming.claim_file import Block, ClaimFile, Row
 from airflow_provider_nrfprov.claiming.columns import ROLES
 from airflow_provider_nrfprov.claiming.preflight import Inspection, inspect, refusals
+from airflow_provider_nrfprov.files.csv_cells import visible
 from airflow_provider_nrfprov.files.paths import to_path
 from airflow_provider_nrfprov.files.storage import require_regular
 
@@ -119,7 +120,7 @@ def _shown(name: str) -> str:
     """Return the name of a file as it can be printed; somebody may have given a token instead."""
     from airflow_provider_nrfprov.api.redaction import redact
 
-    return redact(name.encode(errors="backslashreplace").decode())
+    return redact(visible(name))
 
 
 def _check(

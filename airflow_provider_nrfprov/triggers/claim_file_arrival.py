@@ -15,6 +15,7 @@ except ImportError:  # Airflow 2, which has no asset watchers
     from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_nrfprov.arguments import Argument, ArgumentError, interval, path, text
+from airflow_provider_nrfprov.files.csv_cells import visible
 
 if TYPE_CHECKING:
     import os
@@ -111,8 +112,8 @@ class NrfProvClaimFileTrigger(BaseEventTrigger):
             self.log.info("%s can be read again", self.folder)
         self._is_readable = True
         for name in sorted(unusable.keys() - self._unusable.keys()):
-            shown = name.encode(errors="backslashreplace").decode()
-            self.log.warning("%s/%s has no event: %s", self.folder.rstrip("/"), shown, unusable[name])
+            folder = self.folder.rstrip("/")
+            self.log.warning("%s/%s has no event: %s", folder, visible(name), unusable[name])
         self._unusable = unusable
         return found
 

@@ -29,29 +29,28 @@ def operation_ids(values: Iterable[str]) -> list[str]:
     :raises OSError: if a file cannot be read.
     :raises ValueError: if one is no id, or a file has none, or holds claim tokens.
     """
+    return [id_ for value in values for id_ in (_ids_of_file(value) if "/" in value else [checked_id(value)])]
+
+
+def _ids_of_file(path: str) -> list[str]:
     found: list[str] = []
-    for value in values:
-        if "/" not in value:
-            found.append(checked_id(value))
-            continue
-        before = len(found)
-        with to_path(value).open("r") as stream:
-            for number, line in enumerate(lines(stream), start=1):
-                try:
-                    check_no_token(line)
-                except ValueError:
-                    # Ids are shown, and go to the triggerer by way of Airflow's database.
-                    raise ValueError(
-                        f"{value}, line {number}: this is a claim token or a key, not the id of a bulk operation; "
-                        "a claim file is for a bulk claim"
-                    ) from None
-                if id_ := line.strip().removeprefix("\ufeff"):
-                    try:
-                        found.append(checked_id(id_))
-                    except ValueError as error:
-                        raise ValueError(f"{value}, line {number}: {error}") from None
-        if len(found) == before:
-            raise ValueError(f"{value} names no bulk operation: the file is empty")
+    with to_path(path).open("r") as stream:
+        for number, line in enumerate(lines(stream), start=1):
+            id_ = line.strip().removeprefix("\ufeff")
+            try:
+                check_no_token(id_)
+            except ValueError:
+                # Ids are shown, and go to the triggerer by way of Airflow's database.
+                raise ValueError(
+                    f"{path}, line {number}: this is a claim token or a key, not the id of a bulk operation; "
+                    "a claim file is for a bulk claim"
+                ) from None
+            try:
+                found += [checked_id(id_)] if id_ else []
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: {error}") from None
+    if not found:
+        raise ValueError(f"{path} names no bulk operation: the file is empty")
     return found
 
 

@@ -310,6 +310,14 @@ def test_a_template_that_renders_no_tags_tags_nothing(nrfcloud, context, rendere
     assert not nrfcloud.service.request_counts()
 
 
+def test_a_tag_whose_value_rendered_to_nothing_can_be_written_down_to_take_it_away(nrfcloud, context):
+    ids = claimed(nrfcloud, 1, tags=("lot=None", LOT))
+    NrfProvTagDevicesOperator(task_id="tag", device_ids=ids, tags=["lot=None"], mode="remove").execute(
+        context
+    )
+    assert [list(device.tags) for device in nrfcloud.service.claimed_devices()] == [[LOT]]
+
+
 @pytest.mark.parametrize("rendered", ["{}", "null", " nan", "undefined", "None", "{}, null"])
 def test_a_template_that_renders_to_nothing_wipes_no_tags(nrfcloud, context, rendered):
     ids = claimed(nrfcloud, 2, tags=(LOT,))

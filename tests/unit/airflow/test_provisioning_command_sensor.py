@@ -32,7 +32,7 @@ CSR = {"certificateSigningRequest": {"secTag": 7}}
 
 @pytest.fixture
 def command(nrfcloud, tokens) -> Callable[..., tuple[str, str]]:
-    """Give a device of the emulator's a command; return the ids of both."""
+    """Create a command for a device of the emulator; return the ids of both."""
 
     def begin(**settings: Any) -> tuple[str, str]:
         nrfcloud.reset(**{"command_seconds": 0.4, **settings})

@@ -55,7 +55,7 @@ help:
 	@echo "make test-compose  the services of docker-compose.yaml without containers; wants PostgreSQL and Redis"
 	@echo "make test-scale  50 claims at once, 200,000 rows, on CeleryExecutor with a worker and a triggerer killed, and on"
 	@echo "             LocalExecutor; wants PostgreSQL and Redis"
-	@echo "make reliability  a claim file under so many seeded schedules of faults and crashes [SEEDS=$(SEEDS)],"
+	@echo "make reliability  a claim file under seeded schedules of faults and crashes [SEEDS=$(SEEDS)],"
 	@echo "             and sixty times as many files and tokens for the reader, whole and broken"
 	@echo "make bench   figures beside what one would use instead, into docs/benchmarks.md, for an hour"
 	@echo "             [QUICK=1: a small version of three minutes, into .bench/]"

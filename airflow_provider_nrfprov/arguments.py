@@ -1,4 +1,4 @@
-"""The kinds of value that users give to operators, sensors, triggers and task groups, each read in one place.
+"""Reads and checks the values that users pass to operators, sensors, triggers and task groups, each kind in one place.
 
 A value is written in the DAG, or comes out of a template or another task's output: as what it is, or, where the DAG does
 not render native objects, as the text of it. What comes out empty is an error and never the default: nothing that was
@@ -87,7 +87,7 @@ def is_nothing(value: Any) -> bool:
         return True
     if isinstance(value, str):
         return value.strip() in _SAY_NOTHING
-    # What mapped tasks gave is a sequence of Airflow's own; a list that a task gave is meant, even if it is empty.
+    # What mapped tasks returned is a sequence of Airflow's own; a list that a task returned is meant, even if it is empty.
     return isinstance(value, Sequence) and not isinstance(value, (list, tuple)) and not len(value)
 
 
@@ -181,7 +181,7 @@ def path(value: Any) -> str:
 def texts(value: Any) -> list[str]:
     """Read a list of texts: ids, or tags.
 
-    A list is taken as it is, lists inside it one after another, which is what mapped tasks give. A text is that of a list,
+    A list is taken as it is, lists inside it one after another, which is what mapped tasks return. A text is that of a list,
     ``['a', 'b']``, or items separated by commas, ``a, b``.
     """
     if isinstance(value, str):

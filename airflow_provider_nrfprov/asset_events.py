@@ -1,4 +1,4 @@
-"""What an asset's event says of the task that brought it about."""
+"""Asset events: what a claim writes into them, and what is read from them."""
 
 from __future__ import annotations
 

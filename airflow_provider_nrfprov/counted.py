@@ -1,4 +1,4 @@
-"""Numbers with their nouns: "1 row", "2,500 rows"."""
+"""Formats a number with its noun: "1 row", "2,500 rows"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several pieces of work at a time, on threads, their results in order."""
+"""Runs work in several threads and yields the results in order."""
 
 from __future__ import annotations
 

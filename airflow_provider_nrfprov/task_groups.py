@@ -70,8 +70,8 @@ def claim_and_tag(
     Devices that are claimed get the tags with the claim; those that were ours before get them from ``tag_devices``. If the
     group has to fail, it does so at its end: what was claimed is tagged and reported by then.
 
-    :param claim_file: path or URL, or what gives one: a template, another task's output, a mapped argument.
-    :param tags: of every device, besides the row's own; a list, or a template or output that gives one.
+    :param claim_file: path or URL, or what becomes one: a template, another task's output, a mapped argument.
+    :param tags: of every device, besides the row's own; a list, or a template or output that becomes one.
     :param mode: ``add`` or ``replace``, of devices that were ours before.
     :param max_failed_rows: how many rows may fail or be unknown; ``None`` for any number.
     :param max_failed_ratio: the share of the rows that may, from 0 to 1; the larger limit counts. ``None`` for no share.

@@ -1,4 +1,4 @@
-"""What only newer versions of Airflow have."""
+"""Flags for what only newer versions of Airflow have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``nrfprov check`` of a file, or a bare loop over its rows; says afterwards how much memory it had."""
+"""``nrfprov check`` of a file, or a bare loop over its rows; prints afterwards how much memory it had."""
 
 from __future__ import annotations
 

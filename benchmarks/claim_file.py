@@ -12,7 +12,7 @@ from airflow_provider_nrfprov.emulator.mint import mint_token
 
 
 def tokens(count: int, seed: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield so many devices, each by its UUID and its claim token.
+    """Yield ``count`` devices, each by its UUID and its claim token.
 
     The emulator checks tokens by their structure unless it is told otherwise; to sign a million would take minutes.
     """

@@ -37,7 +37,7 @@ def many_devices(folder: Path, count: int, repeats: int, their_repeats: int) -> 
     """Wall time from the trigger of a DAG run to its end, so the scheduler's and the worker's start are in it.
 
     :param their_repeats: the alternative takes minutes each time, so it may run less often than ours; each of its
-        runs then stands beside several of ours.
+        runs is then compared with several of ours.
     """
     listed = folder / "devices.txt"
     batch = list(tokens(count))
@@ -124,7 +124,7 @@ def shift(folder: Path, repeats: int) -> Iterator[Figure]:
 
 
 def _run_seconds(airflow: LocalAirflow, dag_id: str) -> float:
-    """Run a DAG; give the seconds from the trigger to the end as Airflow itself wrote them down."""
+    """Run a DAG; return the seconds from the trigger to the end as Airflow itself wrote them down."""
     airflow.wait_for_dag(dag_id)
     started = time.monotonic()
     run_id = airflow.api.trigger(dag_id, {})
@@ -133,7 +133,7 @@ def _run_seconds(airflow: LocalAirflow, dag_id: str) -> float:
         elapsed = time.monotonic() - started
         if elapsed > LONGEST_RUN:
             raise RuntimeError(f"{dag_id} has not ended in {LONGEST_RUN:.0f} s")
-        # Rarely: to say how a run stands, Airflow loads all of its task instances, which slows down those of thousands.
+        # Rarely: to report a run's state, Airflow loads all of its task instances, which slows down those of thousands.
         time.sleep(min(max(_LEAST_PAUSE, elapsed / 10), _MOST_PAUSE))
     if run["state"] != "success":
         raise RuntimeError(f"{dag_id} ended {run['state']}; the logs are in {airflow.home}")

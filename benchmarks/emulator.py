@@ -20,7 +20,7 @@ class Running:
 
     url: str
     seconds_a_request: float
-    """Each request takes so many seconds more than the emulator needs."""
+    """How many seconds more than the emulator needs each request takes."""
 
     def reset(self) -> None:
         """Let it forget all devices and operations; it stays as slow as it was."""

@@ -26,7 +26,7 @@ HTTP_SENSOR = f"`HttpSensor` with a `response_check`, every {INTERVAL:g} s, on a
 
 
 def ending(durations: tuple[float, ...], count: int) -> Iterator[Figure]:
-    """Wait for so many operations at the same time; each wait begins at another moment of its operation's first half."""
+    """Wait for ``count`` operations at the same time; each wait begins at another moment of its operation's first half."""
     for seconds in durations:
         with emulator("async", bulk_seconds=seconds) as service:
             ours, theirs = (

@@ -1,6 +1,6 @@
 """Waits for bulk operations to their end, as a program: when each wait knew of it.
 
-``python -m benchmarks.ending_process ours|http URL COUNT`` starts so many operations and prints a line of JSON: their ids, with seconds
+``python -m benchmarks.ending_process ours|http URL COUNT`` starts COUNT operations and prints a line of JSON: their ids, with seconds
 since the epoch. What Airflow's scheduler adds is in neither kind.
 """
 

@@ -11,7 +11,7 @@ ValueT = TypeVar("ValueT")
 
 
 def in_turns(repeats: int, *measures: Callable[[], ValueT]) -> list[tuple[ValueT, ...]]:
-    """Measure each, one right after the other, so many times; give the values of each."""
+    """Measure each, one right after the other, ``repeats`` times; return the values of each."""
     return list(zip(*([measure() for measure in measures] for _ in range(repeats)), strict=True))
 
 
@@ -25,9 +25,9 @@ class Figure:
     ours: Sequence[float]
     theirs: Sequence[float]
     at_most: float | None = None
-    """The goal: our value is at most so many times theirs, or so much more than theirs (``difference``)."""
+    """The goal: the ratio of our value to theirs at most, or their difference at most (``difference``)."""
     at_least: float | None = None
-    """Or: theirs is at least so many times ours."""
+    """Or: the ratio of their value to ours at least."""
     up_to: float | None = None
     """Or: our value itself is at most this, whatever theirs is. With no goal at all a row only tells."""
     difference: bool = False

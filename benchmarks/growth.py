@@ -55,7 +55,7 @@ def of_rows(folder: Path, sizes: Sequence[int]) -> Series:
 
 
 def of_waiting(folder: Path, sizes: Sequence[int], interval: float, seconds: float) -> Series:
-    """Let so many triggers wait."""
+    """Let triggers wait, as many as each of ``sizes``."""
     with ground(folder, max(sizes)) as here:
         found = [here.wait("ours", count, interval=interval, seconds=seconds) for count in sizes]
     rounds = seconds / interval

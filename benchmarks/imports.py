@@ -41,7 +41,7 @@ def _ours() -> str:
 
 
 def _in_fresh_processes(before: str, timed: str) -> Callable[[int], float]:
-    """Return what pyperf calls: so many processes, the seconds of the timed statement summed up."""
+    """Return what pyperf calls with a number of processes: the seconds of the timed statement summed up."""
     code = _TIMED.format(before=before, timed=timed)
 
     def seconds(loops: int) -> float:

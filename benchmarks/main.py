@@ -112,7 +112,7 @@ def parts(folder: Path, size: Size) -> dict[str, Callable[[], Iterable[Figure | 
 
 
 def measured(folder: Path, size: Size, only: str) -> Iterator[Figure | Series]:
-    """Measure part by part; say each figure as soon as it is there."""
+    """Measure part by part; print each figure as soon as it is there."""
     for name, part in parts(folder, size).items():
         if only not in name:
             continue
@@ -125,7 +125,7 @@ def measured(folder: Path, size: Size, only: str) -> Iterator[Figure | Series]:
 
 
 def setup(repeats: str, seconds: float) -> str:
-    """Say on what it was measured."""
+    """Return on what it was measured."""
     memory = psutil.virtual_memory().total / 2**30
     return (
         f"{repeats}; {seconds / 60:.0f} minutes in all, on {os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, "
@@ -135,7 +135,7 @@ def setup(repeats: str, seconds: float) -> str:
 
 
 def page(found: Iterable[Figure | Series], images: Path, about: str) -> str:
-    """Draw the growth; give the section of the page."""
+    """Draw the growth; return the section of the page."""
     found = list(found)
     lines = table(COLUMNS, (each.cells() for each in found if isinstance(each, Figure)))
     for series in found:
@@ -162,7 +162,7 @@ def main() -> None:
     )
     parser.add_argument("--only", default="", help="what has this in its name")
     parser.add_argument(
-        "--their-device-runs", type=int, help="so many runs of a task a device, five minutes each, twice (1)"
+        "--their-device-runs", type=int, help="runs of a task a device, five minutes each, twice (1)"
     )
     parser.add_argument("--write", type=Path, help=f"a page with the lines <!-- {NAME}: begin --> and end")
     arguments = parser.parse_args()
@@ -176,7 +176,7 @@ def main() -> None:
         repeats = (
             "One run of each"
             if size.repeats == 1
-            else f"{size.repeats} runs of each, where no other number stands"
+            else f"{size.repeats} runs of each, where no other number is given"
         )
         text = page(found, images, setup(repeats, time.monotonic() - started))
     publish(arguments.write, NAME, text)

@@ -54,7 +54,7 @@ def _fill(emulator: Emulator, count: int) -> None:
 
 
 def _requests(emulator: Emulator, folder: Path, refused: int) -> int:
-    """Claim a chunk of which so many devices are another team's; count what its report asks."""
+    """Claim a chunk of which some devices are another team's; count what its report asks."""
     batch = list(tokens(MAX_ROWS_PER_REQUEST, seed=refused))
     with emulator.service.turn() as now:
         for _, token in batch[:refused]:

@@ -58,7 +58,7 @@ class Ground:
         return Waited(asked, told["start_lag"], told["lag"], max(told["memory"], 0.0), told["cpu"])
 
     def take_turns(self, count: int, interval: float, seconds: float, repeats: int) -> Turns:
-        """Let ours and theirs wait, one right after the other, so many times."""
+        """Let ours and theirs wait, one right after the other, ``repeats`` times."""
         wait = partial(self.wait, count=count, interval=interval, seconds=seconds)
         return in_turns(repeats, lambda: wait("ours"), lambda: wait("http"))
 
@@ -70,7 +70,7 @@ class Ground:
 
 @contextmanager
 def ground(folder: Path, count: int) -> Iterator[Ground]:
-    """Run an emulator with so many bulk operations, of one device each."""
+    """Run an emulator with ``count`` bulk operations, of one device each."""
     ids = folder / f"{count}-operations.txt"
     with emulator("async", bulk_seconds=_FOR_EVER) as service:
         with calls_of(service.url) as calls:
@@ -80,7 +80,7 @@ def ground(folder: Path, count: int) -> Iterator[Ground]:
 
 
 def asking(folder: Path, count: int, intervals: int, interval: float, repeats: int) -> Iterator[Figure]:
-    """Requests of triggers that wait through so many intervals."""
+    """Count the requests of ``count`` triggers that wait through ``intervals`` intervals."""
     # Half an interval more, for a round that comes a little late is a round.
     with ground(folder, count) as here:
         turns = here.take_turns(count, interval, (intervals + 0.5) * interval, repeats)

@@ -80,7 +80,7 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 async def wait(kind: str, ids: Sequence[str], count: int, interval: float, seconds: float) -> dict[str, Any]:
-    """Let so many triggers wait for so long; give lag (s) and memory (bytes a trigger)."""
+    """Let a number of triggers wait for some time; return lag (s) and memory (bytes a trigger)."""
     loop = asyncio.get_running_loop()
     # One first: modules, pools and connections are not what a thousand more cost.
     wait_policy.SOONEST_EVENT = 0.2

@@ -79,7 +79,7 @@ with DAG(
     def compare(
         expected_file: str, id_column: str, tag: str | None, claimed_file: str, report_dir: str
     ) -> dict[str, Any]:
-        """Write ``differences.csv``; give its path, and how many differences of each kind there are."""
+        """Write ``differences.csv``; return its path and the number of differences of each kind."""
         import csv
         import logging
         import uuid

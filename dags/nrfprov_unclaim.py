@@ -1,4 +1,4 @@
-"""Give devices up. Anybody may claim them then, and nRF Cloud deletes their data."""
+"""Unclaim devices. Anybody may claim them then, and nRF Cloud deletes their data."""
 
 from __future__ import annotations
 

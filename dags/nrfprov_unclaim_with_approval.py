@@ -1,4 +1,4 @@
-"""Decommission devices: name them, have a person approve it, then give them up.
+"""Decommission devices: name them, have a person approve it, then unclaim them.
 
 Anybody may claim them then, and nRF Cloud deletes their data. Who approves sees how many devices it is about, and where
 their list is; *Required Actions* of the run is where to answer. Rejected, or not answered in time, nothing is unclaimed.

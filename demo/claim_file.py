@@ -14,7 +14,7 @@ RUN_TAG = "line=demo"
 
 _OWN_TAGS = "shift=early,lot=42"
 _ROWS_WITHOUT_OWN_TAGS = 10
-"""One row of so many has tags of its own."""
+"""One row in this number has tags of its own."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Line:
 
 
 def make_claim_file(rows: int, seed: str) -> DemoFile:
-    """Make a claim file of so many good rows and seven other lines, spread among them.
+    """Make a claim file of ``rows`` good rows and seven other lines, spread among them.
 
     The same seed gives the same devices.
     """

@@ -185,7 +185,7 @@ def _claim_three_shifts(airflow: LocalAirflow, emulator: LocalEmulator) -> None:
 
 def _task_states(airflow: LocalAirflow, run_id: str) -> dict[str, str | None]:
     tasks = airflow.api.task_instances(DAG_ID, run_id)
-    # The API sorts by nothing that means anything; those that started first stand first.
+    # The API sorts by nothing that means anything; those that started first come first.
     tasks.sort(key=lambda task: task["start_date"] or "~")
     return {task["task_id"]: task["state"] for task in tasks}
 

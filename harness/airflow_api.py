@@ -11,7 +11,7 @@ ENDED = {"success", "failed"}
 """The states in which a DAG run, or a task that is not tried again, has ended."""
 _SECONDS = 30
 _PAGE = 100
-"""Airflow gives no more task instances at a time (``[api] maximum_page_limit``)."""
+"""Airflow returns no more task instances at a time (``[api] maximum_page_limit``)."""
 
 
 class AirflowApiError(Exception):
@@ -50,7 +50,7 @@ class AirflowApi:
         return [f"{error['filename']}: {error['stack_trace'].strip()[-1000:]}" for error in errors]
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Start a DAG run with parameters; give its id."""
+        """Start a DAG run with parameters; return its id."""
         body = {"logical_date": None, "conf": conf}
         return str(self._ask("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 

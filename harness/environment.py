@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = "made-by-make"
-"""Lies in an environment from its first moment on; says what is in it once everything is."""
+"""Lies in an environment from its first moment on; lists what is in it once everything is."""
 
 
 class Recipe(NamedTuple):
@@ -33,7 +33,7 @@ class Recipe(NamedTuple):
 def _airflow(
     version: str, group: str, newest: "tuple[int, int]", constraints: "str | None" = ""
 ) -> "tuple[str, Recipe]":
-    """Name an Airflow's environment and say what it is made of; no constraints (None): the newest of everything."""
+    """Return the name of an Airflow's environment and what it is made of; no constraints (None): the newest of everything."""
     return version, Recipe(
         f"Airflow {version}",
         (
@@ -49,7 +49,7 @@ def _airflow(
 
 
 def _client(group: str, contents: str) -> "tuple[str, Recipe]":
-    """Name the environment of one of Nordic's own clients and say what it is made of."""
+    """Return the name of the environment of one of Nordic's own clients and what it is made of."""
     arguments = ("--group", f"{ROOT / 'pyproject.toml'}:{group}")
     return group, Recipe(contents, arguments, f"constraints/{group}.txt", (3, 14))
 

@@ -113,7 +113,7 @@ class LocalAirflow:
     def kill_part(self, name: str) -> list[int]:
         """Kill one part with all that it has started, as if its machine were gone; it is no part from then on.
 
-        Gives the ids of processes that are there even then: none, as far as anybody knows.
+        Return the ids of processes that are there even then: none, as far as anybody knows.
         """
         program = self._programs.pop(name)
         return processes.kill(processes.pids_of_sessions({program.pid}), [program])
@@ -135,7 +135,7 @@ class LocalAirflow:
     def wait_for_dag(self, dag_id: str, seconds: float = 60) -> None:
         """Wait until a DAG has been read.
 
-        :raises AirflowDiedError: if it is not there after that time; says which files cannot be read.
+        :raises AirflowDiedError: if it is not there after that time; with the files that cannot be read.
         """
         end = time.monotonic() + seconds
         while not self.api.has_dag(dag_id):
@@ -146,7 +146,7 @@ class LocalAirflow:
             time.sleep(0.25)
 
     def require_running(self) -> None:
-        """Raise ``AirflowDiedError`` if a part has ended by itself: Airflow would just stand still."""
+        """Raise ``AirflowDiedError`` if a part has ended by itself: Airflow would just hang."""
         for program in self._programs.values():
             if not program.is_running:
                 raise AirflowDiedError(_death(program, f"ended with code {program.process.returncode}"))
@@ -154,7 +154,7 @@ class LocalAirflow:
     def stop(self, seconds: float = 10) -> list[int]:
         """End all parts, and kill what is left of them after some seconds.
 
-        Gives the ids of processes that nothing could end: none, as far as anybody knows.
+        Return the ids of processes that nothing could end: none, as far as anybody knows.
         """
         if self._api is not None:
             self._api.close()

@@ -71,7 +71,7 @@ class LocalEmulator:
         self._session.verify = self.ca_file or True
 
     def stop(self) -> list[int]:
-        """End it; give the ids of its processes that nothing could end."""
+        """End it; return the ids of its processes that nothing could end."""
         self._session.close()
         return processes.stop([self._program]) if self._program else []
 

@@ -29,7 +29,7 @@ class Run:
 def memfault_program() -> str:
     """Return the path of the client's program, in ``.venv-memfault`` or where ``MEMFAULT_BIN`` says.
 
-    :raises FileNotFoundError: if it is not there; says how to install it.
+    :raises FileNotFoundError: if it is not there; with how to install it.
     """
     folder = Path(os.environ.get("MEMFAULT_BIN") or ROOT / ".venv-memfault" / "bin")
     program = folder / "nrfcloud"

@@ -21,7 +21,7 @@ _PACKAGE = "nrfcloud-utils"
 def nordic_python() -> str:
     """Return the Python that has Nordic's client: that of ``NORDIC_PYTHON``, of ``.venv-nordic``, or this one.
 
-    :raises FileNotFoundError: if none has it; says how to install it.
+    :raises FileNotFoundError: if none has it; with how to install it.
     """
     if named := os.environ.get("NORDIC_PYTHON"):
         return named

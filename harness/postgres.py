@@ -29,11 +29,11 @@ _DRIVERS = ("psycopg2", "asyncpg")
 
 
 class NoPostgresError(Exception):
-    """There can be no PostgreSQL here; says in a sentence what is missing, or how it ended."""
+    """There can be no PostgreSQL here; with a sentence of what is missing, or how it ended."""
 
 
 def what_is_missing() -> str:
-    """Say what keeps this machine from running Airflow on PostgreSQL; empty if nothing does."""
+    """Return what keeps this machine from running Airflow on PostgreSQL; empty if nothing does."""
     programs = [name for name in ("initdb", "postgres") if _program(name) is None]
     if programs:
         return f"PostgreSQL is not installed: there is no {' and no '.join(programs)}."
@@ -47,7 +47,7 @@ def what_is_missing() -> str:
 
 @contextmanager
 def running_postgres() -> Iterator[str]:
-    """Run PostgreSQL while the ``with`` block runs; give its SQLAlchemy URL (with psycopg2).
+    """Run PostgreSQL while the ``with`` block runs; yield its SQLAlchemy URL (with psycopg2).
 
     Its data lie in a folder of their own in the folder for temporary files, and are not flushed to the
     disk: they do not outlive the block.
@@ -76,7 +76,7 @@ def running_postgres() -> Iterator[str]:
 def rows_by_table(url: str) -> Counter[str]:
     """Count the rows of every table of a database.
 
-    :param url: as ``running_postgres`` gives it.
+    :param url: as ``running_postgres`` yields it.
     """
     import psycopg2  # type: ignore[import-untyped,import-not-found,unused-ignore]
     from psycopg2.sql import SQL, Identifier  # type: ignore[import-untyped,import-not-found,unused-ignore]

@@ -86,7 +86,7 @@ def write_secret(path: Path, text: str) -> None:
 def stop(programs: Sequence[Program], seconds: float = 10) -> list[int]:
     """Ask programs to end, all at once; kill what is left of their sessions after some seconds.
 
-    Gives the ids of processes that are there even then: none, as far as anybody knows.
+    Return the ids of processes that are there even then: none, as far as anybody knows.
     """
     for program in programs:
         if program.is_running:
@@ -102,7 +102,7 @@ def stop(programs: Sequence[Program], seconds: float = 10) -> list[int]:
 
 
 def kill(pids: Iterable[int], programs: Sequence[Program] = ()) -> list[int]:
-    """Kill processes and, as long as they have any, what their sessions start meanwhile; give survivors."""
+    """Kill processes and, as long as they have any, what their sessions start meanwhile; return survivors."""
     sessions = {program.pid for program in programs}
     left = list(pids)
     end = time.monotonic() + _SECONDS_TO_DIE

@@ -18,7 +18,7 @@ def working_folder(keep: Path | None, prefix: str) -> Iterator[Path]:
 
 
 def write_section(path: Path, name: str, text: str) -> None:
-    """Replace what stands between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->`` of a file.
+    """Replace what is between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->`` of a file.
 
     :raises ValueError: if it does not have both.
     """

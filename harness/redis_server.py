@@ -20,11 +20,11 @@ _START_SECONDS = 30
 
 
 class NoRedisError(Exception):
-    """There can be no Redis here; says in a sentence what is missing, or how it ended."""
+    """There can be no Redis here; with a sentence of what is missing, or how it ended."""
 
 
 def what_is_missing() -> str:
-    """Say what keeps this machine from running Redis and from speaking to it; empty if nothing does."""
+    """Return what keeps this machine from running Redis and from speaking to it; empty if nothing does."""
     if shutil.which("redis-server") is None:
         return "Redis is not installed: there is no redis-server; on Debian and Ubuntu: apt-get install redis-server."
     if find_spec("redis") is None:
@@ -34,7 +34,7 @@ def what_is_missing() -> str:
 
 @contextmanager
 def running_redis() -> Iterator[str]:
-    """Run Redis while the ``with`` block runs; give its URL. It keeps everything in memory.
+    """Run Redis while the ``with`` block runs; yield its URL. It keeps everything in memory.
 
     :raises NoRedisError: if it is not there, or does not start.
     """

@@ -27,7 +27,7 @@ class QuietHandler(http.server.BaseHTTPRequestHandler):
 
 
 def always(status: int, content: bytes, headers: dict[str, str] | None = None) -> type[QuietHandler]:
-    """Return a server that gives every request one answer, and notes each and its headers in ``asked``."""
+    """Return a server that sends every request the same answer, and notes each and its headers in ``asked``."""
 
     class Handler(QuietHandler):
         asked: ClassVar[list[tuple[str, dict[str, str]]]] = []
@@ -58,6 +58,6 @@ def serving(handler: type[QuietHandler]) -> Iterator[str]:
 
 @contextmanager
 def answering(status: int, content: bytes, headers: dict[str, str] | None = None) -> Iterator[str]:
-    """Yield the URL of a server that gives every request this answer."""
+    """Yield the URL of a server that sends every request this answer."""
     with serving(always(status, content, headers)) as url:
         yield url

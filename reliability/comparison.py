@@ -49,7 +49,7 @@ LEGEND = """\
 
 `claim_devices` names a row by its UUID or token in what it prints of an answer; the HttpOperator by the answer in its
 XCom, or by the failure of the task of its chunk. Each Airflow task has three retries, which follow at once; the
-scheduler has no part in it. No sensor stands behind the HttpOperator. `claim_devices` does not speak the asynchronous
+scheduler has no part in it. No sensor comes after the HttpOperator. `claim_devices` does not speak the asynchronous
 contract, so it has one line there."""
 PROJECT_LEGEND = """\
 The columns are those of the comparison above. `memfault-cli` takes 1,000 rows, so it is run for each thousand; what it says of a
@@ -94,7 +94,7 @@ class Finding:
 
 
 def http_is_missing() -> str:
-    """Say why there can be no HttpOperator; empty if there can."""
+    """Return why there can be no HttpOperator; empty if there can."""
     try:
         version(_HTTP_PROVIDER)
     except PackageNotFoundError:
@@ -119,7 +119,7 @@ def examine(account: Account, scenario: Scenario, service: Service) -> Finding:
 
 
 def compare(tool: Tool, misfortune: Misfortune, here: World, *, rows: int, seed: int) -> Finding:
-    """Let a tool claim a file of so many rows while the misfortune befalls it."""
+    """Let a tool claim a file of ``rows`` rows while the misfortune befalls it."""
     scenario = _scenario(misfortune, rows, seed)
     folder = here.begin(scenario)
     try:

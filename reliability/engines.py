@@ -27,7 +27,7 @@ VISIBILITY_SECONDS = 60
 runs; Airflow's default is a day."""
 
 _SETTINGS = QUICK_TO_NOTICE | {
-    # The end of a task is noticed once in so many seconds; with the default of 5, every task takes 5.
+    # How often the end of a task is noticed, in seconds; with the default of 5, every task takes 5.
     "workers__min_heartbeat_interval": "1",
     # So a living one can say so fifteen times before it counts as dead.
     "scheduler__task_instance_heartbeat_timeout": "15",
@@ -39,7 +39,7 @@ _READY_SECONDS = 90
 
 
 def what_is_missing(executor: str) -> str:
-    """Say in a sentence what keeps this machine from running an executor; empty if nothing does."""
+    """Return a sentence of what keeps this machine from running an executor; empty if nothing does."""
     if not AIRFLOW_V_3_3_PLUS:
         return "The engines are started as Airflow 3.3 is."
     if missing := postgres.what_is_missing():

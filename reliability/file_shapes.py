@@ -90,7 +90,7 @@ def shaped_files(draw: st.DrawFn) -> ShapedFile:
     damaged = draw(st.integers(0, 3 * len(lines)))
     is_damaged = damaged < len(lines) and len(lines[damaged]) > 2 and lines[damaged] != header
     if is_damaged:
-        # What stands in this line and in those that it may go on in is no longer known.
+        # What is in this line and in those that it may go on in is no longer known.
         expected = {line: row for line, row in expected.items() if abs(line - damaged - 1) > 2}
         lines[damaged] = draw(_damage(lines[damaged]))
         if "token" in lines[damaged].casefold():

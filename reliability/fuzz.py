@@ -183,7 +183,7 @@ _KINDS_OF_EXAMPLES: dict[str, tuple[Callable[..., object], st.SearchStrategy[Any
 
 
 def run_batch(task: tuple[str, int, int]) -> int:
-    """Try so many examples of a kind; the number is the seed, so that what is found can be found again."""
+    """Try a number of examples of a kind; the number is the seed, so that what is found can be found again."""
     kind, number, examples = task
     check, strategy = _KINDS_OF_EXAMPLES[kind]
     quiet = settings(

@@ -228,7 +228,7 @@ def _result_of(call: Callable[[], Any]) -> str:
 
 
 def run_batch(task: tuple[int, int]) -> Counter[str]:
-    """Try so many answers; the number is the seed, so that what is found can be found again."""
+    """Try a number of answers; the number is the seed, so that what is found can be found again."""
     number, examples = task
     chance, script, outcomes = random.Random(number), _Scripted, Counter[str]()
     with (

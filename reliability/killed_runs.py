@@ -51,7 +51,7 @@ class Case:
 
     @property
     def waits(self) -> str:
-        """Say where the task waits for its operations."""
+        """Return where the task waits for its operations."""
         if self.contract == "sync":
             return "nothing to wait for"
         return "in the triggerer" if self.deferrable else "on the worker"
@@ -95,7 +95,7 @@ class KilledRun:
 
     @property
     def line(self) -> str:
-        """Tell it in a line."""
+        """Return it in a line."""
         told = "; ".join(
             f"{strike.words}{'' if strike.hit else ' - TOO LATE, not counted'}" for strike in self.strikes
         )
@@ -108,7 +108,7 @@ class KilledRun:
 
 
 class GivenUpError(Exception):
-    """Something that has to come did not come in time; says what."""
+    """Something that has to come did not come in time."""
 
 
 class Ground:
@@ -229,12 +229,12 @@ class _Watched:
         return patiently(lambda: self.api.run_state(self.case.dag_id, self._run_id))
 
     def sent(self) -> float:
-        """Say which part of the rows the service has accepted in bulk claims, from 0 to 1."""
+        """Return which part of the rows the service has accepted in bulk claims, from 0 to 1."""
         accepted = self._sendable & self.service.submission_counts().keys()
         return len(accepted) / max(1, len(self._sendable))
 
     def place(self) -> str:
-        """Say how far the run is."""
+        """Return how far the run is."""
         sent = self.sent()
         return "before sending" if sent == 0 else "while sending" if sent < 1 else "all sent"
 
@@ -267,7 +267,7 @@ class _Watched:
         return found[0] if found else None
 
     def was_interrupted(self, task: Mapping[str, Any]) -> bool:
-        """Wait until Airflow knows what became of a try; say whether it has to be repeated."""
+        """Wait until Airflow knows what became of a try; return whether it has to be repeated."""
 
         def says_so() -> bool:
             now = self.task()

@@ -71,7 +71,7 @@ def cases(seed: int, only: Collection[Victim] = tuple(Victim), api: str = "team"
     for number in count():
         some = [Case(victim, *each) for victim in (Victim.TASK, Victim.WORKER) for each in every]
         some += [Case(Victim.TRIGGERER, contracts[0], True)] * 4
-        # All that run meanwhile stand still when it is gone, so it goes less often.
+        # All that run meanwhile hang when it is gone, so it goes less often.
         some.append(Case(Victim.SCHEDULER, *every[number % min(3, len(every))]))
         chance.shuffle(some)
         yield from (case for case in some if case.victim in only)
@@ -80,7 +80,7 @@ def cases(seed: int, only: Collection[Victim] = tuple(Victim), api: str = "team"
 def run_all(
     ground: Ground, wanted: Iterable[Case], kills: int, *, seed: int, at_a_time: int
 ) -> list[KilledRun]:
-    """Run case after case until so many kills have hit, some at a time; print each."""
+    """Run case after case until the wanted number of kills have hit, some at a time; print each."""
     todo, seeds, lock = iter(wanted), count(seed * 1_000_000), threading.Lock()
     runs: list[KilledRun] = []
     again: list[Case] = []
@@ -123,7 +123,7 @@ def kill_and_judge(
     scheduler_seconds: int = SCHEDULER_SECONDS,
     api: str = "team",
 ) -> tuple[list[KilledRun], str]:
-    """Start everything, run and kill; give the runs, and on what they ran.
+    """Start everything, run and kill; return the runs, and on what they ran.
 
     :param folder: keeps all files, logs and reports.
     :param scheduler_seconds: without a heartbeat for so long, a scheduler counts as dead.

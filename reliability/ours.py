@@ -42,7 +42,7 @@ from reliability.scenario import PARTIAL, Scenario
 MOST_TRIES = 60
 _TRIES_BEFORE_A_BREAK = 30
 _A_BREAK = timedelta(minutes=16)
-"""Whoever runs the task again after so many tries does it later: what cannot be told until a quarter of an hour after an operation
+"""Whoever runs the task again after this number of tries does it later: what cannot be told until a quarter of an hour after an operation
 has ended, can be then."""
 _VISIBLE_AFTER = 2.5, 1.0
 """Times the lag of the service's lists, and seconds more (its clock is known to the second): how long a job looks for what

@@ -153,7 +153,7 @@ def race(
 
 
 def _write_files(runner: Runner, tasks: int, folder: Path) -> set[str]:
-    """Write the claim file of each task; give all devices."""
+    """Write the claim file of each task; return all devices."""
     if runner.dag_id == "race_control":
         return set()
     ids: set[str] = set()
@@ -175,7 +175,7 @@ def _deferred(airflow: LocalAirflow, runner: Runner) -> int:
 
 
 def race_all(runners: Sequence[Runner], tasks: int, folder: Path) -> tuple[list[Raced], str]:
-    """Start everything, run the DAGs one after the other; give what became of each, and on what they ran."""
+    """Start everything, run the DAGs one after the other; return what became of each, and on what they ran."""
     with ExitStack() as stack:
         emulators = {
             f"{seconds}s": stack.enter_context(running_emulator(contract="async", bulk_seconds=seconds))

@@ -126,7 +126,7 @@ class Strike:
     """The runs whose tasks it interrupted, and in which try: each has to be tried again."""
 
     def came_in_time(self, tries: Mapping[str, int]) -> bool:
-        """Say whether it mattered.
+        """Return whether it mattered.
 
         :param tries: how often the task of each run was tried in the end.
         """
@@ -226,7 +226,7 @@ class Phase:
         return Counter({run_id: by_number[number] for run_id, number in self._shift_of.items()})
 
     def share_accepted(self, run_id: str, accepted: Mapping[str, int]) -> float:
-        """Say which part of a run's rows that is, from 0 to 1 (above, if any was sent twice)."""
+        """Return which part of a run's rows that is, from 0 to 1 (above, if any was sent twice)."""
         return accepted[run_id] / self.shifts[self._shift_of[run_id]].sendable
 
     def waiting(self) -> set[str]:
@@ -240,7 +240,7 @@ class Phase:
         return {run_id for run_id, number in self._shift_of.items() if number in numbers}
 
     def is_over(self) -> bool:
-        """Say whether all runs have ended."""
+        """Return whether all runs have ended."""
         return set(self._states().values()) <= ENDED
 
     def _start(self) -> None:
@@ -250,7 +250,7 @@ class Phase:
             self._shift_of[api.trigger(DAG_ID, conf)] = number
 
     def _see_through(self) -> dict[str, str]:
-        """Wait until all runs have ended, or time is over; give their states."""
+        """Wait until all runs have ended, or time is over; return their states."""
         while True:
             states = self._states()
             if set(states.values()) <= ENDED or self.elapsed > LONGEST_WAIT:
@@ -321,7 +321,7 @@ def _wait_for(phase: Phase, find: Callable[[], FoundT | None]) -> FoundT | None:
 
 
 def _busiest_worker(phase: Phase, tasks: dict[str, tuple[str, int]]) -> tuple[str, dict[str, int]] | None:
-    """Find the worker with most claims half sent; give its name, and the runs and tries of its tasks.
+    """Find the worker with most claims half sent; return its name, and the runs and tries of its tasks.
 
     :param tasks: what is known of task instances, by id: their run and try. More is added; Airflow is asked
         only about those that are new, since while it answers the moment may pass.
@@ -351,7 +351,7 @@ def _task_instances(worker: int) -> list[str]:
 
 
 def _fullest_triggerer(phase: Phase, least: int) -> tuple[str, set[str]] | None:
-    """Find the triggerer in which most tasks wait in earnest; give its name and their runs."""
+    """Find the triggerer in which most tasks wait in earnest; return its name and their runs."""
     waiting = phase.waiting()
     found = {name: _runs_in(phase.here.airflow.pids[name]) & waiting for name in TRIGGERER_NAMES}
     name = max(found, key=lambda each: len(found[each]))

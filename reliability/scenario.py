@@ -190,7 +190,7 @@ def scenario(seed: int, devices: int | None = None) -> Scenario:
 def project_scenario(seed: int, devices: int | None = None) -> Scenario:
     """Return the scenario of a seed with the API of projects: the same file, faults and deaths, and what is unknown of it.
 
-    What the settings stand for is in ``emulator.settings``. Rows have no tags, which that API has no way for.
+    What the settings mean is in ``emulator.settings``. Rows have no tags, which that API has no way for.
 
     :param devices: as of :func:`scenario`.
     """

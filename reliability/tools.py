@@ -79,7 +79,7 @@ class Account:
 
 
 def run_task(operator: Any, tries: int) -> tuple[str, Any]:
-    """Execute an operator until it succeeds, as Airflow does with ``retries``; give its state and its XCom.
+    """Execute an operator until it succeeds, as Airflow does with ``retries``; return its state and its XCom.
 
     The scheduler has no part in it: the tries follow each other at once, in this process.
     """

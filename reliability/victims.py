@@ -61,7 +61,7 @@ def child_process(pid: int) -> int | None:
 
 
 def kill(pid: int) -> bool:
-    """Send SIGKILL to one process; say whether it was alive, and is not any more."""
+    """Send SIGKILL to one process; return whether it was alive, and is not any more."""
     if not is_alive(pid):
         return False
     with suppress(ProcessLookupError):
@@ -71,7 +71,7 @@ def kill(pid: int) -> bool:
 
 
 def wait_until_gone(pid: int) -> bool:
-    """Wait until a process has ended, whether or not its parent took notice; say whether it has."""
+    """Wait until a process has ended, whether or not its parent took notice; return whether it has."""
     end = time.monotonic() + _SECONDS_TO_DIE
     while time.monotonic() < end:
         if not is_alive(pid):

@@ -61,7 +61,7 @@ class ServiceInMemory(ProvisioningService):
         self.after: Callable[[int], None] = lambda number: None
         self.message = "already claimed"
         self.lag_looks = 0
-        """So many looks at lists show nothing new."""
+        """How many looks at lists show nothing new."""
 
     def get_conn(self) -> Any:
         raise AssertionError("no wire")

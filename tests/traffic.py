@@ -101,7 +101,7 @@ def watched_emulator(**settings: Any) -> Iterator[tuple[Emulator, Traffic]]:
 def claimed(
     emulator: Emulator, count: int, *, tags: tuple[str, ...] = (), seed: str = "claimed"
 ) -> list[str]:
-    """Let a team have claimed devices, without a request; give their UUIDs."""
+    """Let a team have claimed devices, without a request; return their UUIDs."""
     now = datetime.now(timezone.utc)
     with emulator.service.turn():
         return [
@@ -127,7 +127,7 @@ def slow(emulator: Emulator, seconds: float) -> None:
 
 
 def only(rate: float) -> Meddler:
-    """A service that takes so many requests a second and refuses the others, without a Retry-After."""
+    """A service that takes a number of requests a second and refuses the others, without a Retry-After."""
     lock, state = threading.Lock(), {"tokens": 5.0, "at": time.monotonic()}
 
     def meddle(_: object) -> tuple[int, dict[str, str]] | None:

@@ -1,4 +1,4 @@
-"""What differs between the two APIs that a client can speak, behind one interface, and the one of a team.
+"""What differs between the API of a team and that of a project, as an interface, and the team's side of it.
 
 Everything else of :mod:`~airflow_provider_nrfprov.api.service` is the same for both: what only one of them has a way for is
 refused by :meth:`Api.missing` before anything is read or sent.
@@ -50,7 +50,7 @@ class Api(Protocol):
         """Claim many devices."""
 
     def fetch_bulk_ops_request(self, bulk_ops_request_id: str) -> Operation[BulkOpsRequest]:
-        """Ask how a bulk claim stands."""
+        """Ask for the state of a bulk claim."""
 
     def list_claimed_devices(
         self,
@@ -95,7 +95,7 @@ TEAM = TeamApi()
 
 
 def check_key(api_key: str, what: str) -> None:
-    """Check that there is a key, and that it can stand in a header.
+    """Check that there is a key, and that it can be a header's value.
 
     :param what: what the key is and where it is found.
     :raises ConfigurationError: if not.

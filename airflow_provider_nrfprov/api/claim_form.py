@@ -1,4 +1,4 @@
-"""What a bulk claim sends: one of two forms of CSV; apart, so that a file can be read without the client."""
+"""The two forms of CSV that a bulk claim sends. A module of its own: reading a file does not import the client."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class ProvisioningClient:
         self._throttle = Throttle()
         self._clock = ServiceClock()
         self._of_thread = threading.local()
-        # Weak: a thread that ends gives its connections up.
+        # Weak: the connections of a thread that ends are closed.
         self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
         self._sessions_lock = threading.Lock()
 
@@ -218,7 +218,7 @@ class ProvisioningClient:
     def iterate(self, list_page: Callable[[str | None], Operation[Page[ItemT]]]) -> Iterator[ItemT]:
         """Yield the items of a list, page after page. ``list_page`` gets a page token, at first ``None``.
 
-        :raises NrfProvError: also if the service gives the same page token twice, which has no end.
+        :raises NrfProvError: also if the service returns the same page token twice, which has no end.
         """
         for page in self.pages(list_page):
             yield from page.items

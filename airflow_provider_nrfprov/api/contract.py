@@ -1,4 +1,4 @@
-"""Where the service's operations live, as data: what is confirmed, what is inferred.
+"""The facts about the service as data: paths, limits and statuses, each confirmed or inferred.
 
 Nordic moved paths over the years. An operation therefore has one or more candidates; the client
 asks them in order and remembers the first that exists. Everything about the service that may turn

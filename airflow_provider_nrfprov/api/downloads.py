@@ -1,4 +1,4 @@
-"""Where files are that an answer points to: what may be fetched, and what of the address may be shown.
+"""The files that an answer links to: which may be fetched, and what of their addresses may be shown.
 
 The address of an error summary or of uploaded rows may be signed: whoever reads it in a log can fetch every claim token.
 """

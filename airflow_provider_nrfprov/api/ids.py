@@ -1,4 +1,4 @@
-"""Which ids may be part of a request's path. Anything else could name another path: ``..``, or all devices."""
+"""Checks that an id can be part of a request's path. Anything else could name another path: ``..``, or all devices."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def checked_id(id_: str) -> str:
 
 
 def checked_tag_id(tag_id: str) -> str:
-    """Return the id of a tag; where the service gives none, the tag's name is taken for it.
+    """Return the id of a tag; where the service has none, the tag's name is taken for it.
 
     :raises ValueError: if it is blank, dots alone, or holds a slash or a control character.
     """

@@ -1,6 +1,6 @@
 """What the service's answers hold, as dataclasses.
 
-Times are aware ``pendulum`` datetimes (UTC), ``None`` where the service gave none or one that cannot
+Times are aware ``pendulum`` datetimes (UTC), ``None`` where the service sent none or one that cannot
 be read. Statuses are kept as the service wrote them, since not all of them are known. Fields that
 have no attribute here are kept in ``extra``.
 """
@@ -222,7 +222,7 @@ class ProvisioningCommand:
     """``PENDING`` or ``IN_PROGRESS``; anything else is an end: ``SUCCEEDED`` (confirmed), ``FAILED`` (inferred)."""
     description: str | None = None
     request: Json = field(default_factory=dict, repr=False)
-    """One key, the kind of command, to its fields; empty if the service does not give it back."""
+    """One key, the kind of command, to its fields; empty if the service does not return it."""
     response: Any = field(default=None, repr=False)
     """What the device answered, under the request's key (a CSR: ``{"certificateSigningRequest": {"message": …}}``)."""
     requested_at: pendulum.DateTime | None = None

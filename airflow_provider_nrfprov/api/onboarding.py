@@ -1,4 +1,4 @@
-"""The rule that onboards a claimed device to nRF Cloud: what Nordic's ``nrfcloud-utils`` 3.3.1 makes."""
+"""The commands of the rule that onboards a claimed device, as Nordic's ``nrfcloud-utils`` 3.3.1 creates them."""
 
 from __future__ import annotations
 

@@ -144,9 +144,9 @@ class ProjectApi:
         return Operation("CreateDevicesInBulk", self._read_accepted, csv=csv, repeatable=False)
 
     def fetch_bulk_ops_request(self, bulk_ops_request_id: str) -> Operation[BulkOpsRequest]:
-        """Ask how a bulk creation stands.
+        """Ask for the state of a bulk creation.
 
-        :raises ValueError: if it is no id that an accepted one gave.
+        :raises ValueError: if it is not the id of an accepted one.
         """
 
         def read(body: Any) -> BulkOpsRequest:

@@ -1,8 +1,8 @@
-"""The API of nRF Cloud's organizations and projects, as data: what is confirmed, inferred and unknown, and what it lacks.
+"""The facts about the API of organizations and projects as data: confirmed, inferred, unknown, and what it has no way for.
 
 Experimental: nothing here was tried against Nordic's servers. Sources are Nordic's own client of this API, memfault-cli 1.12.0
 (read, and run against a server of ours), and pages of Nordic's and Memfault's documentation. What may turn out to be different
-stands here, and a connection can override most of it.
+is here, and a connection can override most of it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ PROJECT_ENDPOINTS: Mapping[str, tuple[Endpoint, ...]] = MappingProxyType(
     {
         "CreateDevicesInBulk": (Endpoint("POST", "/long-range/devices/bulk", host=Host.CLOUD, source=_CLI),),
         "FetchBulkCreation": (
-            # The client follows the URL that it is given and makes none; so do we, and a short id stands for one below this path.
+            # The client follows the URL that it is given and makes none; so do we, and a short id means one below this path.
             Endpoint(
                 "GET",
                 "/long-range/devices/bulk/{job_id}",
@@ -137,7 +137,7 @@ FACTS: tuple[Fact, ...] = (
     Fact("what becomes of a device that is ours before", Known.UNKNOWN, f"{_CLI} never sends a file twice"),
     Fact("what is said of a device of another project or organization", Known.UNKNOWN, _TEMPLATE),
     Fact("a list of jobs", Known.UNKNOWN, "no public trace of one"),
-    Fact("whether deleting a device gives its claim up", Known.UNKNOWN, _MODEM_TESTS),
+    Fact("whether deleting a device ends its claim", Known.UNKNOWN, _MODEM_TESTS),
     Fact("the permission that a bulk creation wants", Known.UNKNOWN, "device:write is inferred"),
 )
 """What decides how this API is spoken; the paths and words above are the rest."""
@@ -158,7 +158,7 @@ class Missing:
 _NO_TAGS = "devices of a project have no tags"
 _COHORT = "a cohort of the project, of which a device has exactly one, and which decides its firmware updates: set it in the app"
 _IN_THE_APP = "the device's page in the app"
-_NO_COMMANDS = "there is no public way to give a device commands; its credentials are written automatically at its next check-in"
+_NO_COMMANDS = "there is no public way to create commands for a device; its credentials are written automatically at its next check-in"
 _NO_RULES = "onboarding needs no rule here, and there is no public way to make other rules"
 _NO_BLOCK = "there is no public way to refuse a device provisioning"
 _LIKE_BLOCK = "Deactivate in the app, which keeps the claim and deletes the device's data"
@@ -190,7 +190,7 @@ NOT_IN_PROJECT: Mapping[str, Missing] = MappingProxyType(
         "BlockClaimedDevice": Missing("blocking a device", _NO_BLOCK, _LIKE_BLOCK),
         "UnblockClaimedDevice": Missing("unblocking a device", _NO_BLOCK, "Reactivate in the app"),
         "UnclaimDevice": Missing(
-            "unclaiming a device", "whether deleting a device here gives its claim up is unknown; its data is gone", _IN_THE_APP
+            "unclaiming a device", "whether deleting a device here ends its claim is unknown; its data is gone", _IN_THE_APP
         ),
         "CreateDeviceProvisioningCommand": Missing("provisioning commands", _NO_COMMANDS, f"Reset on {_IN_THE_APP}"),
         "ListDeviceProvisioningCommands": Missing("provisioning commands", _NO_COMMANDS, _IN_THE_APP),

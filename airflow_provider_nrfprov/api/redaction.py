@@ -103,7 +103,7 @@ def _goes_on(run: list[re.Match[str]], piece: re.Match[str], between: str) -> bo
 
 
 def _is_jumble(piece: str, characters: int) -> bool:
-    """Return whether a piece is no word: among so many characters is a change of their kind."""
+    """Return whether a piece is no word: of ``characters`` characters one at least is of another kind than that before it."""
     return (
         len(piece) >= _SHORTEST_PIECE
         and len(_CHANGE.findall(piece)) * characters >= max(len(piece), 16)

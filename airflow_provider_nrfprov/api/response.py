@@ -1,4 +1,4 @@
-"""An HTTP response: read whole, and read as what it says of an error."""
+"""An HTTP response, and the error that it describes."""
 
 from __future__ import annotations
 

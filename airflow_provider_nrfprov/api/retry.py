@@ -59,7 +59,7 @@ class Retry:
         :param repeatable: whether sending it twice does no harm.
         :param attempt: how often it was sent, from 1.
         :param elapsed: seconds since the first attempt.
-        :param jitter: gives a number from 0 to 1.
+        :param jitter: returns a number from 0 to 1.
         """
         if attempt >= self.attempts or not _may_help(error, repeatable=repeatable):
             return None

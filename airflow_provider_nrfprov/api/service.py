@@ -119,7 +119,7 @@ class ProvisioningService:
         )
 
     def fetch_error_summary(self, operation: BulkOpsRequest) -> ErrorSummary:
-        """Fetch what the service says went wrong in an operation; empty if it gave no ``errorSummaryUrl``."""
+        """Fetch what the service says went wrong in an operation; empty if it has no ``errorSummaryUrl``."""
         if operation.errors is not None:
             return operation.errors
         if not operation.error_summary_url:
@@ -137,7 +137,7 @@ class ProvisioningService:
         return self.get_conn().download(operation.uploaded_data_url)
 
     def fetch_result_data(self, operation: BulkOpsRequest) -> str | None:
-        """Fetch what the service keeps as the result of an operation, ``None`` if it gave no ``resultDataUrl``.
+        """Fetch what the service keeps as the result of an operation, ``None`` if it has no ``resultDataUrl``.
 
         What such a file holds is unknown, so it is given as it is, but for claim tokens and the API key.
         """
@@ -179,7 +179,7 @@ class ProvisioningService:
     def find_on_lists(
         self, device_ids: Collection[str], claimed_after: pendulum.DateTime | None = None
     ) -> tuple[dict[str, ClaimedDevice], set[str]]:
-        """Find which of many devices are ours as far as lists show it cheaply, and give those that have to be fetched."""
+        """Find which of many devices are ours as far as lists show it cheaply; return also those that have to be fetched."""
         return claimed_devices.find_on_lists(self.get_conn(), device_ids, claimed_after)
 
     def set_device_tags(self, device_id: str, tags: Iterable[str]) -> None:
@@ -195,7 +195,7 @@ class ProvisioningService:
         self.get_conn().send(operations.unblock_device(device_id))
 
     def unclaim_device(self, device_id: str) -> None:
-        """Give a device up: anybody may claim it then, and its data in Device Management is deleted."""
+        """Unclaim a device: anybody may claim it then, and its data in Device Management is deleted."""
         self.get_conn().send(operations.unclaim_device(device_id))
 
     def list_tags(self) -> Iterator[Tag]:
@@ -207,7 +207,7 @@ class ProvisioningService:
         self.get_conn().send(operations.create_tag(tag, description))
 
     def ensure_tag(self, tag: str, description: str = "") -> bool:
-        """Create a tag unless it exists; give whether it was created just now."""
+        """Create a tag unless it exists; return whether it was created just now."""
         # Sent again after an answer that was lost, it is a conflict, and that is an end as good.
         create = replace(operations.create_tag(tag, description), repeatable=True)
         try:
@@ -224,7 +224,7 @@ class ProvisioningService:
     def list_device_tags(self, device_id: str) -> list[Tag]:
         """Return the tags of one device; one that is not ours is a ``NotFoundError``.
 
-        The guide gives a path for this whose id may as well be meant to be a tag's. Where it finds no
+        The guide has a path for this whose id may as well be meant to be a tag's. Where it finds no
         device, or is switched off, the device itself is fetched: its tags have names then, and no ids.
         """
         client = self.get_conn()
@@ -238,7 +238,7 @@ class ProvisioningService:
         return next((known for known in self.list_tags() if known.tag == tag), None)
 
     def rename_tag(self, tag: str, new_tag: str, description: str | None = None) -> int:
-        """Rename a tag on every device that has it (UpdateTag); give how many devices that touched.
+        """Rename a tag on every device that has it (UpdateTag); return the number of those devices.
 
         A tag that is not there while there is one of the new name was renamed before: 0 devices.
 
@@ -262,7 +262,7 @@ class ProvisioningService:
         return touched
 
     def delete_tag(self, tag: str, *, from_devices: bool = False) -> int:
-        """Delete a tag (DeleteTags); give from how many devices it was taken. One that is not there is done.
+        """Delete a tag (DeleteTags); return from how many devices it was taken. One that is not there is done.
 
         Looking and deleting are two requests: a device that gets the tag in between loses it.
 
@@ -352,7 +352,7 @@ class ProvisioningService:
     def create_command(
         self, device_id: str, request: Mapping[str, Any], description: str = ""
     ) -> ProvisioningCommand:
-        """Give a device a provisioning command (CreateDeviceProvisioningCommand); it has at most 20.
+        """Create a provisioning command for a device (CreateDeviceProvisioningCommand); it has at most 20.
 
         Sent twice it is two commands: it is not repeated after an answer that was lost.
 

@@ -18,10 +18,10 @@ _YEARS = range(2000, 3000)
 
 
 class ServiceClock:
-    """Gives the service's time. Safe to use from many threads: what changes is one attribute, set whole.
+    """The service's time. Safe to use from many threads: what changes is one attribute, set whole.
 
-    :param wall: gives the local time, in seconds since the epoch.
-    :param monotonic: gives seconds that only grow.
+    :param wall: returns the local time, in seconds since the epoch.
+    :param monotonic: returns seconds that only grow.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from typing import Any
 from airflow_provider_nrfprov.api.transport import RawResponse, UnreadableBodyError, exchange
 
 SECONDS_BETWEEN = 10.0
-"""Counts are handed over so often while requests are made."""
+"""How often counts are handed over while requests are made."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Counts:
 class Tally:
     """Counts from several threads.
 
-    :param now: gives seconds that only grow.
+    :param now: returns seconds that only grow.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from airflow_provider_nrfprov.api.errors import LONGEST_WAIT
+
 _FIRST_INTERVAL = 0.05
 """Seconds; if the very first request is asked to wait."""
 _LONGEST_INTERVAL = 1.0
@@ -19,7 +21,6 @@ _LONGEST_INTERVAL = 1.0
 _NO_INTERVAL = 0.001
 _SECONDS_UNTIL_HALF = 3.0
 _LONGEST_GAP = 5.0
-_LONGEST_WAIT = 3600.0
 _SHARE_OF_NEWEST = 0.125
 """Of the newest gap in the mean of the gaps between requests."""
 
@@ -27,7 +28,7 @@ _SHARE_OF_NEWEST = 0.125
 class Throttle:
     """Says when the next request may be sent. Safe to use from many threads.
 
-    :param now: gives seconds that only grow.
+    :param now: returns seconds that only grow.
     :param sleep: waits for a number of seconds.
     """
 
@@ -55,7 +56,7 @@ class Throttle:
         return interval if interval >= _NO_INTERVAL else 0.0
 
     def wait_for_turn(self) -> float:
-        """Wait until a request may be sent; give the time at which it is."""
+        """Wait until a request may be sent; return the time at which it is."""
         while True:
             with self._lock:
                 now = self._now()
@@ -78,7 +79,7 @@ class Throttle:
             now = self._now()
             interval = self.interval
             # So that what is not a number is an hour, too.
-            wait = seconds if seconds < _LONGEST_WAIT else _LONGEST_WAIT
+            wait = seconds if seconds < LONGEST_WAIT else LONGEST_WAIT
             self._not_before = max(self._not_before, now + wait)
             self._resumed_at = self._not_before
             # The gap that comes now says nothing of a rate.

@@ -1,4 +1,4 @@
-"""One exchange over HTTP: bounded in bytes and in time, and sure of whether anything of it was written.
+"""One exchange over HTTP, limited in size and time, that knows whether any of the request was sent.
 
 ``requests`` bounds the time between two bytes only, unpacks whatever it is sent, and has one exception for a TLS
 handshake that fails and for a connection that breaks while an answer is read. The first is no limit, the second no
@@ -112,7 +112,7 @@ class _ClockedResponse(http.client.HTTPResponse):
 
 
 class _NotesWriting:
-    """Notes the first byte of a request; what a connection says to be made (CONNECT to a proxy) is none of it."""
+    """Notes the first byte of a request; what makes the connection (CONNECT to a proxy) does not count."""
 
     response_class = _ClockedResponse
     _is_connecting = False

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from airflow_provider_nrfprov.api.contract import SUCCEEDED
 from airflow_provider_nrfprov.api.errors import (
+    LONGEST_WAIT,
     NrfProvError,
     ServiceError,
     UnreachableError,
@@ -29,8 +30,6 @@ LONGEST_INTERVAL = 300.0
 SOONEST_EVENT = 10.0
 """Seconds; a trigger that fires earlier may cost its task (apache/airflow#72716): on a busy machine 1 of 53 did after seven
 seconds, of 337 none after ten."""
-LONGEST_WAIT = 3600.0
-"""Seconds, whatever the service asks for."""
 _TRANSIENT = {408, 425, 429}
 _SHARE_OF_AGE = 0.08
 """With what a round may be late by (a quarter of its interval), a wait ends a tenth late at most."""
@@ -118,7 +117,7 @@ class Watch:
 
     :param ids: their ids.
     :param what: what they are, in the singular, for the notes.
-    :param now: gives seconds that only grow.
+    :param now: returns seconds that only grow.
     """
 
     # Thousands of these wait in a triggerer.

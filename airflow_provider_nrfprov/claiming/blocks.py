@@ -1,9 +1,9 @@
-"""Rows of the usual form, a block of lines at a time: several times as fast as one by one, with the very same verdicts.
+"""Reads rows of the usual form in blocks of lines: several times as fast as one by one, with the same verdicts.
 
 Why it is exact. The pattern of a line in a block is that of one row from the line's begin to its end, or else anything; no
 part of it takes a line feed. So it finds each line once, and a token in just those that are of the usual form by
-themselves. All of these tokens have one length and one alphabet, so that decoded together they give the bytes that each
-gives alone. What a row has to hold beside its pattern is then looked at for all of them: the fixed bytes of the body,
+themselves. All of these tokens have one length and one alphabet, so that decoded together they are the bytes that each
+is alone. What a row has to hold beside its pattern is then looked at for all of them: the fixed bytes of the body,
 the UUID beside the token, the tags, tokens in other columns, the lines before. The block ends before the first row for which
 one of this does not hold; that row is read by itself, as is every line of another form.
 """

@@ -32,7 +32,7 @@ class CarriedCells:
         self._usual = _usual_lines(form)
 
     def cells_of_block(self, block: Block) -> Iterable[str]:
-        """Return the same for each row of a block, in one step if the cells can stand in the report as they are."""
+        """Return the same for each row of a block, in one step if the cells can be in the report as they are."""
         if block.form is self._form and self._count:
             text = "\n".join(block.lines)
             found = self._usual.findall(text)

@@ -1,4 +1,4 @@
-"""``check FILE…``: what is wrong with claim files, before the line stops; without Airflow and without network.
+"""The command ``nrfprov check FILE…``: what is wrong with claim files, without Airflow and without network.
 
 With ``--against`` the service is asked for a sample of each file whether it could be claimed, by the API key in
 ``NRFPROV_API_KEY`` (and the URL in ``NRFPROV_BASE_URL``, if it is not Nordic's own).

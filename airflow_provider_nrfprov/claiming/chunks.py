@@ -11,7 +11,7 @@ from airflow_provider_nrfprov.claiming.blocks import Block
 from airflow_provider_nrfprov.claiming.rows import Row
 
 _MOST_ROWS = 4
-"""So many times the rows of a request are in one chunk at most, sendable or not."""
+"""The most rows of a chunk, sendable or not, as a multiple of a request's."""
 _MOST_CHARACTERS = 8 << 20
 
 

@@ -1,4 +1,4 @@
-"""A claim file in: rows, each with its line number and a verdict, before anything is sent.
+"""Reads a claim file into rows, each with its line number and a verdict, before anything is sent.
 
 With a header the columns go by their names, in any order (:mod:`~airflow_provider_nrfprov.claiming.columns`).
 Without one two forms are taken, row by row:
@@ -232,7 +232,7 @@ class ClaimFile:
         return len(unknown_names(text, self._wanted)) > (1 if self.form.tags is None else self.form.tags)
 
     def _read_start(self, lines: Lines) -> None:
-        """Find the header, and what stands before it; without one, leave all lines to be read as rows."""
+        """Find the header, and what is before it; without one, leave all lines to be read as rows."""
         taken: list[tuple[int, str]] = []
         skipped: Counter[str] = Counter()
         first = ""
@@ -336,7 +336,7 @@ class ClaimFile:
             words = f"{error}; correct or remove the row"
             return Row(number, Verdict.UNREADABLE_ROW, words, text=line, form=form)
         if form.header and form.tags is not None and form.tags < len(all_cells) < form.named:
-            # If the cell of the tags is the one that is missing, another stands in its place.
+            # If the cell of the tags is the one that is missing, another is in its place.
             words = (
                 f"{len(all_cells)} columns, but the header names {form.width}, so it is unclear which are the tags; "
                 "write empty cells, too"

@@ -1,4 +1,4 @@
-"""Claiming one device, safe to repeat: a device that is ours already is claimed.
+"""Claims one device, safe to repeat: a device that is ours already is claimed.
 
 A project has no claim that is answered at once: there it is a bulk claim of one row, whose job is waited for.
 """

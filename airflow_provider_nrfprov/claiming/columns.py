@@ -57,7 +57,7 @@ _NO_NAME = re.compile(r"[0-9]{8}|[A-Za-z0-9_-]{40}|[%=<>{}\x00-\x1f]|[0-9a-fA-F]
 _WORDS = re.compile(r"(?!.*[0-9]{2})[^\W\d_][\w ./()#:-]*")
 """A name of a column in any language; not SN-0001."""
 _NOT_IN_HEADER = re.compile(r"\b(?:error|fail\w*|none|null|nan|n/a|timeout|ok|no response)\b", re.IGNORECASE)
-"""What stands where a token should be."""
+"""What is where a token should be."""
 _UUID_OR_NONE = re.compile(r"\{?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?|None|")
 _LONG_WORD = re.compile(r"[A-Za-z0-9_-]{60}")
 _BESIDE_TOKEN = re.compile(r"2dn3[A-Za-z0-9_.=-]*")
@@ -164,7 +164,7 @@ ATTESTATION = Form(
 
 
 def delimiter_of(text: str, otherwise: str = ",") -> str:
-    """Return the separator that stands beside the token; another if there is no token."""
+    """Return the separator that is next to the token; another if there is no token."""
     if found := _BESIDE_TOKEN.search(text):
         for beside in (text[found.end() :].lstrip(" \"'")[:1], text[: found.start()].rstrip(" \"'")[-1:]):
             if beside and beside in DELIMITERS:
@@ -219,7 +219,7 @@ def is_quoted(text: str, delimiter: str | None) -> bool:
 
 
 def check_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the names of columns that a user gives, in the form in which they are compared.
+    """Return a user's names of columns in the form in which they are compared.
 
     :raises ValueError: for a role that there is not, or a name that is empty.
     """
@@ -238,13 +238,13 @@ def may_be_header(text: str, wanted: Mapping[str, str]) -> bool:
 
 
 def read_header(text: str, line: str, wanted: Mapping[str, str], *, at_start: bool = True) -> Form | None:
-    """Return the form that a header gives; ``None`` if the line is no header, or does not name a token column.
+    """Return the form of a header; ``None`` if the line is no header, or does not name a token column.
 
     :param text: the clean line.
     :param line: the line as it is in the file.
     :param wanted: of :func:`check_columns`; these names go before those in use.
     :param at_start: what follows a later header must hold nothing where it has no name: the line may be a damaged row,
-        and what stands there may be tags.
+        and what is there may be tags.
     :raises HeaderError: if two columns have the name of one.
     """
     for delimiter, names in _header_cells(text, wanted):

@@ -36,7 +36,7 @@ class FileCopy:
         self._close = weakref.finalize(self, self.stream.close)
 
     def close(self) -> None:
-        """Give it up."""
+        """Discard it."""
         self._close()
 
     def from_start(self) -> BinaryIO:

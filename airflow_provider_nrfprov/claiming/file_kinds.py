@@ -1,4 +1,4 @@
-"""What a file is that is not a claim file: one sentence that names it, what it looks like, and how to save it right."""
+"""Recognizes files that are not claim files (spreadsheets, web pages, other encodings), and says how to save them."""
 
 from __future__ import annotations
 

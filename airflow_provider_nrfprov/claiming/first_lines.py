@@ -1,4 +1,4 @@
-"""In which line of a claim file each device stands first, for files of a million rows.
+"""Finds the line of a claim file in which each device occurs first, for files of a million rows.
 
 A dictionary of a million devices takes 140 MB, 30 bytes each would be 30. So all devices and their lines are in packed
 records, in the order of the file. The newest are in a dictionary, too, as fast as Python gets; those before them are
@@ -21,7 +21,7 @@ _HASH_BYTES = 4
 _PARTS = 1 << 13
 """A hundred and twenty records each in a file of a million rows: soon searched."""
 _NEWEST = 1 << 17
-"""So many devices at most are in the dictionary: some 18 MB."""
+"""The most devices in the dictionary: some 18 MB."""
 
 
 class FirstLines:

@@ -1,4 +1,4 @@
-"""What stands around the rows of a claim file and is none: comments, log prefixes, colours, modem replies."""
+"""Recognizes lines of a claim file that are not rows: comments, log prefixes, colours, modem replies."""
 
 from __future__ import annotations
 

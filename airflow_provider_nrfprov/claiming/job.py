@@ -186,7 +186,7 @@ class ClaimJob:
         return self._ledger.turn
 
     def close(self) -> None:
-        """Give the local copy of the claim file up; the job does no more then."""
+        """Discard the local copy of the claim file; the job does no more then."""
         self._copy.close()
         self._aside.shutdown(wait=False, cancel_futures=True)
 
@@ -387,7 +387,7 @@ def _unfinished(folder: Folder, plan: Plan) -> tuple[Folder, Plan] | None:
 
 
 def _of_earlier_tries(folder: Folder, plan: Plan) -> Iterator[tuple[Folder, Plan]]:
-    """Yield the jobs of the same task and run for the same file, whatever stood in it."""
+    """Yield the jobs of the same task and run for the same file, whatever was in it."""
     ours = {name: value for name, value in plan.as_dict().items() if name != "file_sha256"}
     for own, body in jobs_in(folder):
         if all(body.get(name) == value for name, value in ours.items()):

@@ -196,7 +196,7 @@ class Ledger:
             self._write_to_second_place(chunk, sending)
             self.require_turn()
         except SupersededError:
-            # In the folder only, where it is a file of this try: in the second place the newer one may stand by now.
+            # In the folder only, where it is a file of this try: in the second place the newer one may be by now.
             self._folder.write(_name(chunk, sending), _to_json(replace(sending, nothing_done=True), 0))
             raise
         return sending

@@ -1,4 +1,4 @@
-"""The lines of a claim file, in bounded memory, whatever ends them or does not."""
+"""Reads a claim file line by line in bounded memory, whatever its line endings."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Lines:
         return self._block[self._at : self._at + most]
 
     def skip(self, count: int) -> None:
-        """Take so many of the lines that :meth:`ahead` has shown."""
+        """Take the first ``count`` lines that :meth:`ahead` has shown."""
         self._at += count
         self.number += count
 
@@ -66,7 +66,7 @@ class Lines:
             self.number = taken[0][0]
 
     def _read(self, size: int) -> bytes:
-        """Read so many bytes, fewer only at the end; what is opened on an object store may give fewer before."""
+        """Read ``size`` bytes, fewer only at the end; what is opened on an object store may return fewer before."""
         parts = []
         while size and (part := self._stream.read(size)):
             parts.append(part)

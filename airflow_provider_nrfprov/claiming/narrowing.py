@@ -1,4 +1,4 @@
-"""Which rows to send apart after a request was refused as a whole: those that the refusal names, else halves, until the row is found."""
+"""Chooses which rows of a refused request to send apart: those that the refusal names, else parts of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 
 _MOST_NAMED = 30
-"""A refusal that names more rows than so many says little of any."""
+"""A refusal that names more rows than this says little of any."""
 _DEVICE = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ROW = re.compile(r"\brow (\d{1,4})\b", re.IGNORECASE)
 _BASES = (0, 1, 2)
@@ -16,7 +16,7 @@ _SENT_OF_A_SEARCH = 0.6
 """Which share of the rows a search sends next. More than a half, for a refusal costs one request, and what is taken two: so the
 dearest of 1,000 rows costs 21 in all, and not 24."""
 _SEARCHES = 2
-"""So many rows at fault at most are searched one after the other. More of them are mostly neighbours: devices of one lot."""
+"""The most rows at fault that are searched one after the other. More of them are mostly neighbours: devices of one lot."""
 
 
 class Parts:

@@ -1,4 +1,4 @@
-"""Whose a claim job is and what it is about: what tells it from every other job."""
+"""The identity of a claim job: its task, file, tags and service."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def require_no_tags(parts: Iterable[Block | Row], claim_file: str, service: Prov
 
 
 def refusals(rows: Iterable[Row], service: ProvisioningService) -> list[str]:
-    """Ask the service for each row whether it could be claimed (``dryrun``); give those that could not.
+    """Ask the service for each row whether it could be claimed (``dryrun``); return those that could not.
 
     A device that is ours already is no refusal.
 

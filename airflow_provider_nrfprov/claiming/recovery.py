@@ -31,21 +31,21 @@ _log = logging.getLogger(__name__)
 
 VISIBLE_AFTER = 15.0
 """Seconds after a request was sent within which its effects may not show in the service's lists yet, or may still be to
-come: a try that Airflow took for dead goes on for so long at most (it notices at a heartbeat, each 5 s, and is told to end
+come: a try that Airflow took for dead goes on for no longer (it notices at a heartbeat, each 5 s, and is asked to stop
 by SIGINT and SIGTERM, 5 s apart). Ours, not Nordic's: how long its lists lag is unknown."""
 CLOCK_SKEW = pendulum.duration(seconds=10)
 """How far a time of ours may be from the service's: it is measured by the ``Date`` of answers, to the second."""
 _LONGEST_REQUEST = pendulum.duration(minutes=15)
 """From the ledger's entry to the service: the client may have been told to wait in between."""
 _STUCK = pendulum.duration(days=1)
-"""An operation that has not ended for so long is waited for no longer: the list of our devices decides."""
+"""An operation that has not ended after this time is waited for no longer: the list of our devices decides."""
 _FIRST_PAUSE = 1.0
 _FETCHED_EACH = 50
-"""So many devices at most, of which the service said nothing, are fetched one by one in a chunk."""
+"""The most devices of a chunk of which the service said nothing that are fetched one by one."""
 _SAMPLE = 10
-"""So many of the devices that a list does not show are fetched one by one, to see whether the list is enough."""
+"""How many of the devices that a list does not show are fetched one by one, to see whether the list is enough."""
 ENDED_LONG_AGO = pendulum.duration(minutes=15)
-"""What ended so long ago shows in every list."""
+"""What ended this long ago shows in every list."""
 _CLAIM = "CLAIM_DEVICE_OWNERSHIP"
 _GONE = {404, 410}
 _NO_LIST = {404, 405, 410}

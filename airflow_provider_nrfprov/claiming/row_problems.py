@@ -1,4 +1,4 @@
-"""What is wrong with the columns of a row, in words; empty if nothing is."""
+"""Messages for what is wrong with the columns of a row."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def doubtful_tags(tags_cell: str, doubted: int) -> str:
 
 
 def contradiction(cell: str, device_id: str) -> str:
-    """Return what is wrong if the file gives a UUID that is not the token's; empty if it does not."""
+    """Return what is wrong if the file has a UUID that is not the token's; empty if it does not."""
     uuid = cell.strip("{}").lower()
     if uuid == device_id or not _UUID.fullmatch(uuid):
         return ""

@@ -20,7 +20,7 @@ class Verdict(str, Enum):
     """It cannot be a tag, or is something else by its looks: an IMEI, a UUID, a time."""
     TOO_MANY_COLUMNS = "too_many_columns"
     TOO_FEW_COLUMNS = "too_few_columns"
-    """Fewer than the header names, so that another cell may stand where the tags should."""
+    """Fewer than the header names, so that another cell may be where the tags should be."""
     UNNAMED_COLUMN = "unnamed_column"
     """A column that may hold tags, and no header says so."""
     SECOND_TOKEN = "second_token"  # noqa: S105 - a verdict

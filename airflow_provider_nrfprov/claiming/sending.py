@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _REQUESTS_FOR_A_REFUSED_CHUNK = 400
-"""So many requests at most are spent to find the rows for which a chunk is refused as a whole."""
+"""The most requests spent on finding the rows for which a chunk is refused as a whole."""
 _REFUSED_BEFORE_PROBING = 31
-"""After so many refused parts (of 60 rows by then) and none accepted, some rows are sent one by one; at once in a chunk behind
+"""After this number of refused parts (of 60 rows by then) and none accepted, some rows are sent one by one; at once in a chunk behind
 one of which all rows were refused."""
 _PROBES = 8
-"""So many; if all of them are refused, so is the chunk."""
+"""How many are sent one by one; if all of them are refused, so is the chunk."""
 _LOST_ANSWERS = 3
-"""So many answers of one chunk may be lost in one try."""
+"""How many answers of one chunk may be lost in one try."""
 
 
 @dataclass
@@ -216,7 +216,7 @@ class _ChunkSending:
         sender, number = self._sender, self._chunk.number
         if sender.stop.is_set():
             raise SupersededError("asked to stop; nothing more is sent")
-        # None stands for all of the chunk.
+        # None means all of the chunk.
         some = None if len(positions) == len(self._device_ids) else positions
         has_tags = self._service.api.claim_form is ClaimForm.TOKENS
         csv = self._chunk.to_csv(some, sender.tags) if has_tags else self._chunk.to_device_csv(some)

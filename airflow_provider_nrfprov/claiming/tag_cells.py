@@ -13,9 +13,7 @@ from airflow_provider_nrfprov.claiming.token import token_in
 
 _KEPT_CELLS = 1_000
 _NAME_IT = "if it is a tag, add a header token,tags; if not, add a header that says what it is"
-IN_ORDER = (
-    "check that this row's columns are in the order that the header gives, and correct the row or the header"
-)
+IN_ORDER = "check that this row's columns are in the order of the header, and correct the row or the header"
 _PLAIN = 'separate tags by commas, in one pair of double quotes: "a,b"'
 _NO_VALUE = "a placeholder for an empty value"
 _LIST = re.compile(r"""[\[{(]\s*(?:["'].*)?[\])}]""", re.DOTALL)

@@ -1,4 +1,4 @@
-"""The claim token (identity attestation token): decoded offline to the device that gave it.
+"""The claim token (identity attestation token): decoded offline to the device that made it.
 
 A token is ``BASE64URL(body) "." BASE64URL(cose)`` without padding, 180 characters, as a device
 answers ``AT%ATTESTTOKEN``. The body is CBOR: self-describe tag 55799 around
@@ -168,7 +168,7 @@ def read_usual(text: str) -> bytes | None:
 
 
 def usual_devices(tokens: Sequence[str]) -> bytes:
-    """Read the device UUIDs of many tokens of :data:`USUAL_FORM`, up to the first for which :func:`read_usual` gives ``None``.
+    """Read the device UUIDs of many tokens of :data:`USUAL_FORM`, up to the first for which :func:`read_usual` returns ``None``.
 
     :return: 16 bytes for each.
     """

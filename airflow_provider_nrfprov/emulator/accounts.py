@@ -1,4 +1,4 @@
-"""Who asks: API keys, each of one team and one role."""
+"""The API keys, each of one team and with one role."""
 
 from __future__ import annotations
 

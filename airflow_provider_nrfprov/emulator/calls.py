@@ -1,4 +1,4 @@
-"""From a request to an operation of the service, and from its outcome to a response: what all routers share."""
+"""What all routers share: from a request to an operation of the service, and from its outcome to a response."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 Clock = Callable[[], datetime]
-"""Tells the time, as an aware UTC datetime. Injected, so that a test can own it."""
+"""Returns the time, as an aware UTC datetime. Injected, so that a test can own it."""
 
 
 def utc_now() -> datetime:

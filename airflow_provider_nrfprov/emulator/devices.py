@@ -1,4 +1,4 @@
-"""Claimed devices, and the tags that they hold (the portal calls these groups)."""
+"""Claimed devices and their tags (groups in the portal)."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Device:
     unclaimed_at: datetime | None = None
 
     def change(self, at: datetime, *, held_tags: list[Tag] | None = None, status: str | None = None) -> None:
-        """Give it other tags or another status, and remember what it had."""
+        """Set other tags or another status, and remember what it had."""
         self.earlier.append((at, self.held_tags, self.status))
         self.held_tags = self.held_tags if held_tags is None else held_tags
         self.status = self.status if status is None else status
@@ -242,7 +242,7 @@ class Devices:
         device.change(at, held_tags=self._tags.named(device.team, tags))
 
     def unclaim(self, device: Device, at: datetime) -> None:
-        """Give a device up: any team may claim it now."""
+        """Unclaim a device: any team may claim it now."""
         device.unclaimed_at = at
         del self._by_id[device.id]
         self._by_team[device.team].remove(device.id)

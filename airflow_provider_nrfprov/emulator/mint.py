@@ -1,4 +1,4 @@
-"""Devices that exist only here and the claim tokens that they would give; as a program, a claim file of them.
+"""Makes devices that exist only here, and their claim tokens; as a program, a claim file of them.
 
 ``python -m airflow_provider_nrfprov.emulator.mint`` writes the file. A token is signed with COSE ES256, and can be verified.
 

@@ -72,7 +72,7 @@ class Commands:
         self._of_device: dict[str, list[Command]] = defaultdict(list)
 
     def create(self, device: Device, request: dict[str, Any], description: str, now: datetime) -> Command:
-        """Give a device a command; raise ``Invalid``."""
+        """Add a command to a device's; raise ``Invalid``."""
         if len(request) != 1 or not request.keys() <= REQUESTS:
             raise Invalid(f"request has exactly one key of {', '.join(sorted(REQUESTS))}")
         if not all(isinstance(value, dict) for value in request.values()):

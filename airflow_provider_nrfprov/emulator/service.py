@@ -70,7 +70,7 @@ class Service:
                 self.commands.resume(device, now)
 
     def unclaim(self, device: Device) -> None:
-        """Give a device up, with its commands."""
+        """Unclaim a device, and forget its commands."""
         with self.turn() as now:
             self.devices.unclaim(device, now)
             self.commands.forget(device)

@@ -31,7 +31,7 @@ _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def require_regular(path: PathLike) -> None:
-    """See that a path leads to no pipe, socket or device, which may never end, or give nothing ever.
+    """See that a path leads to no pipe, socket or device, which may never end, or never return a byte.
 
     :raises OSError: if it does. What is not there, and what is not local, is left to who opens it.
     """

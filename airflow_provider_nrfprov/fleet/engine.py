@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 MAX_IN_FLIGHT = 8
 """The service's limits are unknown; a 429 slows all requests down together (module ``api.throttle``)."""
 _AHEAD = 1000
-"""So many devices may be done before a slow one that comes earlier; a future takes 2 KB."""
+"""How many devices may be done before a slow one that comes earlier; a future takes 2 KB."""
 _HOPELESS = (
     UnauthorizedError,
     ForbiddenError,
@@ -43,7 +43,7 @@ _HOPELESS = (
 )
 """After all retries, these would be met by every other device too."""
 _FAILURES_IN_A_ROW = 20
-"""So many 5xx one after the other, each after all retries, mean that the service is down."""
+"""The number of 5xx one after the other, each after all retries, that means that the service is down."""
 _DEVICES_A_LINE = 1000
 _SECONDS_A_LINE = 10.0
 SHOWN_EXAMPLES = 10
@@ -200,13 +200,13 @@ class Progress:
         self._said_devices = 0
 
     def see(self, tally: Tally) -> None:
-        """Say something, if it is time to."""
+        """Log a line of progress, if it is time to."""
         due = tally.devices - self._said_devices >= _DEVICES_A_LINE
         if due or time.monotonic() - self._said >= _SECONDS_A_LINE:
             self.say(tally)
 
     def say(self, tally: Tally) -> None:
-        """Say how far the work is now."""
+        """Log a line of progress now."""
         self._said, self._said_devices = time.monotonic(), tally.devices
         rate = max(0, tally.devices - self._done_before) / max(self._said - self._started, 1e-9)
         _log.info(

@@ -1,4 +1,4 @@
-"""Work on many devices as a job: done before, in flight, counted, recorded, reported."""
+"""An action on many devices as a job: resumed, counted, recorded and reported."""
 
 from __future__ import annotations
 

@@ -104,5 +104,5 @@ class DeviceRecord:
         self._written_at = time.monotonic()
 
     def close(self) -> None:
-        """Say that nothing is left to be done."""
+        """Note that nothing is left to be done."""
         self._folder.write(_CLOSED, json.dumps({"segments": self._segments}))

@@ -1,4 +1,4 @@
-"""What the *Test* of a connection asks, and what it says: a sentence that begins with what to look at."""
+"""The *Test* of a connection: what it asks, and what it reports."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _try_out_project(client: ProvisioningClient, urls: Mapping[Host, str]) -> tu
 def in_words(error: NrfProvError, url: str) -> str:
     """Return an error as a sentence: what is wrong and what to look at, then the service's own words."""
     if isinstance(error, UnreachableError):
-        return f"{url} gave no answer: {_cause(error)}. {_advice(str(error), url)}"
+        return f"{url} did not answer: {_cause(error)}. {_advice(str(error), url)}"
     if isinstance(error, UnauthorizedError):
         return (
             f"The service refused the API key (401). {error.hint} The service says: {error.problem.message}"

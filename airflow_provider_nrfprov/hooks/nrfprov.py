@@ -43,7 +43,7 @@ class NrfProvHook(ProvisioningService, BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Say how the connection form looks in Airflow before 3.2; later ones read the provider's metadata."""
+        """Return how the connection form looks in Airflow before 3.2; later ones read the provider's metadata."""
         (connection_type,) = get_provider_info()["connection-types"]
         return {
             name.replace("-", "_"): value for name, value in connection_type["ui-field-behaviour"].items()

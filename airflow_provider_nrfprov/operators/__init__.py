@@ -1,1 +1,1 @@
-"""Operators."""
+"""Operators that claim, list, tag, block and unclaim devices."""

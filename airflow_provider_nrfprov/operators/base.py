@@ -37,7 +37,7 @@ _OF_A_PATH = {
 }  # fmt: skip
 """What the system says of a path that cannot be used, and not of a disk or a network."""
 SECONDS_ON_WORKER = 6.5
-"""For so long a worker polls bulk operations before it defers: most end within seconds, and a deferral takes longer."""
+"""How many seconds a worker polls bulk operations before it defers: most end within seconds, and a deferral takes longer."""
 SECRET_MARKS = ("2dn3", "PRIVATE KEY-----")
 """What a claim token begins with, and what a private key in PEM has in its first line."""
 
@@ -135,7 +135,7 @@ class ArgumentReadingOperator(BaseOperator):
             mapped = self.dag.task_dict.get(self.task_id)
         if mapped is None or name in mapped.partial_kwargs:
             return True
-        # What ``expand`` gave is another task's, or represents it.
+        # What came through ``expand`` is another task's, or represents it.
         return name not in getattr(self, "_BaseOperator__init_kwargs", {})
 
     def _is_mapped_instance(self) -> bool:

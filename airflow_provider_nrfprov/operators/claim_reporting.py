@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 OPERATION_IDS_FILE = "bulk_ops_request_ids.txt"
 IDS_IN_XCOM = 40
-"""So many ids of bulk operations fit into a small XCom; of more, the path of their list is pushed."""
+"""The most ids of bulk operations that are pushed as an XCom; of more, the path of their list is pushed."""
 _REASONS = 5
 _CHARACTERS_OF_REASONS = 1_000
 """Of JSON, where a character that is not of ASCII takes six."""
@@ -71,7 +71,7 @@ class ClaimJudgingOperator(ArgumentReadingOperator):
         """Fail if more rows failed, are unknown or were rejected than is allowed; else return the summary.
 
         :param summary: a report's, see :meth:`airflow_provider_nrfprov.claiming.report.Summary.as_dict`.
-        :param explain: gives the lines that an error ends in.
+        :param explain: returns the lines that an error ends in.
         """
 
         def where() -> str:
@@ -113,7 +113,7 @@ class ClaimReportingOperator(ClaimJudgingOperator, ConnectedOperator):
     _job: ClaimJob | None = None
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
-        """Tell OpenLineage's provider, which alone calls this, what was read and written."""
+        """Return to OpenLineage's provider, which alone calls this, what was read and written."""
         if self._read is None:
             return (
                 claim_lineage(self._value("claim_file"), None, None)

@@ -1,4 +1,4 @@
-"""The operator that judges a claim once everything else is done."""
+"""The operator that fails if too many rows of a claim failed, once its devices are tagged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator that gives a device a provisioning command."""
+"""The operator that creates a provisioning command for a device."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class NrfProvCreateCommandOperator(ConnectedOperator):
-    """Gives a device a provisioning command (CreateDeviceProvisioningCommand), which it carries out when it connects.
+    """Creates a provisioning command for a device (CreateDeviceProvisioningCommand), which carries it out when it connects.
 
     A command that is sent twice would be two commands. The description therefore ends in a mark of this run and task, like
     ``[airflow 0123456789ab]``: a retry, or a cleared task, looks for it among the device's commands first and makes

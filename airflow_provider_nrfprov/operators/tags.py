@@ -104,7 +104,7 @@ class NrfProvDeleteTagOperator(ConnectedOperator):
     :param from_devices: delete it even though devices carry it; it leaves all of them.
     :param nrfprov_conn_id: Airflow connection of type ``nrfprov``.
     :return: ``{"tag", "devices"}``: its name, and how many devices carried it.
-    :raises TagRefusedError: if devices carry it and ``from_devices`` is not set; says how many.
+    :raises TagRefusedError: if devices carry it and ``from_devices`` is not set; the message has their number.
     :raises ServiceError: with the service's status and words.
     """
 

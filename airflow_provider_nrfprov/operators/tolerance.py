@@ -1,4 +1,4 @@
-"""How many rows of a file, or devices, may fail or be rejected before the whole is a failure."""
+"""Limits of how many rows of a file, or devices, may fail or be rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator that gives devices up."""
+"""The operator that unclaims devices."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Sensors."""
+"""Sensors that wait for bulk operations and provisioning commands."""

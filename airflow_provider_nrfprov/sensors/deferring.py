@@ -65,7 +65,7 @@ class DeferringSensor(ConnectedOperator, BaseSensorOperator):
 
     arguments: ClassVar[Arguments] = {"deferrable": Argument(flag)}
     _seconds_before_deferral = 0.0
-    """For so long the worker polls in quick succession before it defers. 0: nor does it poll sooner while the wait is young."""
+    """How many seconds the worker polls in quick succession before it defers. 0: nor does it poll sooner while the wait is young."""
     # Of the class: Airflow 2 asks for `reschedule` while the sensor is being made.
     _watch: Watch | None = None
     _hook: NrfProvHook | None = None
@@ -93,7 +93,7 @@ class DeferringSensor(ConnectedOperator, BaseSensorOperator):
 
     @abstractmethod
     def _end(self, failed: Sequence[str]) -> Any:
-        """Say what the end is: raise, or give the value for XCom."""
+        """Return the value for XCom of the end, or raise."""
 
     @abstractmethod
     def _late(self, waiting: Sequence[str]) -> str:

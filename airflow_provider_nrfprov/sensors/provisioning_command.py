@@ -22,14 +22,14 @@ _SHOWN_CHARACTERS = 2000
 
 
 class NrfProvCommandSensor(DeferringSensor):
-    """Waits until a provisioning command has ended, and gives what the device answered.
+    """Waits until a provisioning command has ended, and returns what the device answered.
 
-    A device carries its commands out when it connects, which may be days later: give a ``timeout``
+    A device carries its commands out when it connects, which may be days later: set a ``timeout``
     that fits (Airflow's default is seven days). A blocked device carries out nothing.
 
     A failed poll is tolerated, 20 in a row are not; a permanent error (401, 403, 404, 410) fails the
     task at once. With ``mode="reschedule"`` the task keeps its worker slot as long as polls fail. PENDING and IN_PROGRESS are waited for; any other status ends the wait, as for Nordic's own
-    tool. Only SUCCEEDED (inferred) counts as success.
+    tool. Only SUCCEEDED counts as success.
 
     :param device_id: UUID of the claimed device.
     :param command_id: id of the command; ``create.output["command_id"]`` of

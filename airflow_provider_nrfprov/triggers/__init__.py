@@ -1,1 +1,1 @@
-"""Triggers."""
+"""Triggers that wait for bulk operations, provisioning commands and claim files."""

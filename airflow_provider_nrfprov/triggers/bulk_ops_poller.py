@@ -41,7 +41,7 @@ _PHASE = random.random()  # noqa: S311 - nobody has to be unable to guess it
 _GRACE = 60.0
 """Seconds that the last round may take."""
 _AT_ONCE = 100
-"""So many triggers are told before other coroutines have their turn."""
+"""How many triggers are told before other coroutines have their turn."""
 
 _log = logging.getLogger(__name__)
 _pollers: dict[tuple[str, asyncio.AbstractEventLoop], BulkOpsPoller] = {}
@@ -225,7 +225,7 @@ class BulkOpsPoller:
                 self._task.cancel()
 
     def _set_alarm(self, at: float) -> None:
-        """Let those give up that have to at this time: one timer, where each of thousands would have its own."""
+        """Let those end that have to at this time: one timer, where each of thousands would have its own."""
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm_at, self._alarm = at, None

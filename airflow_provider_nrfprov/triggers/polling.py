@@ -63,7 +63,7 @@ class WaitingTrigger(BaseTrigger):
 
     @abstractmethod
     async def wait(self, watch: Watch) -> dict[str, Any]:
-        """Wait until all has ended or time is up; give the event."""
+        """Wait until all has ended or time is up; return the event."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Ask, sleep, and ask again; one event at the end."""

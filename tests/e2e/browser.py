@@ -50,7 +50,7 @@ class Browser:
         self.picture("1-logged-in")
 
     def ask(self, path: str) -> Any:
-        """Ask Airflow's REST API as the person who is logged in; give the answer's text."""
+        """Ask Airflow's REST API as the person who is logged in; return the answer's text."""
         answer = self.page.request.get(f"{self.url}/api/v2/{path}")
         assert answer.ok, f"{answer.status} {answer.text()}"
         return answer.text()
@@ -58,7 +58,7 @@ class Browser:
     # The connection form.
 
     def connection_form(self, conn_id: str) -> Any:
-        """Open the form of a new connection of our type; give the dialog."""
+        """Open the form of a new connection of our type; return the dialog."""
         self.open("/connections")
         self.page.get_by_role("button", name="Add Connection").click()
         form = self.page.get_by_role("dialog")
@@ -75,7 +75,7 @@ class Browser:
         form.wait_for(state="hidden")
 
     def press_test(self, conn_id: str) -> str:
-        """Press the Test button of a connection in the list; give what is shown in the corner then."""
+        """Press the Test button of a connection in the list; return what is shown in the corner then."""
         self.open("/connections")
         row = self.page.get_by_role("row").filter(has=self.page.get_by_text(conn_id, exact=True))
         row.get_by_role("button", name="Test Connection").click()
@@ -86,7 +86,7 @@ class Browser:
     # The trigger form.
 
     def trigger_form(self, dag_id: str) -> Any:
-        """Open the trigger form of a DAG; give the dialog."""
+        """Open the trigger form of a DAG; return the dialog."""
         self.open(f"/dags/{dag_id}")
         self.page.get_by_role("button", name="Trigger Dag").click()
         form = self.page.get_by_role("dialog")
@@ -99,7 +99,7 @@ class Browser:
             form.locator(f"[name=element_{name}]").fill(value)
 
     def press_trigger(self, form: Any) -> str:
-        """Press the form's button; give the id of the run, whose page is shown then."""
+        """Press the form's button; return the id of the run, whose page is shown then."""
         form.get_by_role("button", name="Trigger").click()
         form.wait_for(state="hidden")
         self.page.wait_for_url("**/runs/**")
@@ -117,13 +117,13 @@ class Browser:
         assert state.inner_text() == "Success"
 
     def open_task(self, dag_id: str, run_id: str, task_id: str, tab: str = "logs") -> str:
-        """Open a tab of a task instance; give all that the page shows once it has its state."""
+        """Open a tab of a task instance; return all that the page shows once it has its state."""
         self.open(f"/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/{TABS[tab]}")
         self.page.get_by_test_id("state-badge").first.wait_for()
         self.page.wait_for_load_state("networkidle")
         return str(self.page.locator("body").inner_text())
 
     def wait_for_log(self, words: str) -> str:
-        """Wait until the log that is open holds some words; give the page's text."""
+        """Wait until the log that is open holds some words; return the page's text."""
         self.page.get_by_text(words).first.wait_for()
         return str(self.page.locator("body").inner_text())

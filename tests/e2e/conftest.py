@@ -35,7 +35,7 @@ class Stack:
 
 
 def what_is_missing() -> str:
-    """Say what keeps these tests from running; empty if nothing does."""
+    """Return what keeps these tests from running; empty if nothing does."""
     from airflow import __version__
 
     if Version(__version__) < Version("3.3"):

@@ -97,7 +97,7 @@ def test_the_connection_form_has_our_fields_and_its_test_says_that_the_service_a
         ("wrong_key", "the emulator", "not-the-key", "the team's API key of the legacy nRF Cloud app"),
         ("no_key", "the emulator", None, "no API key"),
         ("viewer", "the emulator", VIEWER_KEY, "its role is too low to claim them (403)"),
-        ("unreachable", "nobody", "not-the-key", "gave no answer: Failed to establish a new connection"),
+        ("unreachable", "nobody", "not-the-key", "did not answer: Failed to establish a new connection"),
         (
             "other_service",
             "another service",

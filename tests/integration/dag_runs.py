@@ -54,7 +54,7 @@ def new_dag(**arguments: Any) -> Iterator[DAG]:
 
 
 def run(dag: DAG, *, at: datetime | None = None, **arguments: Any) -> dict[str, End]:
-    """Run a DAG once, triggers in line; give the end of each task. The database has to be there (``load_dag``).
+    """Run a DAG once, triggers in line; return the end of each task. The database has to be there (``load_dag``).
 
     :param at: its logical date; the same one again is the same run, cleared.
     :param arguments: others of ``dag.test()``.
@@ -75,7 +75,7 @@ def run(dag: DAG, *, at: datetime | None = None, **arguments: Any) -> dict[str, 
 
 
 def run_example(dag: DAG, conf: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """Run an example DAG in this process, triggers in line; give the state of the run and of each task.
+    """Run an example DAG in this process, triggers in line; return the state of the run and of each task.
 
     ``dag.test()`` leaves ``conf`` in the params of the DAG, so each test has to give all that it relies on.
     """

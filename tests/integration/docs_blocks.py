@@ -22,7 +22,7 @@ _FENCE = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """What stands between two fences; named by page, heading, and number if the heading has several."""
+    """What is between two fences; named by page, heading, and number if the heading has several."""
 
     page: str
     heading: str

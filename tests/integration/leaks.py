@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 PIECE = 40
-"""So many characters in a row of a token are a leak, wherever in the token they are."""
+"""How many characters in a row of a token are a leak, wherever in the token they are."""
 
 _RUNS = re.compile(rf"[A-Za-z0-9_.-]{{{PIECE},}}")
 """What can hold such a piece: characters of a claim token, without the padding that may end its halves."""

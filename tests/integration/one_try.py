@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("claim_file")
     parser.add_argument("folder")
-    parser.add_argument("--killed-after", type=int, help="so many rows of the report")
+    parser.add_argument("--killed-after", type=int, help="rows of the report")
     arguments = parser.parse_args()
     logging.disable()
     if arguments.killed_after:
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def settling_until(rows: int, end: Callable[[], object]) -> Callable[[ClaimJob], Iterator[RowOutcome]]:
-    """Return ``ClaimJob.settle`` that comes to an end after so many rows."""
+    """Return ``ClaimJob.settle`` that comes to an end after a number of rows."""
     settle = ClaimJob.settle
 
     def settle_some(self: ClaimJob) -> Iterator[RowOutcome]:

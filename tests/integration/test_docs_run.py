@@ -6,7 +6,7 @@ Three things are put in the place of what a test cannot have:
 - the buckets of ``s3://factory@…`` are in memory, attached to Airflow under that scheme and connection: the URLs are as printed;
 - the hook of the SFTP provider copies from a folder.
 
-On Airflow 2 ``data_interval_end`` stands for ``dag_run.run_after``, as docs/recipes.md says. A block without a DAG of its own runs
+On Airflow 2 ``data_interval_end`` takes the place of ``dag_run.run_after``, as docs/recipes.md says. A block without a DAG of its own runs
 inside of one, as docs/operators.md says. Retries are not waited for.
 """
 

@@ -1,6 +1,6 @@
 """The commands, the JSON and the emulator's Python in README.md and docs/ run as printed; only ports are other ones.
 
-What no test can run stands in ``NOT_RUN``, with the reason. A block that nobody runs fails.
+What no test can run is in ``NOT_RUN``, with the reason. A block that nobody runs fails.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def port() -> int:
 
 @contextlib.contextmanager
 def serving(block: Block, port: int, folder: Path) -> Iterator[list[str]]:
-    """Run what starts the emulator; give the lines that it prints as it is up."""
+    """Run what starts the emulator; return the lines that it prints as it is up."""
     (command,) = block.text.splitlines()
     if "--port" in command:
         command = command.replace("8099", str(port))

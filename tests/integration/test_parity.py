@@ -164,7 +164,7 @@ class Case:
     state: str = "success"
     error: type[BaseException] | None = None
     polls: int | range = 1
-    """Requests about operations: so many in both modes; a range where real time decides."""
+    """Requests about operations: their number in both modes; a range where real time decides."""
     defers: bool = True
     """Whether the deferrable mode gets as far as its trigger."""
     settings: dict[str, Any] = field(default_factory=dict)
@@ -232,7 +232,7 @@ def one(*tokens: str, then: Callable[[World], Any] = lambda world: None) -> Call
 
 
 def polls_meet(fault: Fault, nth: int = 1, times: int | None = 1) -> Callable[[World], None]:
-    """The poll of that number, and so many after it, meet a fault."""
+    """The poll of the first number, and as many after it as the second, meet a fault."""
     return lambda world: world.fault(fault, nth, times)
 
 

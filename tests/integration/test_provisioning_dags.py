@@ -88,7 +88,7 @@ def test_a_file_of_listed_devices_is_the_selection_of_the_next_task(load_dag, nr
 
 
 def test_a_dry_run_can_be_mapped(load_dag, nrfcloud, tokens, monkeypatch):
-    # A token that stands in a DAG file would be in the database, too.
+    # A token that is in a DAG file would be in the database, too.
     monkeypatch.setenv("AIRFLOW_VAR_CLAIM_TOKEN", tokens[0])
     with new_dag() as dag:
         NrfProvClaimDeviceOperator.partial(

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 @pytest.fixture
 def run(load_dag, nrfcloud, tmp_path):
-    """Run the DAG over an export; give the states of its tasks and the differences."""
+    """Run the DAG over an export; return the states of its tasks and the differences."""
 
     def run_once(export: str | bytes, **conf) -> tuple[dict[str, str], dict[str, str]]:
         path = tmp_path / "shipped.csv"

@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.compose]
 
 
 def missing():
-    """Say what keeps this machine from running the services; empty if nothing does."""
+    """Return what keeps this machine from running the services; empty if nothing does."""
     from airflow import __version__
 
     if not __version__.startswith("3."):
@@ -156,7 +156,7 @@ class Stack:
         )
 
     def health(self, name):
-        """Run the health check of a service once; give its exit code."""
+        """Run the health check of a service once; return its exit code."""
         check = self.services[name]["healthcheck"]
         kind, *words = check["test"]
         words = [self.translate(name, word) for word in words]

@@ -48,7 +48,7 @@ class Refuse(Fault):
     :param status: from 400 to 599.
     :param body: ``json``, ``html`` or ``empty``.
     :param retry_after: whole seconds for a ``Retry-After`` header, or None for no header.
-    :param retry_after_form: ``seconds``, or ``date`` for the HTTP date so many seconds ahead of the real
+    :param retry_after_form: ``seconds``, or ``date`` for the HTTP date that number of seconds ahead of the real
         time (below 0: a date that is over).
     :raises ValueError: for any other value, here and in every other fault.
     """

@@ -120,7 +120,7 @@ class Faults:
 
         :param seed: the same seed gives the same faults, if the requests come in the same order.
         :param rate: the share of requests, from 0 to 1.
-        :param limit: after so many faults there are no more: a client that repeats itself gets through.
+        :param limit: after this number of faults there are no more: a client that repeats itself gets through.
         :param kinds: what may happen; of these, only what fits the operation.
         :param operations: names as in ``request_counts()``; none for all.
         :raises ValueError: for a name or a number that does not exist, or no kinds.
@@ -152,7 +152,7 @@ class Faults:
             self.interruptions += 1
 
     def forget_stuck(self, operation_id: str) -> None:
-        """Say of a bulk operation no longer that it has not ended."""
+        """No longer report a bulk operation as running that has ended."""
         if isinstance(self.lies.get(operation_id), StuckOperation):
             del self.lies[operation_id]
 

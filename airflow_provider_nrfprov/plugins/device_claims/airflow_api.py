@@ -18,7 +18,7 @@ from airflow_provider_nrfprov.plugins.device_claims import AIRFLOW_IN_SCOPE
 
 _SECONDS = 10.0
 _PAGE = 100
-"""Airflow gives no more at a time (``[api] maximum_page_limit``)."""
+"""Airflow returns no more at a time (``[api] maximum_page_limit``)."""
 _AT_A_TIME = 3
 """Calls in this process, of all requests together: Airflow's database connections are fewer than its threads, and whoever asks Airflow
 itself waits behind them for the interpreter."""
@@ -41,8 +41,8 @@ class Airflow:
     async def get(self, *path: str, **query: Any) -> Any:
         """Return an answer as JSON has it.
 
-        :param path: what stands between the slashes behind ``/api/v2``.
-        :raises HTTPException: with Airflow's own status, if it refuses; 404 for ids that cannot stand in a path.
+        :param path: what is between the slashes after ``/api/v2``.
+        :raises HTTPException: with Airflow's own status, if it refuses; 404 for ids that cannot be part of a path.
         """
         if any(not each or "/" in each or each in {".", ".."} for each in path):
             raise HTTPException(404, "There is no such task.")

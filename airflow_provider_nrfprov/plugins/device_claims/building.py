@@ -22,7 +22,7 @@ CELL = 2_200
 """Characters of a cell that are kept: all that a report of ours has."""
 COLUMNS = 40
 SORTED = 6
-"""So many of the claim file's columns can be sorted by."""
+"""How many of the claim file's columns can be sorted by."""
 ROWS = 10_000_000
 ROWS_OF_A_TEXT = 16
 """Rows whose cells are searched as one text: few enough to look at each once it is found, many enough to be passed over quickly."""

@@ -24,7 +24,7 @@ _WAITING = 20
 _MOST_BYTES = 4 << 30
 """Of all indexes together; those that were used last are kept."""
 _GROWTH = 4
-"""An index is at most so many times as large as its report."""
+"""How many times as large as its report an index is at most."""
 _SECONDS = 900
 _BLOCK = 1 << 18
 _PROGRAM = "from airflow_provider_nrfprov.plugins.device_claims.building import main; sys.exit(main())"
@@ -147,7 +147,7 @@ def _own_folder() -> Path:
 
 
 def _make_room(folder: Path, wanted: int) -> None:
-    """Remove what was not used for longest, until an index of so many bytes fits.
+    """Remove what was not used for longest, until an index of that size fits.
 
     :raises NoReportError: if the disk has no room for it.
     """

@@ -31,7 +31,7 @@ class NoReportError(Exception):
 
 @dataclass(frozen=True)
 class Report:
-    """A report that may be shown to whoever may see its task."""
+    """A report that may be shown to those who may read the XComs of its DAG."""
 
     path: str
     summary: Mapping[str, Any]

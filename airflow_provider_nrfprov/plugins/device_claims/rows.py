@@ -27,7 +27,7 @@ from airflow_provider_nrfprov.plugins.device_claims.reports import NoReportError
 
 PAGE = 50
 FIRST = 1_000
-"""So many rows can be read from the file itself."""
+"""The most rows that are read from the file itself."""
 MOST_FOUND = 10_000
 """A search finds no more than these."""
 _SECONDS = 5.0

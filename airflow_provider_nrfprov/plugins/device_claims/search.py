@@ -28,7 +28,7 @@ def find_device(report: Report, words: str) -> tuple[list[dict[str, str]], bool]
         rest = b""
         while block := stream.read(_BLOCK):
             whole, _, rest = (rest + block).rpartition(b"\n")
-            # A line without an end is none of a report.
+            # A line without an end is not one of a report.
             rest = rest[-LINE:]
             found += _rows_with(whole, pieces, words, header, most - len(found))
             if len(found) >= most:

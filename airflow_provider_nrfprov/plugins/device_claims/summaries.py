@@ -1,4 +1,4 @@
-"""What a task pushed, whatever keeps the values of XComs; and summaries as the page may show them: a DAG may push anything by that name."""
+"""Reads the summaries that tasks pushed, whatever keeps the values of XComs, and makes them fit to be shown."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def plain(value: Any) -> Any:
 
 
 def _from_backend(text: str) -> Any:
-    """Return what a reference of an XCom backend stands for; of the usual backend, and of no reference, the text itself."""
+    """Return what a reference of an XCom backend refers to; of the usual backend, and of no reference, the text itself."""
     from airflow.providers.common.compat.sdk import XCom
 
     if XCom.__module__ in {"airflow.sdk.bases.xcom", "airflow.models.xcom"}:

@@ -1,4 +1,4 @@
-"""Work beside the web server's own: threads for what may hang, and programs for what takes long.
+"""Threads for calls that may hang, and programs for work that takes long, beside the web server's own.
 
 Threads are few, daemons, and waited for only so long; Airflow's own are left alone. What a program does takes none of the server's
 interpreter, and it knows none of its secrets.
@@ -28,7 +28,7 @@ class TookTooLongError(Exception):
 
 
 class Threads:
-    """Runs calls in at most so many threads, and at most so many of one kind.
+    """Runs calls in a limited number of threads, and a limited number of each kind of call.
 
     A thread that hangs is lost until what it waits for comes back: whoever asks then is told so after some seconds.
 

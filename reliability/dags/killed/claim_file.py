@@ -23,7 +23,7 @@ for dag_id, deferrable in (("claim_on_worker", False), ("claim_deferred", True))
             max_failed_rows="{{ params.max_failed_rows }}",
             deferrable=deferrable,
             poll_interval=2,
-            # So many requests a file that a kill can come between any two of them.
+            # Enough requests a file that a kill can come between any two of them.
             rows_per_request=8,
             retries=6,
             retry_delay=timedelta(seconds=1),

@@ -47,7 +47,7 @@ def assert_sent_once(service: Emulator, tokens: list[str]) -> None:
 def begun(
     service: Emulator, operation: str, count: int, call: Callable[..., Any], *args: Any, **arguments: Any
 ) -> Future[Any]:
-    """Make a call in a thread; return when so many requests of an operation have arrived."""
+    """Make a call in a thread; return when a number of requests of an operation have arrived."""
     pool = ThreadPoolExecutor(1)
     future = pool.submit(call, *args, **arguments)
     pool.shutdown(wait=False)

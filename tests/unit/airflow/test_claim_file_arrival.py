@@ -58,7 +58,7 @@ class Events:
                 await task
 
     async def names(self, count: int, *, within: float = 10) -> list[str]:
-        """Wait until there are so many events, and three looks more; give the names of the files."""
+        """Wait until there are ``count`` events, and three looks more; return the names of the files."""
         self._wanted = count
         self._enough.clear()
         if len(self.payloads) < count:

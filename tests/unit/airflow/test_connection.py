@@ -126,7 +126,7 @@ def test_a_host_that_is_not_there_tests_as_a_sentence(connect):
     connect("http://127.0.0.1:9")
     ok, message = NrfProvHook().test_connection()
     assert not ok
-    assert message.startswith("http://127.0.0.1:9/v1 gave no answer: Failed to establish a new connection")
+    assert message.startswith("http://127.0.0.1:9/v1 did not answer: Failed to establish a new connection")
     assert "HTTPConnection" not in message
 
 
@@ -146,7 +146,7 @@ def test_the_emulators_address_typed_wrong_tests_as_the_one_thing_to_do(emulator
     good, message = NrfProvHook().test_connection()
     assert not good
     assert advice in message
-    assert message.count(" gave no answer: ") == 1
+    assert message.count(" did not answer: ") == 1
     # Of the words of a library, those that say what happened.
     assert "Caused by" not in message
     assert '"' not in message

@@ -98,7 +98,7 @@ def fetched(service, id_):
 
 
 def end_of(mode, **arguments):
-    """Run a sensor in a mode to its end, as Airflow does; give the state of the task, and the exception."""
+    """Run a sensor in a mode to its end, as Airflow does; return the state of the task, and the exception."""
     waiting = {"bulk_ops_request_ids": IDS, "poke_interval": 0.01, "timeout": 0.5, **arguments}
     waiting |= {"deferrable": True} if mode == "deferred" else {"mode": mode}
     began = datetime.now(timezone.utc)

@@ -1,4 +1,4 @@
-"""Asking how many bulk operations stand: in pages where that is cheaper, one by one where it is not."""
+"""Polls the status of many bulk operations: in pages where that is cheaper, one by one where it is not."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Desk:
         ]
 
     def ask(self, ids, others=()):
-        """Ask; give what was found, and how many requests it took."""
+        """Ask; return what was found, and how many requests it took."""
         before = self.requests()
         found = dict(self.status.poll(ids, others))
         return found, [now - then for now, then in zip(self.requests(), before, strict=True)]

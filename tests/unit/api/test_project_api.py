@@ -242,7 +242,7 @@ def test_a_yes_of_another_kind_is_no_answer(answered, status, body):
         answered(status, body).bulk_claim(csv_of(DEVICES))
 
 
-# --- how a job stands ------------------------------------------------------------------------------------------
+# --- the state of a job ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture

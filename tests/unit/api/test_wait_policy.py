@@ -40,7 +40,7 @@ DOWN = refusal(503, kind=UnavailableError)
 
 
 class Service:
-    """Answers about operations that end after so many polls each, and fails when it is told to."""
+    """Answers about operations that end after a number of polls each, and fails when asked to."""
 
     def __init__(self, polls_until_end=3, error_of=lambda id_: None):
         self.polls_until_end, self.error_of = polls_until_end, error_of

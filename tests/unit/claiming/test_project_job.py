@@ -39,7 +39,7 @@ Claim = Callable[..., Counter[str]]
 
 @pytest.fixture
 def claim(emulator, tmp_path) -> Claim:
-    """Claim devices; give the number of rows by outcome. What the report says of each is in ``told``."""
+    """Claim devices; return the number of rows by outcome. What the report says of each is in ``told``."""
 
     def run(devices: list[MintedDevice], *, visible_after: float = 0.0, **options) -> Counter[str]:
         path = tmp_path / "devices.csv"

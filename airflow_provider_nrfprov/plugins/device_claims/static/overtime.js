@@ -57,7 +57,7 @@ function roundUp(count) {
   return [1, 2, 4, 6, 8, 10].map((each) => each * unit).find((each) => each >= count);
 }
 
-/** Return the plot, made for so many pixels: letters stay as large as all others of the page. */
+/** Return the plot, made for that number of pixels: letters stay as large as all others of the page. */
 function plot(spans, nameOf, pixels) {
   const WIDTH = Math.min(WIDEST, Math.max(NARROWEST, pixels));
   const floor = HEIGHT - BOTTOM;

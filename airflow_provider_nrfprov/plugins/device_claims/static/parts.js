@@ -19,7 +19,7 @@ export const outcomeMark = (outcome) => h("span", { class: `outcome is-${outcome
 /** Return a reason, with what to do about it if it does not say so. */
 export const reasonText = (reason) => h("span", {}, reason, advice(reason) && h("small", { class: "advice" }, advice(reason)));
 
-/** Return how a claim stands; and, once its run is known, that it failed. */
+/** Return the state of a claim; and, once its run is known, that it failed. */
 export function stateMark(claim, run) {
   const [words, kind] = standing(claim);
   const failed = h("span", { class: "state bad", hidden: true }, "Run failed");

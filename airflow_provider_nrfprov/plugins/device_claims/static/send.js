@@ -41,7 +41,7 @@ export async function sendView(place, { conn = DEFAULT }, signal) {
   }
   let dag = dags[0];
   const result = h("div", { "aria-live": "polite" });
-  // What was said of one file must not stand beside the name of another.
+  // What was said of one file must not be shown beside the name of another.
   const forget = () => show(result);
   const file = h("input", { type: "file", required: true, onchange: forget });
   const busy = (button, words, work) => async (event) => {

@@ -38,7 +38,7 @@ const WITHOUT_A_REPORT = {
 /** Return why a task has no report, as far as its state says so. */
 export const withoutReport = (state) => WITHOUT_A_REPORT[state] ?? (stateOf(state)[1] === "busy" ? "No report yet." : "");
 
-/** Return how a claim stands, in words, and what kind of state that is: what became of its rows says more than its task's state. */
+/** Return the state of a claim in words, and its kind: what became of its rows says more than its task's state. */
 export function standing(claim) {
   const [state, kind] = stateOf(claim.state);
   if (kind === "busy" || !claim.summary) return [state, kind];

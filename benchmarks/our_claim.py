@@ -13,7 +13,8 @@ from airflow_provider_nrfprov.api.contract import BulkContract
 from airflow_provider_nrfprov.api.wait_policy import BulkOpsWatch
 from airflow_provider_nrfprov.claiming.job import ClaimJob
 from airflow_provider_nrfprov.claiming.report import Outcome
-from airflow_provider_nrfprov.files.storage import Folder, PathLike
+from airflow_provider_nrfprov.files.paths import PathLike
+from airflow_provider_nrfprov.files.storage import Folder
 from benchmarks.process import say_peak
 from harness.calls import calls_of
 

@@ -15,7 +15,8 @@ from airflow_provider_nrfprov.claiming.report import Outcome
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A, TEAM_B
 from airflow_provider_nrfprov.emulator.devices import Device
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from airflow_provider_nrfprov.files.storage import Folder, PathLike
+from airflow_provider_nrfprov.files.paths import PathLike
+from airflow_provider_nrfprov.files.storage import Folder
 from benchmarks.claim_file import tokens
 from benchmarks.figures import Figure
 from harness.calls import calls_of

@@ -33,8 +33,8 @@ from airflow_provider_nrfprov.emulator.faults import HtmlBefore
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.emulator.settings import Settings
-from airflow_provider_nrfprov.files.paths import to_path
-from airflow_provider_nrfprov.files.storage import Folder, PathLike
+from airflow_provider_nrfprov.files.paths import PathLike, to_path
+from airflow_provider_nrfprov.files.storage import Folder
 from reliability.dying import Fate, Killed, MortalFolder, MortalSecondPlace, MortalService
 from reliability.judge import REFUSED, expected_outcomes, faults_of_end, faults_of_report, read_report
 from reliability.scenario import PARTIAL, Scenario

@@ -18,8 +18,7 @@ from airflow_provider_nrfprov.claiming.claim_file import Block, ClaimFile, Row
 from airflow_provider_nrfprov.claiming.columns import ROLES
 from airflow_provider_nrfprov.claiming.preflight import Inspection, inspect, refusals
 from airflow_provider_nrfprov.files.csv_cells import visible
-from airflow_provider_nrfprov.files.paths import to_path
-from airflow_provider_nrfprov.files.storage import require_regular
+from airflow_provider_nrfprov.files.paths import require_regular, to_path
 
 if TYPE_CHECKING:
     from airflow_provider_nrfprov.api.service import ProvisioningService

@@ -14,7 +14,8 @@ import weakref
 from typing import BinaryIO, cast
 
 from airflow_provider_nrfprov.claiming.ledger import LEDGER
-from airflow_provider_nrfprov.files.storage import Folder, PathLike, require_regular
+from airflow_provider_nrfprov.files.paths import PathLike, require_regular
+from airflow_provider_nrfprov.files.storage import Folder
 
 _log = logging.getLogger(__name__)
 

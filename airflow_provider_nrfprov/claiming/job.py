@@ -37,7 +37,8 @@ from airflow_provider_nrfprov.claiming.sending import Sender, in_words, service_
 from airflow_provider_nrfprov.claiming.settlement import Settlement, outcomes_of
 from airflow_provider_nrfprov.counted import counted
 from airflow_provider_nrfprov.files.job_folder import find_folder, jobs_in, take_folder
-from airflow_provider_nrfprov.files.storage import Folder, PathLike
+from airflow_provider_nrfprov.files.paths import PathLike
+from airflow_provider_nrfprov.files.storage import Folder
 from airflow_provider_nrfprov.ordered_map import StoppedError, has_ended, ordered_map
 
 if TYPE_CHECKING:

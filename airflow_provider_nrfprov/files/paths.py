@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from pathlib import Path, PosixPath
+from typing import TYPE_CHECKING, TypeAlias, cast
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from airflow_provider_nrfprov.files.storage import PathLike
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+PathLike: TypeAlias = "Path | ObjectStoragePath"
+"""Where files and folders are; both classes are used alike."""
 
 
 def to_path(where: str | os.PathLike[str]) -> PathLike:
@@ -34,6 +38,15 @@ def to_path(where: str | os.PathLike[str]) -> PathLike:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     return ObjectStoragePath(where)
+
+
+def require_regular(path: PathLike) -> None:
+    """See that a path leads to no pipe, socket or device, which may never end, or never return a byte.
+
+    :raises OSError: if it does. What is not there, and what is not local, is left to who opens it.
+    """
+    if isinstance(path, PosixPath) and path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "it is not a regular file (a pipe, a socket or a device)", str(path))
 
 
 def default_report_dir(claim_file: str, run_id: str, map_index: int = -1) -> str:

@@ -14,29 +14,16 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path, PosixPath
-from typing import IO, TYPE_CHECKING, Any, AnyStr, BinaryIO, TextIO, TypeAlias, cast
+from pathlib import Path
+from typing import IO, Any, AnyStr, BinaryIO, TextIO, cast
 
-if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-PathLike: TypeAlias = "Path | ObjectStoragePath"
-"""Where files and folders are; both classes are used alike."""
+from airflow_provider_nrfprov.files.paths import PathLike, require_regular
 
 _OWNER_ONLY = 0o600
 _FOLDERLESS = ("s3", "gs", "gcs", "abfs", "az", "adl", "wasb")
 """Stores without folders: to make one would make the bucket, and of a mistyped name a new one."""
 
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def require_regular(path: PathLike) -> None:
-    """See that a path leads to no pipe, socket or device, which may never end, or never return a byte.
-
-    :raises OSError: if it does. What is not there, and what is not local, is left to who opens it.
-    """
-    if isinstance(path, PosixPath) and path.exists() and not path.is_file() and not path.is_dir():
-        raise OSError(errno.EINVAL, "it is not a regular file (a pipe, a socket or a device)", str(path))
 
 
 def lines(stream: IO[AnyStr]) -> Iterator[AnyStr]:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
 from airflow_provider_nrfprov.arguments import Argument, Arguments, count, path, ratio
 from airflow_provider_nrfprov.exceptions import RowsRejectedError
-from airflow_provider_nrfprov.files.paths import to_path
-from airflow_provider_nrfprov.files.storage import require_regular
+from airflow_provider_nrfprov.files.paths import require_regular, to_path
 from airflow_provider_nrfprov.operators.base import ConnectedOperator
 from airflow_provider_nrfprov.operators.tolerance import RejectedTolerance
 

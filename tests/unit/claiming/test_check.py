@@ -168,10 +168,10 @@ def test_other_columns_have_no_warning(file, capsys, header):
     assert "warning" not in capsys.readouterr().out
 
 
-def test_neither_airflow_nor_a_network_library_is_imported(file):
+def test_neither_airflow_nor_a_network_library_nor_openssl_is_imported(file):
     code = (
         "import sys; from airflow_provider_nrfprov.__main__ import main; main(sys.argv[1:]);"
-        "print([name for name in ('airflow', 'requests', 'pendulum') if name in sys.modules])"
+        "print([name for name in ('airflow', 'requests', 'pendulum', 'hashlib') if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "check", file(A)], capture_output=True, text=True, check=True, timeout=60

@@ -38,6 +38,8 @@ def create(device_id: str, run: dict[str, Any] | None = None, **arguments: Any) 
 
 @pytest.fixture
 def device_id(nrfcloud, tokens) -> str:
+    # No command ends by itself, however slow the machine is.
+    nrfcloud.reset(command_seconds=3600)
     return NrfProvHook().claim_device(tokens[0]).id
 
 

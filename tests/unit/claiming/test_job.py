@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import stat
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,13 +24,6 @@ from tests.traffic import claimed_by_another_team
 from tests.unit.claiming.desk import Desk, counts
 
 CLAIMS = {"async": "BulkClaimDeviceOwnership", "sync": "ClaimDeviceOwnershipCsv"}
-
-
-class ForgetfulHook(NrfProvHook):
-    """Names operations that the service does not know."""
-
-    def bulk_claim(self, csv):
-        return replace(super().bulk_claim(csv), bulk_ops_request_id="01M8CZ3Z7J18RDZ6HX6D0DK49J")
 
 
 @pytest.fixture
@@ -247,19 +239,6 @@ def test_a_file_that_is_not_there_is_an_error_that_names_it(desk):
 def test_a_job_that_is_not_there_is_an_error_that_says_what_is_missing(desk):
     with pytest.raises(FileNotFoundError, match="holds no job: nothing was sent"):
         ClaimJob.reopen(desk.folder, desk.service)
-
-
-def test_of_an_operation_that_the_service_does_not_know_the_list_of_devices_decides(desk, nrfcloud):
-    devices = list(mint_devices(4, seed="forgotten"))
-    nrfcloud.reset(contract="async", bulk_seconds=0.0)
-    claimed_by_another_team(nrfcloud, devices[3].token)
-    desk.service = ForgetfulHook()
-    desk.write(*devices)
-    for _ in range(2):
-        # Neither is what does not show refused, nor is anything sent again: it may be still to come.
-        assert counts(desk.run()) == {"claimed": 3, "unknown": 1}
-    sent = nrfcloud.service.submission_counts()
-    assert all(sent[device.device_id] == 1 for device in devices[:3])
 
 
 # --- After a lost answer the bulk operation is found again, or nothing is sent until it can be.

@@ -554,16 +554,22 @@ def test_an_answer_that_is_lost_late_is_waited_for_from_then_on(bench, service, 
     assert set(service.sent.values()) == {1}
 
 
-def test_an_operation_that_does_not_show_yet_is_not_over(bench, service):
+@pytest.mark.parametrize(("shown", "told"), [(0, {"unknown": 10}), (9, {"claimed": 9, "unknown": 1})])
+def test_of_an_operation_that_does_not_show_yet_the_list_of_devices_decides(bench, service, shown, told):
+    """Neither is what does not show refused, nor is anything sent again: it may be still to come."""
     service.contract = "async"
-    job = bench.plan()
-    job.send()
-    service.ours.clear()
-    service.operations.clear()
+
+    def forget(number: int) -> None:
+        service.operations.clear()
+        for device in DEVICES[shown:10]:
+            service.unclaim_device(device.device_id)
+
+    service.after = forget
+    assert counts(bench.run()) == told
     again = bench.plan()
     assert len(again.send()) == 1
+    assert counts(again.report()) == told
     assert set(service.sent.values()) == {1}
-    assert counts(again.report()) == {"unknown": 10}
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])

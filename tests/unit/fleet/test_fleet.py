@@ -504,7 +504,8 @@ def test_a_worker_that_is_killed_has_left_what_the_next_one_needs(emulator, tmp_
     (tmp_path / "ids.txt").write_text("\n".join(ids))
     slow(emulator, 0.02)
     command = [sys.executable, "-c", _VICTIM, emulator.url, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as victim:
         give_up = time.monotonic() + 60
         while emulator.service.request_counts().get("BlockClaimedDevice", 0) < 120:
             assert time.monotonic() < give_up
@@ -517,7 +518,7 @@ def test_a_worker_that_is_killed_has_left_what_the_next_one_needs(emulator, tmp_
     assert recorded >= 80
     time.sleep(1)  # what was in flight arrives
     emulator.service.requests.clear()
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     assert "0 failed" in result.stdout
     assert statuses(emulator) == {"BLOCKED": 200}
     assert [row["device_id"] for row in report_of(tmp_path)] == ids

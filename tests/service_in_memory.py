@@ -54,12 +54,12 @@ class ServiceInMemory(ProvisioningService):
         """How often each device was in a bulk claim."""
         self.claims: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
+        """Bulk claims, and devices that were fetched one by one."""
         self.clock_offset = 0.0
         self.refuse: Callable[[list[str], str], ServiceError | None] = lambda ids, csv: None
         """Given the devices and the text of a bulk claim: what refuses it as a whole."""
         self.before: Callable[[int], None] = lambda number: None
         self.after: Callable[[int], None] = lambda number: None
-        self.message = "already claimed"
         self.lag_looks = 0
         """How many looks at lists show nothing new."""
 
@@ -70,7 +70,7 @@ class ServiceInMemory(ProvisioningService):
         return pendulum.now("UTC").add(seconds=self.clock_offset)
 
     def learn_time(self) -> None:
-        self.requests["time"] += 1
+        """There is nothing to learn."""
 
     def bulk_claim(self, csv: str) -> BulkClaim:
         self.requests["bulk_claim"] += 1
@@ -90,7 +90,7 @@ class ServiceInMemory(ProvisioningService):
         claimed, failed = [], []
         for row, device_id in enumerate(ids):
             if device_id in self.ours or device_id in self.theirs:
-                failed.append(FailedClaim(self.message, row=row, device_id=device_id))
+                failed.append(FailedClaim("already claimed", row=row, device_id=device_id))
             else:
                 self.ours[device_id] = self.now()
                 self.claims[device_id] += 1
@@ -102,7 +102,6 @@ class ServiceInMemory(ProvisioningService):
         return BulkClaim(202, bulk_ops_request_id=id_)
 
     def fetch_bulk_ops_request(self, bulk_ops_request_id: str) -> BulkOpsRequest:
-        self.requests["fetch_bulk_ops_request"] += 1
         if bulk_ops_request_id not in self.operations:
             raise refusal(404)
         return self._operation(bulk_ops_request_id)
@@ -122,7 +121,6 @@ class ServiceInMemory(ProvisioningService):
         )
 
     def list_bulk_ops_requests(self, **filters: Any) -> Iterator[BulkOpsRequest]:
-        self.requests["list_bulk_ops_requests"] += 1
         if self.contract == "sync":
             raise refusal(404)
         since = filters.get("requested_from")
@@ -135,17 +133,14 @@ class ServiceInMemory(ProvisioningService):
         )
 
     def fetch_error_summary(self, operation: BulkOpsRequest) -> ErrorSummary:
-        self.requests["fetch_error_summary"] += 1
         return ErrorSummary({each.row or 0: each.message for each in self.operations[operation.id]["failed"]})
 
     def fetch_uploaded_data(self, operation: BulkOpsRequest) -> str:
-        self.requests["fetch_uploaded_data"] += 1
         return str(self.operations[operation.id]["csv"])
 
     def find_on_lists(
         self, device_ids: Collection[str], claimed_after: pendulum.DateTime | None = None
     ) -> tuple[dict[str, ClaimedDevice], set[str]]:
-        self.requests["find_on_lists"] += 1
         if self.lag_looks:
             self.lag_looks -= 1
             return {}, set()

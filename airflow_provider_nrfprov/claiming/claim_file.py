@@ -29,11 +29,11 @@ from airflow_provider_nrfprov.claiming.columns import (
     SERVICE,
     Form,
     HeaderError,
+    cells_of,
     check_columns,
     delimiter_of,
     in_words,
     is_attestation,
-    is_quoted,
     may_be_header,
     problem_of_unknown_names,
     problem_without_token,
@@ -321,7 +321,7 @@ class ClaimFile:
             if following is END or len(whole) > MAX_LINE_BYTES or whole.count("2dn3") > 1:
                 end = False
                 break
-        if end and is_quoted(clean(whole), self.form.delimiter):
+        if end and cells_of(clean(whole), self.form.delimiter):
             taken.extend(more)
             return whole, clean(whole)
         lines.put_back([item for item in more if item[1] is not END])

@@ -130,9 +130,8 @@ class Form:
             cells = text.split(self.delimiter or ",")
         else:
             # Columns matter, not what is wrong with the row.
-            cells = self.split(text, self.delimiter or delimiter_of(text)) or text.split(
-                self.delimiter or ","
-            )
+            delimiter = self.delimiter or delimiter_of(text)
+            cells = cells_of(unwrapped(clean(text)), delimiter) or text.split(self.delimiter or ",")
         if self.token and looks_like_token(cells[0]):
             return ("",) * len(self.carried)
         count = len(cells)
@@ -140,13 +139,6 @@ class Form:
         if _LONG_WORD.search(",".join(values)) or any("2dn3" in value for value in values):
             values = [_NO_CELL if _LONG_WORD.search(value) or "2dn3" in value else value for value in values]
         return tuple(values)
-
-    def split(self, text: str, delimiter: str) -> list[str] | None:
-        """Cut a line into cells; ``None`` if its quotes do not fit."""
-        try:
-            return split(unwrapped(clean(text)), delimiter)
-        except csv.Error:
-            return None
 
 
 SERVICE = Form(width=2, token=0, tags=1, uuid=None, carried=(), carried_at=())
@@ -188,6 +180,17 @@ def split(text: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
+def cells_of(text: str, delimiter: str | None = None) -> list[str]:
+    """Cut a line into cells as :func:`split` does; none if its quotes do not fit.
+
+    :param delimiter: ``None`` for the one that stands beside the token.
+    """
+    try:
+        return split(text, delimiter or delimiter_of(text))
+    except csv.Error:
+        return []
+
+
 def trimmed(cells: list[str]) -> list[str]:
     """Return cells without the empty ones at the end."""
     count = len(cells)
@@ -202,20 +205,8 @@ def is_attestation(line: str) -> bool:
         return True
     if "2dn3" not in line or SERVICE.usual.fullmatch(line):
         return False
-    text = unwrapped(clean(line))
-    try:
-        cells = trimmed(split(text, delimiter_of(text)))
-    except csv.Error:
-        return False
+    cells = trimmed(cells_of(unwrapped(clean(line))))
     return len(cells) > ATTESTATION.token and looks_like_token(cells[ATTESTATION.token])
-
-
-def is_quoted(text: str, delimiter: str | None) -> bool:
-    """Whether the quotes of a line fit."""
-    try:
-        return bool(split(text, delimiter or delimiter_of(text)))
-    except csv.Error:
-        return False
 
 
 def check_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
@@ -318,11 +309,7 @@ def problem_of_unknown_names(first: str, row: str) -> str:
 
     :return: empty if the row is of a documented form, or has more columns than there are names.
     """
-    names, text = unknown_names(first, {}), unwrapped(row)
-    try:
-        cells = trimmed(split(text, delimiter_of(text)))
-    except csv.Error:
-        return ""
+    names, cells = unknown_names(first, {}), trimmed(cells_of(unwrapped(row)))
     token_at = next((place for place, cell in enumerate(cells) if looks_like_token(cell)), 0)
     if not token_at or len(cells) > len(names):
         return ""
@@ -349,11 +336,8 @@ def _header_cells(text: str, wanted: Mapping[str, str]) -> Iterable[tuple[str, l
     for delimiter in _IN_HEADERS:
         if delimiter not in text and delimiter != ",":
             continue
-        try:
-            names = [" ".join(cell.split()) for cell in split(text, delimiter)]
-        except csv.Error:
-            continue
-        if all(_is_name(name) or _folded(name) in wanted.values() for name in names):
+        names = [" ".join(cell.split()) for cell in cells_of(text, delimiter)]
+        if names and all(_is_name(name) or _folded(name) in wanted.values() for name in names):
             found.append((delimiter, names))
     return sorted(found, key=lambda pair: -len(pair[1]))
 

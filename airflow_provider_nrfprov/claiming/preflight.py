@@ -12,6 +12,7 @@ from airflow_provider_nrfprov.api.claim_form import ClaimForm
 from airflow_provider_nrfprov.api.contract import CLAIM_TAGS
 from airflow_provider_nrfprov.api.errors import NotInThisApiError
 from airflow_provider_nrfprov.claiming.blocks import Block
+from airflow_provider_nrfprov.claiming.chunks import rows_of
 from airflow_provider_nrfprov.claiming.claim_file import ClaimFile
 from airflow_provider_nrfprov.claiming.reasons import Reason, Reasons, in_lines
 from airflow_provider_nrfprov.claiming.rows import Row, Verdict
@@ -113,14 +114,9 @@ def require_no_tags(parts: Iterable[Block | Row], claim_file: str, service: Prov
     missing = service.api.missing(CLAIM_TAGS)
     if missing is None:
         return
-    for part in parts:
-        if isinstance(part, Block) and part.tags is None:
-            continue
-        for row in part if isinstance(part, Block) else (part,):
-            if row.is_ok and row.tags:
-                raise NotInThisApiError(
-                    f"{claim_file}: line {row.line} has tags, and nothing is sent. {missing}"
-                )
+    for row in rows_of(part for part in parts if part.tags):
+        if row.is_ok and row.tags:
+            raise NotInThisApiError(f"{claim_file}: line {row.line} has tags, and nothing is sent. {missing}")
 
 
 def refusals(rows: Iterable[Row], service: ProvisioningService) -> list[str]:

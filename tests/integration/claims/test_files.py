@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import task
@@ -47,23 +45,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.airflow_independent, pytest.mark.fil
 # --- Whose a claim is.
 
 
-def test_the_same_file_and_folder_with_two_connections_claims_at_both_services(
-    load_dag, service, contract, connect, tokens, tmp_path
-):
-    with running_emulator(contract=contract, bulk_seconds=0.0) as other:
-        connect(other.url, conn_id="other")
-        same = {"claim_file": write(tmp_path / "shift.csv", tokens), "report_dir": str(tmp_path / "r")}
-        with new_dag() as dag:
-            first = NrfProvBulkClaimOperator(task_id="first", **same)
-            first >> NrfProvBulkClaimOperator(task_id="second", nrfprov_conn_id="other", **same)
-        ends = run(dag)
-        reports = [ends[name].xcoms["report"] for name in ("first", "second")]
-        assert [outcomes(report) for report in reports] == [{"claimed": 5}] * 2
-        assert len(set(reports)) == 2
-        for each in (service, other):
-            assert_sent_once(each, tokens)
-
-
 def test_a_connection_that_is_moved_to_another_service_claims_there(
     service, contract, connect, tokens, tmp_path, claim_task
 ):
@@ -73,6 +54,8 @@ def test_a_connection_that_is_moved_to_another_service_claims_there(
         connect(production.url)
         moved = claim_task.claim(file)
         assert_sent_once(production, tokens)
+    assert_sent_once(service, tokens)
+    assert at_test["report"] != moved["report"]
     assert outcomes(at_test["report"]) == outcomes(moved["report"]) == {"claimed": 5}
     summary = json.loads((Path(moved["report"]).parent / "summary.json").read_text())
     assert summary["service"][0].startswith(production.url)
@@ -154,43 +137,20 @@ def test_reports_of_two_claims_that_share_a_folder_are_written_by_their_jobs(
 # --- The file changes.
 
 
-@pytest.fixture
-def after_a_claim(monkeypatch) -> Callable[[Callable[[], None]], None]:
-    """Let something happen once, when the first request of a claim has been answered."""
-
-    def then(happen: Callable[[], None]) -> None:
-        real, todo = NrfProvHook.bulk_claim, [happen]
-
-        def bulk_claim(self: NrfProvHook, csv: str) -> Any:
-            answer = real(self, csv)
-            while todo:
-                todo.pop()()
-            return answer
-
-        monkeypatch.setattr(NrfProvHook, "bulk_claim", bulk_claim)
-
-    return then
-
-
-def test_a_file_that_grows_while_it_is_sent_is_claimed_as_it_was_read(
-    service, tmp_path, ten, claim_task, after_a_claim
-):
-    after_a_claim(lambda: write(tmp_path / "shift.csv", THOUSAND[:15]) and None)
-    assert outcomes(claim_task.claim(ten, rows_per_request=5)["report"]) == {"claimed": 10}
-    assert_sent_once(service, TEN)
-
-
 def test_a_try_after_the_file_grew_and_the_worker_died_goes_on_with_what_was_read(
-    service, tmp_path, ten, claim_task, after_a_claim
+    service, tmp_path, ten, claim_task, monkeypatch
 ):
+    bulk_claim = NrfProvHook.bulk_claim
 
-    def grow_and_die() -> None:
+    def grow_and_die(self: NrfProvHook, csv: str) -> None:
+        bulk_claim(self, csv)
         write(tmp_path / "shift.csv", THOUSAND[:15])
         raise SystemExit
 
-    after_a_claim(grow_and_die)
-    with pytest.raises(SystemExit):
-        claim_task.claim(ten, rows_per_request=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(NrfProvHook, "bulk_claim", grow_and_die)
+        with pytest.raises(SystemExit):
+            claim_task.claim(ten, rows_per_request=5)
     # Nobody who looks at its state only is to think that the file as it is now was claimed.
     with pytest.raises(ClaimFileChangedError, match=r"shift\.csv has changed since"):
         claim_task.claim(ten, rows_per_request=5)

@@ -1,9 +1,8 @@
-"""What happens to a claim whose folder is on an object store, shared, prepared by others, or damaged."""
+"""What happens to a claim whose folder is on an object store, shared, or prepared by others."""
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import secrets
 import shutil
@@ -29,25 +28,6 @@ from tests.integration.claims.field import TEN, THOUSAND, assert_sent_once, outc
 from tests.integration.one_try import ClaimTask, settling_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.airflow_independent, pytest.mark.filterwarnings("ignore")]
-
-
-# --- Ledgers that are damaged.
-
-
-@pytest.mark.parametrize("damage", ["0 bytes", "zeros", "cut in half"])
-def test_a_damaged_ledger_counts_as_sent_and_is_named(service, ten, claim_task, damage, caplog):
-    claim_task.claim(ten, rows_per_request=5)
-    entries = list((Path(claim_task.folder) / "ledger").glob("0*.json"))
-    assert len(entries) == 2
-    for path in entries:
-        whole = path.read_bytes()
-        path.write_bytes(
-            {"0 bytes": b"", "zeros": bytes(len(whole)), "cut in half": whole[: len(whole) // 2]}[damage]
-        )
-    with caplog.at_level(logging.WARNING):
-        assert outcomes(claim_task.claim(ten, rows_per_request=5)["report"]) == {"claimed": 10}
-    assert all(str(path) in caplog.text for path in entries)
-    assert_sent_once(service, TEN)
 
 
 # --- Folders: on object stores, of several containers, of others.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +12,8 @@ import pytest
 from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_nrfprov.api.service_clock import ServiceClock
-from airflow_provider_nrfprov.claiming.ledger import Ledger, SupersededError
-from airflow_provider_nrfprov.claiming.recovery import Inquiry, UnsettledError
+from airflow_provider_nrfprov.claiming.ledger import SupersededError
+from airflow_provider_nrfprov.claiming.recovery import Inquiry
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.faults import (
     DropAfter,
@@ -114,38 +113,7 @@ def test_an_older_try_that_still_sends_and_a_newer_one_send_nothing_twice(servic
     assert_sent_once(service, TEN)
 
 
-def test_a_try_that_sends_while_the_next_one_begins_sends_nothing_twice(
-    service, ten, claim_task, monkeypatch
-):
-    real, newer = Ledger.begin, ClaimTask(claim_task.folder)
-
-    def begin(self: Ledger) -> bool:
-        monkeypatch.setattr(Ledger, "begin", real)
-        begun = real(self)
-        # The older try stands between taking its turn and its first request; the newer one comes and goes.
-        newer.claim(ten, rows_per_request=5)
-        return begun
-
-    monkeypatch.setattr(Ledger, "begin", begin)
-    with suppress(SupersededError):
-        claim_task.claim(ten, rows_per_request=5)
-    assert outcomes(newer.pushed["report"]) == {"claimed": 10}
-    assert_sent_once(service, TEN)
-
-
 # --- Answers that are lost, twice or lies.
-
-
-@pytest.mark.parametrize("content", ["empty", "half", "json", "html"])
-@pytest.mark.parametrize("contract", ["async"], indirect=True)
-def test_a_lost_answer_and_a_download_that_lies_send_nothing_twice(service, ten, claim_task, content):
-    service.service.faults.plan("BulkClaimDeviceOwnership", DropAfter())
-    service.service.faults.plan("DownloadBulkOpsData", WrongDownload(content), times=None)
-    with pytest.raises(UnsettledError, match="nothing is sent again until that is known"):
-        claim_task.claim(ten)
-    service.service.faults.clear()
-    assert outcomes(claim_task.claim(ten)["report"]) == {"claimed": 10}
-    assert_sent_once(service, TEN)
 
 
 @pytest.mark.parametrize("contract", ["async"], indirect=True)

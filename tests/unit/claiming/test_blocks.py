@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_nrfprov.claiming import blocks
 from airflow_provider_nrfprov.claiming.blocks import Block
-from airflow_provider_nrfprov.claiming.chunks import chunks, to_csv
+from airflow_provider_nrfprov.claiming.chunks import chunks, rows_of, to_csv
 from airflow_provider_nrfprov.claiming.claim_file import ClaimFile, Row, read_rows
 from airflow_provider_nrfprov.claiming.first_lines import FirstLines
 from airflow_provider_nrfprov.claiming.report import Ending, Outcome, RowOutcome, write_report
@@ -167,10 +167,10 @@ def test_what_makes_no_usual_row_is_read_by_itself_and_the_others_in_blocks():
 def test_nothing_is_decoded_in_a_second_reading():
     content = "\n".join(map(attestation_row, range(60)))
     known = FirstLines()
-    rows = [row for part in parts_of(content, first_lines=known) for row in rows_in(part)]
+    rows = list(rows_of(parts_of(content, first_lines=known)))
     with mock.patch.object(blocks, "usual_devices", side_effect=AssertionError):
         again = parts_of(content, first_lines=known)
-    assert [row for part in again for row in rows_in(part)] == rows
+    assert list(rows_of(again)) == rows
 
 
 @pytest.mark.parametrize("read", [1, 5, 40])
@@ -213,7 +213,3 @@ def outcomes(parts: list[Block | Row]) -> Iterator[RowOutcome]:
             yield RowOutcome(part, Ending(Outcome.CLAIMED, "200"))
         else:
             yield RowOutcome(part, Ending(Outcome.REJECTED, part.verdict.value, part.message))
-
-
-def rows_in(part: Block | Row) -> list[Row]:
-    return list(part) if isinstance(part, Block) else [part]

@@ -70,14 +70,6 @@ def test_byte_order_mark_crlf_and_blank_lines_do_not_matter():
     assert verdicts(f"\r\n{A}\r\n\r\n   \r\n{B}\r\n".encode("utf-8-sig")) == [(2, "ok"), (5, "ok")]
 
 
-def test_carriage_returns_alone_end_lines_too():
-    assert verdicts(f"{A}\r{B}\r") == [(1, "ok"), (2, "ok")]
-
-
-def test_the_last_line_needs_no_line_end():
-    assert verdicts(f"{A}\n{B}") == [(1, "ok"), (2, "ok")]
-
-
 def test_every_bad_row_gets_a_verdict_and_no_good_row_is_lost():
     again = mint_token(DEVICES[0].device_id)
     content = "\n".join(
@@ -121,23 +113,6 @@ def test_a_stray_quote_does_not_swallow_the_rows_after_it():
 def test_a_row_that_is_not_utf8_is_refused_alone():
     content = f"{A}\n".encode() + f"{B},gr\u00fcn\n".encode("latin-1") + f"{C}\n".encode()
     assert [verdict for _, verdict in verdicts(content)] == ["ok", "unreadable_row", "ok"]
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "empty"),
-        (b"\n \n", "empty"),
-        (b"imei,uuid,token,time\n", "a header and no rows"),
-        ("token\n".encode("utf-16"), "UTF-16"),
-        (b"PK\x03\x04 a spreadsheet", "not a text file"),
-        (b"\x7fELF\x02\x01\x00\x00", "not a text file"),
-        (b"\x00" * 5000, "not a text file"),  # what a power cut leaves
-    ],
-)
-def test_a_file_without_any_row_is_an_error_that_names_it_and_the_remedy(content, words):
-    with pytest.raises(ClaimFileError, match=rf"shift\.csv.*{words}"):
-        read(content)
 
 
 def test_chunks_hold_so_many_rows_that_can_be_sent_and_the_others_between_them():

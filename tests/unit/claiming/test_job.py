@@ -5,42 +5,25 @@ from __future__ import annotations
 import json
 import stat
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from airflow_provider_nrfprov.api.errors import NrfProvError, UnauthorizedError, UnreachableError
+from airflow_provider_nrfprov.api.errors import UnauthorizedError, UnavailableError
 from airflow_provider_nrfprov.claiming.claim_file import read_rows
 from airflow_provider_nrfprov.claiming.file_copy import ClaimFileUnavailableError
 from airflow_provider_nrfprov.claiming.job import ClaimJob
+from airflow_provider_nrfprov.claiming.recovery import UnsettledError
 from airflow_provider_nrfprov.claiming.report import Outcome
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
+from airflow_provider_nrfprov.emulator.faults import DropAfter, HtmlBefore, Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from tests.traffic import claimed_by_another_team
 from tests.unit.claiming.desk import Desk, counts
 
-
-class LosingHook(NrfProvHook):
-    """Loses the answer of its first bulk claim after that was carried out."""
-
-    lost = 0
-
-    def bulk_claim(self, csv):
-        answer = super().bulk_claim(csv)
-        if not self.lost:
-            self.lost = 1
-            raise UnreachableError("the connection was dropped", maybe_sent=True)
-        return answer
-
-
-class ForgetfulHook(NrfProvHook):
-    """Names operations that the service does not know."""
-
-    def bulk_claim(self, csv):
-        return replace(super().bulk_claim(csv), bulk_ops_request_id="01M8CZ3Z7J18RDZ6HX6D0DK49J")
+CLAIMS = {"async": "BulkClaimDeviceOwnership", "sync": "ClaimDeviceOwnershipCsv"}
 
 
 @pytest.fixture
@@ -130,7 +113,7 @@ def test_an_operation_that_has_not_ended_leaves_its_rows_unknown_until_it_has(de
 def test_a_lost_answer_is_settled_by_asking_and_nothing_is_claimed_twice(desk, nrfcloud, contract):
     devices = list(mint_devices(1500, seed="lost"))
     nrfcloud.reset(contract=contract, bulk_seconds=0.0)
-    desk.service = LosingHook()
+    nrfcloud.service.faults.plan(CLAIMS[contract], DropAfter())
     desk.write(*devices)
     assert counts(desk.run()) == {"claimed": 1500}
     assert set(nrfcloud.service.claim_counts().values()) == {1}
@@ -140,7 +123,7 @@ def test_a_lost_answer_is_settled_by_asking_and_nothing_is_claimed_twice(desk, n
 
 def test_an_operation_whose_answer_was_lost_is_waited_for_while_it_runs(desk, nrfcloud, tokens):
     nrfcloud.reset(contract="async", bulk_seconds=0.5)
-    desk.service = LosingHook()
+    nrfcloud.service.faults.plan(CLAIMS["async"], DropAfter())
     desk.write(*tokens)
     (operation,) = desk.plan().send()
     assert [started.id for started in nrfcloud.service.bulk_operations()] == [operation]
@@ -248,16 +231,6 @@ def test_other_files_in_the_report_folder_are_no_earlier_job(desk, tokens, caplo
     assert "changed" not in caplog.text
 
 
-def test_a_file_that_changes_after_it_was_read_changes_nothing(desk, emulator, tokens):
-    desk.write(*tokens)
-    job = desk.plan()
-    desk.write(*tokens[:2])
-    job.send()
-    desk.file.unlink()
-    assert counts(job.report()) == {"claimed": 5}
-    assert len(emulator.service.claimed_ids()) == 5
-
-
 def test_a_file_that_is_not_there_is_an_error_that_names_it(desk):
     with pytest.raises(ClaimFileUnavailableError, match=r"there is no claim file .*shift\.csv"):
         desk.plan()
@@ -268,39 +241,54 @@ def test_a_job_that_is_not_there_is_an_error_that_says_what_is_missing(desk):
         ClaimJob.reopen(desk.folder, desk.service)
 
 
-def test_1001_rows_are_two_requests(desk, emulator):
-    desk.write(*mint_devices(1001, seed="1001"))
-    assert counts(desk.run()) == {"claimed": 1001}
-    assert len(emulator.service.bulk_operations()) == 2
+# --- After a lost answer the bulk operation is found again, or nothing is sent until it can be.
 
 
-def test_a_service_that_cannot_be_asked_afterwards_leaves_rows_unknown(desk, emulator, tokens):
-    class Gone(LosingHook):
-        def find_on_lists(self, device_ids, claimed_after=None):
-            raise UnreachableError("gone", maybe_sent=False)
-
-        def list_bulk_ops_requests(self, **filters):
-            raise UnreachableError("gone", maybe_sent=False)
-
-    desk.service = Gone()
+def test_a_service_that_cannot_be_asked_afterwards_leaves_rows_unknown(desk, nrfcloud, tokens):
+    faults = nrfcloud.service.faults
+    faults.plan(CLAIMS["async"], DropAfter())
+    for question in ("ListBulkOpsRequests", "ListClaimedDevices", "FetchClaimedDevice"):
+        faults.plan(question, Refuse(503), times=None)
     desk.write(*tokens)
     job = desk.plan()
-    with pytest.raises(NrfProvError, match="gone"):
+    with pytest.raises(UnavailableError):
         job.send()
     assert counts(job.report()) == {"unknown": 5}
-    desk.service = NrfProvHook()
+    faults.clear()
     assert counts(desk.run()) == {"claimed": 5}
-    assert set(emulator.service.claim_counts().values()) == {1}
+    assert set(nrfcloud.service.claim_counts().values()) == {1}
 
 
-def test_of_an_operation_that_the_service_does_not_know_the_list_of_devices_decides(desk, nrfcloud):
-    devices = list(mint_devices(4, seed="forgotten"))
+OURS, THEIRS = mint_devices(2, seed="recovery")
+
+
+@pytest.fixture
+def lost(desk, nrfcloud) -> Desk:
+    """A claim whose answer was lost: its operation has ended, and refused the second of its two rows."""
     nrfcloud.reset(contract="async", bulk_seconds=0.0)
-    claimed_by_another_team(nrfcloud, devices[3].token)
-    desk.service = ForgetfulHook()
-    desk.write(*devices)
-    for _ in range(2):
-        # Neither is what does not show refused, nor is anything sent again: it may be still to come.
-        assert counts(desk.run()) == {"claimed": 3, "unknown": 1}
-    sent = nrfcloud.service.submission_counts()
-    assert all(sent[device.device_id] == 1 for device in devices[:3])
+    claimed_by_another_team(nrfcloud, THEIRS.token)
+    nrfcloud.service.faults.plan(CLAIMS["async"], DropAfter())
+    desk.write(OURS, THEIRS)
+    return desk
+
+
+@pytest.mark.parametrize(
+    "fault", [Refuse(503), HtmlBefore(), DropAfter()], ids=lambda fault: type(fault).__name__
+)
+def test_nothing_is_sent_again_while_the_rows_of_an_ended_operation_cannot_be_had(lost, nrfcloud, fault):
+    nrfcloud.service.faults.plan("DownloadBulkOpsData", fault)
+    with pytest.raises(UnsettledError, match="nothing is sent again until that is known"):
+        lost.plan().send()
+    again = lost.plan()
+    assert len(again.send()) == 1
+    assert len(nrfcloud.service.bulk_submissions()) == 1
+    assert counts(again.report()) == {"claimed": 1, "failed": 1}
+
+
+def test_rows_that_are_gone_for_good_are_settled_by_the_list_of_our_devices(lost, nrfcloud):
+    nrfcloud.service.faults.plan("DownloadBulkOpsData", Refuse(404))
+    job = lost.plan()
+    # Only what is not ours is sent again; that it was refused before, nobody can say any more.
+    assert len(job.send()) == 1
+    assert counts(job.report()) == {"claimed": 1, "failed": 1}
+    assert nrfcloud.service.claim_counts()[OURS.device_id] == 1

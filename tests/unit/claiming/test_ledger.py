@@ -130,7 +130,7 @@ def test_a_damaged_entry_counts_as_sent_and_unanswered_and_is_named_in_the_log(t
     (sending,) = Ledger(Folder(tmp_path), "job").sendings(1)
     assert not sending.is_answered
     assert sending.rows_of(7) == range(7)
-    assert files(tmp_path)[0].name in caplog.text
+    assert str(files(tmp_path)[0]) in caplog.text
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 300])

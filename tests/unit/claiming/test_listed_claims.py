@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
 from airflow_provider_nrfprov.api.models import BulkClaim, FailedClaim
 from airflow_provider_nrfprov.claiming.listed_claims import not_claimed
 from airflow_provider_nrfprov.emulator.mint import mint_devices
-from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
+from tests.service_in_memory import ServiceInMemory
 from tests.unit.claiming.desk import Desk, counts
 
 DEVICES = list(mint_devices(4, seed="listed"))
@@ -60,18 +61,13 @@ def test_devices_that_nobody_sent_are_told_in_one_line(caplog):
     assert not caplog.records
 
 
-class DoubleDealingHook(NrfProvHook):
-    """Claims the first two rows, and lists every row as claimed and as failed."""
-
-    def bulk_claim(self, csv):
-        done = super().bulk_claim("".join(csv.splitlines(keepends=True)[:2]))
-        return BulkClaim(
-            done.status, claimed_ids=tuple(IDS), failed=tuple(failed(row=row) for row in range(4))
-        )
-
-
-def test_an_answer_that_contradicts_itself_is_not_believed(tmp_path, nrfcloud):
-    nrfcloud.reset(contract="sync")
-    desk = Desk(tmp_path, DoubleDealingHook())
+def test_an_answer_that_contradicts_itself_is_not_believed(tmp_path):
+    """Two rows are claimed, and every row is listed as claimed and as failed."""
+    service = ServiceInMemory()
+    carry_out, failures = service._carry_out, tuple(failed(row=row) for row in range(4))
+    service._carry_out = lambda csv, ids: replace(
+        carry_out(csv, ids[:2]), claimed_ids=tuple(IDS), failed=failures
+    )
+    desk = Desk(tmp_path, service)
     desk.write(*DEVICES)
     assert counts(desk.run()) == {"claimed": 2, "failed": 2}

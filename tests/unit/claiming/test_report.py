@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_nrfprov.claiming.claim_file import Row, Verdict, read_rows
+from airflow_provider_nrfprov.claiming.claim_file import read_rows
 from airflow_provider_nrfprov.claiming.reasons import Reasons, general, in_lines
 from airflow_provider_nrfprov.claiming.report import (
     COLUMNS,
@@ -160,13 +160,6 @@ def test_a_warning_of_a_row_that_was_sent_is_in_report_and_reasons(folder):
     assert summary.failed_rows is None
 
 
-def test_the_summary_says_of_which_job_it_is(folder):
-    summary = write_report(folder, outcomes(TOKENS[0], CLAIMED), about={"dag_id": "claim", "digest": "abc"})
-    told = json.loads(folder.read("summary.json"))
-    assert (told["dag_id"], told["digest"]) == ("claim", "abc")
-    assert summary.as_dict().items() <= told.items()
-
-
 def test_a_report_is_read_by_machines_whatever_columns_the_file_has(folder):
     write_report(folder, outcomes(f"device_id,outcome,token\nx,claimed,{TOKENS[0]}\n", FAILED))
     lines = folder.read("report.csv").splitlines()
@@ -213,9 +206,3 @@ def test_reasons_of_a_million_different_messages_stay_small():
 )
 def test_messages_that_differ_by_device_or_place_are_one_reason(one, other):
     assert general(one) == general(other) != general("HTTP 403")
-
-
-def test_rows_made_by_hand_are_reported_too(folder):
-    row = Row(1, Verdict.OK, device_id=DEVICES[0].device_id, token=TOKENS[0], text=TOKENS[0])
-    write_report(folder, [RowOutcome(row, Ending(*FAILED[:1]))])
-    assert folder.read("failed_rows.csv") == f"{TOKENS[0]}\n"

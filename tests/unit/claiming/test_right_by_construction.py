@@ -238,7 +238,7 @@ def test_the_operation_of_another_chunk_is_not_taken_for_ours_whatever_its_downl
     service.after = raising(LOST, 2)
     real = service.fetch_uploaded_data
     # Whichever is asked for: each download holds the rows of the second operation.
-    service.fetch_uploaded_data = lambda operation: real(replace_id(operation, f"01{1:024d}"))
+    service.fetch_uploaded_data = lambda operation: real(dataclasses.replace(operation, id=f"01{1:024d}"))
     if try_that_recovers == "the next":
         usual, service.list_bulk_ops_requests = service.list_bulk_ops_requests, raising(AWAY)
         with pytest.raises(NrfProvError, match="away"):
@@ -350,10 +350,6 @@ def test_the_operation_of_a_part_is_not_taken_for_that_of_the_whole_whose_refusa
     assert service.sent[DEVICES[1].device_id] == 1
 
 
-def replace_id(operation: BulkOpsRequest, id_: str) -> BulkOpsRequest:
-    return dataclasses.replace(operation, id=id_)
-
-
 def deliver_twice(
     service: ServiceInMemory, in_between: Callable[[list[str]], None] = lambda ids: None
 ) -> None:
@@ -434,40 +430,39 @@ def test_a_clock_that_is_set_between_two_tries_is_waited_for_no_longer_than_the_
 # --- Turns.
 
 
-@pytest.mark.parametrize("where", ["begin", "after the turn", "before the post"])
-def test_two_tries_at_once_send_no_chunk_twice(bench, service, where, monkeypatch):
-    first = bench.plan(rows_per_request=5)
-    ended: list[BaseException] = []
+def test_a_try_that_sends_while_the_next_one_begins_sends_nothing(bench, service, monkeypatch):
+    older, look = bench.plan(rows_per_request=5), Ledger._look
 
-    def first_sends() -> None:
-        try:
-            first.send()
-        except SupersededError as error:
-            ended.append(error)
+    def look_late(self: Ledger) -> None:
+        if self.turn is not None:
+            with pytest.raises(SupersededError, match="another try"):
+                older.send()
+        look(self)
 
-    if where == "begin":
-        first_sends()
-    elif where == "after the turn":
-        look = Ledger._look
-
-        def look_late(self: Ledger) -> None:
-            if self.turn is not None and not ended and not service.sent:
-                ended.append(AssertionError("once"))
-                ended.clear()
-                first_sends()
-            look(self)
-
-        monkeypatch.setattr(Ledger, "_look", look_late)
-    second = bench.plan(rows_per_request=5)
-    if where == "before the post":
-        first_sends()
-    second.send()
+    monkeypatch.setattr(Ledger, "_look", look_late)
+    assert counts(bench.run(rows_per_request=5)) == {"claimed": 10}
     assert set(service.sent.values()) == {1}
-    assert counts(second.report()) == {"claimed": 10}
-    assert bool(ended) is (where != "begin")
+
+
+@both_contracts
+def test_a_try_sends_nothing_more_once_another_has_begun(bench, service):
+    service.after = lambda number: bench.plan(rows_per_request=2) if number == 2 else None
+    with pytest.raises(SupersededError, match="another try"):
+        bench.plan(rows_per_request=2).send()
+    assert service.sent.total() == 4
+    assert counts(bench.run(rows_per_request=2)) == {"claimed": 10}
+    assert set(service.sent.values()) == {1}
 
 
 # --- Asked to stop, it stops.
+
+
+def test_a_try_that_is_told_to_end_sends_nothing_more(bench, service):
+    job = bench.plan(rows_per_request=2)
+    service.after = lambda number: job.stop() if number == 2 else None
+    with pytest.raises(SupersededError, match="asked to stop"):
+        job.send()
+    assert service.sent.total() == 4
 
 
 def test_a_job_that_sends_waits_or_looks_stops_within_five_seconds(bench, service):
@@ -497,12 +492,13 @@ def test_a_job_that_waits_for_a_lost_answer_to_show_stops_at_once(bench, service
 # --- Whatever the service says.
 
 
+@both_contracts
 @pytest.mark.parametrize("damage", [b"", b"\0" * 200, b'{"number": 1, "tu'])
 def test_a_damaged_ledger_sends_nothing_twice(bench, service, damage):
     bench.run(rows_per_request=5)
     for path in Path(str(bench.folder)).glob("ledger/0*.json"):
         path.write_bytes(damage)
-    assert counts(bench.run(rows_per_request=5))["claimed"] == 10
+    assert counts(bench.run(rows_per_request=5)) == {"claimed": 10}
     assert max(service.sent.values()) == 1
 
 
@@ -530,9 +526,9 @@ def test_a_request_may_be_newer_than_its_entry_says(bench, service, monkeypatch,
     assert set(service.sent.values()) == {1}
 
 
+@both_contracts
 def test_a_superseded_try_that_did_nothing_hides_nothing_of_what_another_did(bench, service):
     """The older try wakes up after the newer one has sent all, and leaves its entry behind."""
-    service.contract = "async"
     older = bench.plan()
     newer = bench.plan()
     newer.send()
@@ -558,16 +554,22 @@ def test_an_answer_that_is_lost_late_is_waited_for_from_then_on(bench, service, 
     assert set(service.sent.values()) == {1}
 
 
-def test_an_operation_that_does_not_show_yet_is_not_over(bench, service):
+@pytest.mark.parametrize(("shown", "told"), [(0, {"unknown": 10}), (9, {"claimed": 9, "unknown": 1})])
+def test_of_an_operation_that_does_not_show_yet_the_list_of_devices_decides(bench, service, shown, told):
+    """Neither is what does not show refused, nor is anything sent again: it may be still to come."""
     service.contract = "async"
-    job = bench.plan()
-    job.send()
-    service.ours.clear()
-    service.operations.clear()
+
+    def forget(number: int) -> None:
+        service.operations.clear()
+        for device in DEVICES[shown:10]:
+            service.unclaim_device(device.device_id)
+
+    service.after = forget
+    assert counts(bench.run()) == told
     again = bench.plan()
     assert len(again.send()) == 1
+    assert counts(again.report()) == told
     assert set(service.sent.values()) == {1}
-    assert counts(again.report()) == {"unknown": 10}
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])

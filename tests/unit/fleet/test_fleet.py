@@ -23,14 +23,12 @@ import pytest
 from airflow_provider_nrfprov.api.errors import (
     ForbiddenError,
     GoneError,
-    Problem,
     RateLimitedError,
     UnauthorizedError,
     UnavailableError,
     UnreachableError,
 )
 from airflow_provider_nrfprov.api.retry import Retry
-from airflow_provider_nrfprov.api.service import ProvisioningService
 from airflow_provider_nrfprov.emulator.accounts import TEAM_A
 from airflow_provider_nrfprov.emulator.faults import DropAfter, DropBefore, Refuse, Slow
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
@@ -50,8 +48,6 @@ from airflow_provider_nrfprov.fleet.job import DeviceJob, JobEnd
 from reliability.dying import Killed
 from tests.calls import Calls
 from tests.traffic import claimed, only, slow, statuses
-
-DONE, UNCHANGED, FAILED, NOT_TRIED = DeviceOutcome
 
 
 @pytest.fixture
@@ -214,18 +210,13 @@ def test_what_every_device_would_meet_ends_the_work(emulator, fault, error):
     assert sum(counts(end).values()) == 100
 
 
-def test_a_path_that_was_switched_off_ends_the_work_and_is_no_device_that_is_not_ours():
-    gone = GoneError("x", status=410, text="", problem=Problem("Gone"), retry_after=None)
-
-    class SwitchedOff(ProvisioningService):
-        def unclaim_device(self, device_id: str) -> None:
-            raise gone
-
-    stop = Stop()
-    ids = [f"7b21b4bc-1cc9-41df-b05c-61b4605e5bb{number}" for number in range(3)]
-    results = list(carry_out(unclaiming(SwitchedOff()), ids, max_in_flight=1, stop=stop))
-    assert [result.outcome for result in results] == [FAILED, NOT_TRIED, NOT_TRIED]
-    assert (results[0].status, stop.error) == ("410", gone)
+def test_a_path_that_was_switched_off_ends_the_work_and_is_no_device_that_is_not_ours(emulator):
+    ids = claimed(emulator, 3)
+    emulator.service.faults.plan("UnclaimDevice", Refuse(410), times=None)
+    end = job(unclaiming(Calls(emulator.url)), ids, max_in_flight=1).run()
+    assert counts(end) == {"failed": 1, "not_tried": 2}
+    assert isinstance(end.error, GoneError)
+    assert end.tally.examples[0].startswith(f"{ids[0]}: 410 ")
 
 
 def test_a_service_that_is_down_ends_the_work_but_single_failures_do_not(emulator):
@@ -491,26 +482,18 @@ def test_what_is_no_answer_of_the_service_is_not_taken_for_one(
 
 
 _VICTIM = """
-import logging, sys
+import sys
 from pathlib import Path
-from airflow_provider_nrfprov.api.service import ProvisioningService
-from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.fleet import record as device_record
 from airflow_provider_nrfprov.fleet.actions import blocking
 from airflow_provider_nrfprov.fleet.job import DeviceJob
 from airflow_provider_nrfprov.files.storage import Folder
+from tests.calls import Calls
 
 device_record._DEVICES = 20
 url, folder = sys.argv[1:]
-
-class Calls(ProvisioningService):
-    client = ProvisioningClient("emulator-key", urls=base_urls(url))
-    def get_conn(self):
-        return self.client
-
 ids = Path(folder, "ids.txt").read_text().split()
-job = DeviceJob("block", blocking(Calls(), blocked=True), ids, folder=Folder(Path(folder)), work=("1",))
+job = DeviceJob("block", blocking(Calls(url), blocked=True), ids, folder=Folder(Path(folder)), work=("1",))
 print(job.run().tally)
 """
 
@@ -521,7 +504,8 @@ def test_a_worker_that_is_killed_has_left_what_the_next_one_needs(emulator, tmp_
     (tmp_path / "ids.txt").write_text("\n".join(ids))
     slow(emulator, 0.02)
     command = [sys.executable, "-c", _VICTIM, emulator.url, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as victim:
         give_up = time.monotonic() + 60
         while emulator.service.request_counts().get("BlockClaimedDevice", 0) < 120:
             assert time.monotonic() < give_up
@@ -534,7 +518,7 @@ def test_a_worker_that_is_killed_has_left_what_the_next_one_needs(emulator, tmp_
     assert recorded >= 80
     time.sleep(1)  # what was in flight arrives
     emulator.service.requests.clear()
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     assert "0 failed" in result.stdout
     assert statuses(emulator) == {"BLOCKED": 200}
     assert [row["device_id"] for row in report_of(tmp_path)] == ids
@@ -544,7 +528,7 @@ def test_a_worker_that_is_killed_has_left_what_the_next_one_needs(emulator, tmp_
 
 def instant(device_id: str, _only_look: bool) -> DeviceResult:
     """Do something that asks nobody."""
-    return DeviceResult(device_id, DONE)
+    return DeviceResult(device_id, DeviceOutcome.DONE)
 
 
 def test_memory_does_not_grow_with_the_number_of_devices():
@@ -578,7 +562,7 @@ def test_progress_is_told_each_few_seconds_too(caplog, monkeypatch):
 
     def slowly(device_id: str, _only_look: bool) -> DeviceResult:
         time.sleep(0.02)
-        return DeviceResult(device_id, DONE)
+        return DeviceResult(device_id, DeviceOutcome.DONE)
 
     started = time.monotonic()
     job(slowly, [str(uuid.UUID(int=number)) for number in range(20)], max_in_flight=1).run()

@@ -5,21 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import requests
-from requests.auth import AuthBase
 
 from airflow_provider_nrfprov.api.apis import TEAM, Api
 from airflow_provider_nrfprov.api.contract import Endpoint, Host, base_urls, endpoints
-
-
-class _BearerAuth(AuthBase):
-    """Sets the API key on the request itself, so that a ``.netrc`` entry cannot replace it."""
-
-    def __init__(self, api_key: str) -> None:
-        self._api_key = api_key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._api_key}"
-        return request
 
 
 class Access:
@@ -45,12 +33,16 @@ class Access:
         self.api = api
         self.api_key = (api_key or "").strip()
         api.check_key(self.api_key)
-        self.auth = _BearerAuth(self.api_key)
         self.urls = dict(urls or base_urls(None))
         self.candidates = dict(endpoint_candidates or endpoints())
         self.verify = verify
         # What the client learns about the candidates does not count.
         self._identity = (self.api_key, tuple(self.urls.items()), tuple(self.candidates.items()), verify)
+
+    def auth(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Set the API key on the request itself, so that a ``.netrc`` entry cannot replace it."""
+        request.headers["Authorization"] = f"Bearer {self.api_key}"
+        return request
 
     def is_same(self, other: Access) -> bool:
         """Return whether another one means the same access."""

@@ -8,13 +8,11 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
 from typing import TypeVar
 from urllib.parse import quote
 
 import pendulum
 import requests
-from requests.auth import AuthBase
 
 from airflow_provider_nrfprov.api.access import Access
 from airflow_provider_nrfprov.api.apis import Api
@@ -56,11 +54,9 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 5
 
 
-class _NoAuth(AuthBase):
-    """Sets nothing, so that no ``.netrc`` entry goes along with a download."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Set nothing, so that no ``.netrc`` entry goes along with a download."""
+    return request
 
 
 class ProvisioningClient:
@@ -135,9 +131,7 @@ class ProvisioningClient:
     def __enter__(self) -> ProvisioningClient:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -280,7 +274,7 @@ class ProvisioningClient:
                 self._session(),
                 "GET",
                 source.url,
-                auth=_NoAuth(),
+                auth=_no_auth,
                 timeout=self._timeout,
                 verify=access.verify,
             )

@@ -15,7 +15,7 @@ import re
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +23,6 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from airflow_provider_nrfprov import __version__
@@ -181,7 +180,7 @@ def exchange(
     method: str,
     url: str,
     *,
-    auth: AuthBase,
+    auth: Callable[[requests.PreparedRequest], requests.PreparedRequest],
     timeout: tuple[float, float],
     verify: str | None = None,
     **content: Any,

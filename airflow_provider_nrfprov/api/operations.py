@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -30,7 +30,7 @@ from airflow_provider_nrfprov.api.models import (
     Tag,
 )
 from airflow_provider_nrfprov.api.redaction import redact
-from airflow_provider_nrfprov.api.response import Response, parse_json
+from airflow_provider_nrfprov.api.response import Response
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ def list_claimed_devices(
     return Operation(
         "ListClaimedDevices",
         _read_page(ClaimedDevice.from_json),
-        query=_page_query(page_token, page_limit, filters or {}),
+        query=_page_query(page_token, page_limit, filters),
     )
 
 
@@ -183,20 +183,18 @@ def unclaim_device(device_id: str) -> Operation[None]:
     return Operation("UnclaimDevice", _read_nothing, path_parts={"device_id": checked_device_id(device_id)})
 
 
-def list_tags(page_token: str | None = None, *, page_limit: int | None = None) -> Operation[Page[Tag]]:
+def list_tags(page_token: str | None = None) -> Operation[Page[Tag]]:
     """List the team's tags."""
-    return Operation("ListTags", _read_page(Tag.from_json), query=_page_query(page_token, page_limit, {}))
+    return Operation("ListTags", _read_page(Tag.from_json), query=_page_query(page_token))
 
 
-def list_device_tags(
-    device_id: str, page_token: str | None = None, *, page_limit: int | None = None
-) -> Operation[Page[Tag]]:
+def list_device_tags(device_id: str, page_token: str | None = None) -> Operation[Page[Tag]]:
     """List the tags of one device (that the path takes a device's id is the guide's word; see contract)."""
     return Operation(
         "ListDeviceTags",
         _read_page(Tag.from_json),
         path_parts={"device_id": checked_device_id(device_id)},
-        query=_page_query(page_token, page_limit, {}),
+        query=_page_query(page_token),
     )
 
 
@@ -258,15 +256,13 @@ def create_command(
     )
 
 
-def list_commands(
-    device_id: str, page_token: str | None = None, *, page_limit: int | None = None
-) -> Operation[Page[ProvisioningCommand]]:
+def list_commands(device_id: str, page_token: str | None = None) -> Operation[Page[ProvisioningCommand]]:
     """List the provisioning commands of a device. Those of a rule are there once the device was online."""
     return Operation(
         "ListDeviceProvisioningCommands",
         _read_page(ProvisioningCommand.from_json),
         path_parts={"device_id": checked_device_id(device_id)},
-        query=_page_query(page_token, page_limit, {}),
+        query=_page_query(page_token),
     )
 
 
@@ -279,14 +275,12 @@ def fetch_command(device_id: str, command_id: str) -> Operation[ProvisioningComm
     )
 
 
-def list_rules(
-    page_token: str | None = None, *, page_limit: int | None = None
-) -> Operation[Page[ProvisioningRule]]:
+def list_rules(page_token: str | None = None) -> Operation[Page[ProvisioningRule]]:
     """ListProvisioningRules."""
     return Operation(
         "ListProvisioningRules",
         _read_page(ProvisioningRule.from_json),
-        query=_page_query(page_token, page_limit, {}),
+        query=_page_query(page_token),
     )
 
 
@@ -319,12 +313,14 @@ def create_rule(
 
 
 def _page_query(
-    page_token: str | None, page_limit: int | None, filters: Mapping[str, str | None]
+    page_token: str | None,
+    page_limit: int | None = None,
+    filters: Mapping[str, str | None] | None = None,
 ) -> dict[str, str | int]:
     query: dict[str, str | int] = {contract.PAGE_LIMIT_PARAMETER: page_limit or contract.MAX_PAGE_LIMIT}
     if page_token:
         query[contract.PAGE_TOKEN_PARAMETER] = page_token
-    return query | {name: value for name, value in filters.items() if value}
+    return query | {name: value for name, value in (filters or {}).items() if value}
 
 
 def _read_nothing(answer: Response) -> None:
@@ -334,16 +330,11 @@ def _read_nothing(answer: Response) -> None:
     """
     if answer.is_web_page:
         raise answer.unreadable("is a web page, which nRF Cloud does not send")
-    try:
-        body = parse_json(answer.body)
-    except ValueError:
-        return
-    if isinstance(body, dict) and (body.get("error") or any(map(_is_error_number, _numbers(body)))):
+    body = answer.json_object()
+    if body.get("error") or any(
+        _is_error_number(body.get(name)) for name in ("code", "status", "statusCode")
+    ):
         raise answer.unreadable("says that it failed")
-
-
-def _numbers(body: Mapping[str, Any]) -> Iterator[Any]:
-    return (body.get(name) for name in ("code", "status", "statusCode"))
 
 
 def _is_error_number(value: object) -> bool:
@@ -415,16 +406,8 @@ def _is_bulk_claim_result(answer: Response) -> bool:
         return True
     # A 429 or a 5xx that happens to hold such a key says nothing of rows.
     return answer.status in contract.REFUSED_AS_A_WHOLE and bool(
-        {contract.CLAIMED_IDS, contract.FAILED_CLAIMS} & _keys(answer)
+        {contract.CLAIMED_IDS, contract.FAILED_CLAIMS} & answer.json_object().keys()
     )
-
-
-def _keys(answer: Response) -> set[str]:
-    try:
-        body = parse_json(answer.body)
-    except ValueError:
-        return set()
-    return set(body) if isinstance(body, dict) else set()
 
 
 def _read_bulk_claim(answer: Response) -> BulkClaim:

@@ -105,6 +105,14 @@ class Response:
             return body
         return without_short_key(body, self.api_key)
 
+    def json_object(self) -> Mapping[str, Any]:
+        """Return the body if it is a JSON object, as it came; an empty one for whatever else it is."""
+        try:
+            body = parse_json(self.body)
+        except ValueError:
+            return {}
+        return body if isinstance(body, dict) else {}
+
     @property
     def is_web_page(self) -> bool:
         """Whether it is HTML, which the service itself never sends."""
@@ -114,13 +122,7 @@ class Response:
 
     def problem(self) -> Problem:
         """Read the reason of an error from the known body shape that it has."""
-        text = self.text
-        try:
-            body = parse_json(self.body)
-        except ValueError:
-            return Problem(text)
-        if not isinstance(body, dict):
-            return Problem(text)
+        body = self.json_object()
         if isinstance(body.get(NESTED_ERROR), dict):
             body = body[NESTED_ERROR]
         code = body.get("code")
@@ -128,7 +130,7 @@ class Response:
         for key in REASON_KEYS:
             if isinstance(body.get(key), str):
                 return Problem(redact(f"{body[key]}{_causes(body)}", *self.secrets), code)
-        return Problem(text, code)
+        return Problem(self.text, code)
 
     def says_no_such_path_exists(self) -> bool:
         """Return whether the path is not there: 404, 405, 410, or what an AWS API gateway says (inferred)."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import ConfigDict, Field, PlainValidator
+from pydantic import Field, PlainValidator
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -147,18 +147,14 @@ SIDE_DOORS = APIRouter(route_class=TurnRoute, dependencies=[Depends(_may_enter)]
 _AFault = Annotated[Fault, PlainValidator(from_json)]
 
 
-class _Plan(Body):
-    model_config = ConfigDict(extra="forbid")
-
+class _Plan(Body, extra="forbid"):
     operation: str
     fault: _AFault
     nth: int = 1
     times: int | None = 1
 
 
-class _Schedule(Body):
-    model_config = ConfigDict(extra="forbid")
-
+class _Schedule(Body, extra="forbid"):
     seed: int
     rate: float
     limit: int = 20

@@ -12,17 +12,17 @@ from urllib.parse import parse_qs
 from fastapi import Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_nrfprov.emulator.accounts import Caller
 from airflow_provider_nrfprov.emulator.bulk import BulkOperation, BulkSubmission, CarryOut, Row
 from airflow_provider_nrfprov.emulator.errors import (
+    BadRequest,
     BodyTooLarge,
     Gone,
     Invalid,
-    MalformedRequest,
     ServiceError,
     UnsupportedContentType,
 )
@@ -40,10 +40,8 @@ ApiName = Literal["team", "project", "memfault"]
 """Whose keys are taken, and what a refusal looks like: the two hosts of the new API differ in that."""
 
 
-class Body(BaseModel):
+class Body(BaseModel, strict=True):
     """A JSON object as the service takes it: no type is made of another, and fields that nobody knows are left alone."""
-
-    model_config = ConfigDict(strict=True)
 
 
 AnyBody = TypeVar("AnyBody", bound=Body)
@@ -96,7 +94,7 @@ class Call:
         """Return the body, a JSON object.
 
         :raises UnsupportedContentType: if it says that it is something else.
-        :raises MalformedRequest: if it is not JSON.
+        :raises BadRequest: if it is not JSON.
         :raises Invalid: if it is JSON but not an object.
         """
         if content_type(self.request.scope) not in {None, "application/json"}:
@@ -104,7 +102,7 @@ class Call:
         try:
             body = json.loads(self.raw_body)
         except ValueError:  # UnicodeDecodeError is one; its text would quote the body
-            raise MalformedRequest("the body is not JSON") from None
+            raise BadRequest("the body is not JSON") from None
         if not isinstance(body, dict):
             raise Invalid("the body is a JSON object")
         return body
@@ -117,13 +115,13 @@ class Call:
             raise _as_invalid(error.errors(include_input=False)) from None
 
     def csv_text(self) -> str:
-        """Return the body, a CSV text; raise ``UnsupportedContentType`` or ``MalformedRequest``."""
+        """Return the body, a CSV text; raise ``UnsupportedContentType`` or ``BadRequest``."""
         if content_type(self.request.scope) not in {None, "text/csv"}:
             raise UnsupportedContentType("Content-Type is text/csv")
         try:
             return self.raw_body.decode("utf-8")
         except UnicodeDecodeError:
-            raise MalformedRequest("the body is not UTF-8") from None
+            raise BadRequest("the body is not UTF-8") from None
 
 
 # All that FastAPI is given is async, though nothing waits: a thread of its own for each would break up a turn.

@@ -148,7 +148,7 @@ class Devices:
     def __init__(self, settings: Settings, tags: Tags, tokens: TokenCheck) -> None:
         self._settings = settings
         self._tags = tags
-        self._tokens = tokens
+        self.tokens = tokens
         self._by_id: dict[str, Device] = {}
         self._by_team: dict[str, Shelf[Device]] = defaultdict(Shelf)
         self.claim_counts: Counter[str] = Counter()
@@ -161,7 +161,7 @@ class Devices:
 
     def check_claim(self, team: str, token_text: str, tags: Sequence[str] = ()) -> ClaimToken:
         """Check that a claim would succeed; raise ``Invalid`` or ``Conflict``. Stores nothing."""
-        token = self._tokens.read(token_text)
+        token = self.tokens.read(token_text)
         self._tags.check(team, tags)
         owner = self._by_id.get(token.device_id)
         if owner is not None:
@@ -187,10 +187,6 @@ class Devices:
         self._by_id[device.id] = device
         self._by_team[device.team].add(device.id, device)
         self.claim_counts[device.id] += 1
-
-    def read_token(self, text: str) -> ClaimToken:
-        """Return what a token says; raise ``Invalid`` if it cannot claim."""
-        return self._tokens.read(text)
 
     def owner(self, device_id: str) -> str | None:
         """Return the team, or the project, that a device is claimed by; None for nobody."""

@@ -9,30 +9,19 @@ class ServiceError(Exception):
     """A refusal. ``code`` is a five-digit nRF code; its first three digits are the HTTP status.
 
     The codes of api.nrfcloud.com are documented; that the provisioning service uses the same
-    ones, and the codes 40300, 40900 and 41500, are choices of the emulator.
+    ones, and the codes 40300, 40900 and 41500, are choices of the emulator. ``causes`` are what is wrong with single
+    rows (the new API).
     """
 
     code = 40000
-    causes: Sequence[str] = ()
-    """What is wrong with single rows (the new API)."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
-
-class MalformedRequest(ServiceError):
-    """The body cannot be read at all."""
-
-    code = 40000
-
-
-class BadRequest(ServiceError):
-    """The new API cannot read the body, perhaps because of single rows."""
 
     def __init__(self, message: str, causes: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.causes = causes
+        self.message, self.causes = message, causes
+
+
+class BadRequest(ServiceError):
+    """The body cannot be read, perhaps because of single rows."""
 
 
 class Unauthenticated(ServiceError):

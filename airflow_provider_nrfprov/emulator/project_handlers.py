@@ -93,7 +93,7 @@ def create_rows(
 
 def _checked(devices: Devices, row: Row, settings: Settings) -> str:
     """Return the device of a row; raise what refuses its token or its ``deviceId``."""
-    token = devices.read_token(row.token)
+    token = devices.tokens.read(row.token)
     if settings.project_mismatch != "accepted" and token.device_id != row.device_id:
         raise Conflict("deviceId is not the device of the token")
     return token.device_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -201,8 +201,4 @@ class Settings:
 def _choices() -> dict[str, tuple[object, ...]]:
     # Reading type hints takes a millisecond, and a test may want thousands of settings.
     hints = get_type_hints(Settings)
-    return {
-        each.name: get_args(hints[each.name])
-        for each in fields(Settings)
-        if get_origin(hints[each.name]) is Literal
-    }
+    return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from airflow_provider_nrfprov.emulator.bulk import (
     BulkOperation,
@@ -67,8 +67,7 @@ class _ClaimBody(Body):
     tags: list[str] = Field(default_factory=list)
 
 
-class _TagsBody(Body):
-    model_config = ConfigDict(extra="forbid")
+class _TagsBody(Body, extra="forbid"):
     tags: list[str]
 
 

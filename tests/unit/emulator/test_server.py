@@ -54,15 +54,10 @@ def test_it_stops_when_the_block_fails_and_its_port_can_be_used_again():
         assert again.url == emulator.url
 
 
-def test_several_run_side_by_side_and_share_nothing():
-    with running_emulator() as one, running_emulator() as other:
-        requests.post(
-            f"{one.url}/v1/claimed-devices",
-            json={"claimToken": mint_token()},
-            headers={"Authorization": "Bearer emulator-key"},
-            timeout=5,
-        )
-        assert (len(one.service.claimed_ids()), len(other.service.claimed_ids())) == (1, 0)
+def test_several_run_side_by_side_and_share_nothing(start):
+    one, other = start(), start()
+    one.claim(mint_token())
+    assert (len(one.service.claimed_ids()), len(other.service.claimed_ids())) == (1, 0)
 
 
 def test_a_setting_that_does_not_exist_is_an_error():
@@ -101,7 +96,8 @@ def test_a_device_asked_for_by_many_at_once_is_claimed_once(api):
 
 
 def test_claim_tokens_are_never_logged(start, caplog, capfd):
-    caplog.set_level(logging.DEBUG)
+    for logger in (None, "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):  # whose levels the server sets
+        caplog.set_level(logging.DEBUG, logger)
     api = start(log_level="debug")
     token = mint_token()
     api.claim(token)
@@ -190,13 +186,14 @@ def test_the_command_refuses_a_wrong_argument_with_its_usage(wrong):
     assert "Traceback" not in process.stderr
 
 
-def test_the_command_says_which_extra_is_missing():
+@pytest.mark.parametrize(("package", "options"), [("fastapi", []), ("trustme", ["--tls", "--port", "0"])])
+def test_the_command_says_which_extra_is_missing(package, options):
     process = ended(
         "-c",
-        "import sys; sys.modules['fastapi'] = None\n"
-        "from airflow_provider_nrfprov.emulator.__main__ import main; sys.exit(main([]))",
+        f"import sys; sys.modules['{package}'] = None\n"
+        f"from airflow_provider_nrfprov.emulator.__main__ import main; sys.exit(main({options}))",
     )
-    wanted = "The emulator needs fastapi: pip install 'airflow-provider-nrfprov[emulator]'.\n"
+    wanted = f"The emulator needs {package}: pip install 'airflow-provider-nrfprov[emulator]'.\n"
     assert (process.returncode, process.stderr) == (1, wanted)
 
 

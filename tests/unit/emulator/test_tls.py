@@ -103,15 +103,3 @@ def test_the_command_prints_where_the_ca_file_is():
         finally:
             process.send_signal(signal.SIGTERM)
     assert process.returncode == 0
-
-
-def test_the_command_says_which_package_tls_needs():
-    code = (
-        "import sys; sys.modules['trustme'] = None\n"
-        "from airflow_provider_nrfprov.emulator.__main__ import main; sys.exit(main(['--tls', '--port', '0']))"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
-    )
-    wanted = "The emulator needs trustme: pip install 'airflow-provider-nrfprov[emulator]'.\n"
-    assert (ended.returncode, ended.stderr) == (1, wanted)

@@ -27,7 +27,8 @@ class Asker:
 
     def ask(self, method: str, path: str, **kwargs) -> requests.Response:
         headers = {"Authorization": f"Bearer {self._api_key}", **kwargs.pop("headers", {})}
-        return self._session.request(method, self.emulator.url + path, headers=headers, timeout=10, **kwargs)
+        named = {"timeout": 10, **kwargs}
+        return self._session.request(method, self.emulator.url + path, headers=headers, **named)
 
     def get(self, path: str, **kwargs) -> requests.Response:
         return self.ask("GET", path, **kwargs)
@@ -55,6 +56,17 @@ class Asker:
 
     def operation(self, operation_id: str) -> dict:
         return self.get(f"/v1/bulk-ops-requests/{operation_id}").json()
+
+    def walk(self, **query) -> list[str]:
+        """The ids of the claimed devices, page after page."""
+        ids = []
+        while True:
+            page = self.get("/v1/claimed-devices", params=query).json()
+            assert page["total"] == len(page["items"])
+            ids += [item["id"] for item in page["items"]]
+            if "pageNextToken" not in page:
+                return ids
+            query["pageNextToken"] = page["pageNextToken"]
 
     def tags_of(self, device_id: str) -> list[str]:
         return self.get(f"/v1/claimed-devices/{device_id}").json()["tags"]

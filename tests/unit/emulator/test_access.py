@@ -173,5 +173,5 @@ def test_a_reset_forgets_everything(api):
     assert requests.post(f"{api.emulator.url}/emulator/reset", timeout=5).status_code == 204
     assert api.get("/emulator/requests").json() == {}
     assert [api.get(path).json()["items"] for path in READS] == [[]] * len(READS)
-    assert api.service.claim_counts() == {}
+    assert (api.service.claim_counts(), api.service.bulk_submissions()) == ({}, [])
     assert api.claim(mint_token(DEVICE)).status_code == 201

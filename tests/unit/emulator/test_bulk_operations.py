@@ -156,8 +156,3 @@ def test_on_the_real_clock_an_operation_ends_by_itself(start):
     operation_id = api.start_bulk(tokens(mint_devices(2)))
     wait_for(lambda: api.operation(operation_id)["status"] == "SUCCEEDED")
     assert len(api.service.claimed_ids()) == 2
-
-
-def test_an_operation_of_no_duration_has_ended_at_the_first_look(world):
-    api = world(bulk_seconds=0)
-    assert api.operation(api.start_bulk(tokens(mint_devices(2))))["status"] == "SUCCEEDED"

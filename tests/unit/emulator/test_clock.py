@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -37,11 +37,8 @@ def test_it_starts_where_it_is_told_in_utc_and_needs_a_time_zone():
 
 def test_no_step_is_lost_when_many_threads_advance_it():
     clock = ManualClock()
-    threads = [threading.Thread(target=lambda: [clock.advance(1) for _ in range(500)]) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: [clock.advance(1) for _ in range(500)], range(4)))
     assert clock.now == START + timedelta(seconds=2000)
 
 

@@ -24,10 +24,6 @@ DOWNLOAD = "DownloadBulkOpsData"
 OPERATIONS = "/v1/bulk-ops-requests"
 
 
-def listed(api, **query) -> list[str]:
-    return [item["id"] for item in api.get(CLAIMS, params=query).json()["items"]]
-
-
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_comes_after_everything_is_done_and_leads_to_another_path_of_this_host(api, status):
     api.service.faults.plan(CLAIM, RedirectAfter(status))
@@ -81,12 +77,12 @@ def test_a_repeated_unclaim_is_answered_404(api):
 def test_a_lagging_list_shows_a_claim_late_and_the_device_itself_is_current(api, clock):
     api.claim(mint_token(DEVICE))
     api.service.faults.plan("ListClaimedDevices", LaggingList(10), times=None)
-    assert listed(api) == []
+    assert api.walk() == []
     assert api.get(f"{CLAIMS}/{DEVICE}").status_code == 200
     clock.advance(9.999)
-    assert listed(api) == []
+    assert api.walk() == []
     clock.advance(0.001)
-    assert listed(api) == [DEVICE]
+    assert api.walk() == [DEVICE]
 
 
 def test_a_lag_that_is_a_setting_is_for_both_lists_and_for_everyone(world, clock):
@@ -98,10 +94,10 @@ def test_a_lag_that_is_a_setting_is_for_both_lists_and_for_everyone(world, clock
     assert item["status"] == "IN_PROGRESS"
     assert "completedAt" not in item
     assert api.operation(operation_id)["status"] == "SUCCEEDED"
-    assert listed(api) == []
+    assert api.walk() == []
     clock.advance(1)
     assert api.get(OPERATIONS).json()["items"] == [api.operation(operation_id)]
-    assert listed(api) == [DEVICE]
+    assert api.walk() == [DEVICE]
 
 
 def test_a_filter_by_status_goes_by_what_the_lagging_list_shows(world, clock):
@@ -123,16 +119,16 @@ def test_a_lagging_list_shows_the_tags_the_status_and_the_devices_of_before(worl
     api.post(f"{CLAIMS}/{DEVICE}/block")
     (item,) = api.get(CLAIMS).json()["items"]
     assert (item["tags"], item["status"]) == (["old"], "READY")
-    assert listed(api, tag="old") == [DEVICE]
-    assert listed(api, tag="new") == []
+    assert api.walk(tag="old") == [DEVICE]
+    assert api.walk(tag="new") == []
     clock.advance(5)
     (item,) = api.get(CLAIMS).json()["items"]
     assert (item["tags"], item["status"]) == (["new"], "BLOCKED")
     api.delete(f"{CLAIMS}/{DEVICE}")
-    assert listed(api) == [DEVICE]
+    assert api.walk() == [DEVICE]
     assert api.get(f"{CLAIMS}/{DEVICE}").status_code == 404
     clock.advance(5)
-    assert listed(api) == []
+    assert api.walk() == []
 
 
 def test_a_device_that_was_given_up_and_claimed_again_is_never_listed_twice(world, clock):
@@ -145,7 +141,7 @@ def test_a_device_that_was_given_up_and_claimed_again_is_never_listed_twice(worl
     api.claim(mint_token(DEVICE))
     seen = []
     for _ in range(8):
-        seen.append(len(listed(api)))
+        seen.append(len(api.walk()))
         clock.advance(1)
     assert set(seen) <= {0, 1}
     assert seen[-1] == 1
@@ -158,14 +154,7 @@ def test_the_pages_of_a_lagging_list_hold_every_device_once(world, clock):
         api.claim(device.token)
     clock.advance(6)
     api.delete(f"{CLAIMS}/{devices[3].device_id}")
-    found, query = [], {"pageLimit": 10}
-    while True:
-        page = api.get(CLAIMS, params=query).json()
-        found += [item["id"] for item in page["items"]]
-        if "pageNextToken" not in page:
-            break
-        query["pageNextToken"] = page["pageNextToken"]
-    assert found == [device.device_id for device in devices]
+    assert api.walk(pageLimit=10) == [device.device_id for device in devices]
 
 
 @pytest.fixture

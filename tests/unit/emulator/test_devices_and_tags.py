@@ -19,23 +19,12 @@ def claim_many(api, count: int, tags: str = "") -> list[str]:
     return [device.device_id for device in devices]
 
 
-def walk(api, **query) -> list[str]:
-    ids, token = [], None
-    while True:
-        page = api.get(CLAIMS, params={**query, **({"pageNextToken": token} if token else {})}).json()
-        assert page["total"] == len(page["items"])
-        ids += [item["id"] for item in page["items"]]
-        token = page.get("pageNextToken")
-        if token is None:
-            return ids
-
-
 def test_a_list_has_ten_devices_a_page_unless_asked_otherwise(api):
     ids = claim_many(api, 25)
     assert len(api.get(CLAIMS).json()["items"]) == 10
-    assert walk(api) == ids
-    assert walk(api, pageLimit=25) == ids
-    assert walk(api, pageLimit=7, pageSort="desc") == ids[::-1]
+    assert api.walk() == ids
+    assert api.walk(pageLimit=25) == ids
+    assert api.walk(pageLimit=7, pageSort="desc") == ids[::-1]
 
 
 def test_a_list_of_nothing_is_empty(api):
@@ -58,17 +47,17 @@ def test_a_list_stays_whole_when_most_of_a_large_team_is_given_up(api):
         with api.service.turn():
             for device in api.service.claimed_devices()[:-3]:
                 api.service.unclaim(device)
-    assert len(walk(api)) == 3
+    assert len(api.walk()) == 3
 
 
 def test_a_list_can_be_filtered_by_tag_and_status(api):
     claim_many(api, 12, "even")
     api.claim(mint_token(DEVICE), "odd")
     api.post(f"{ONE}/block")
-    assert walk(api, tag="odd") == [DEVICE]
-    assert len(walk(api, tag="even", pageLimit=5)) == 12
-    assert walk(api, status="BLOCKED") == [DEVICE]
-    assert walk(api, tag="even", status="BLOCKED") == []
+    assert api.walk(tag="odd") == [DEVICE]
+    assert len(api.walk(tag="even", pageLimit=5)) == 12
+    assert api.walk(status="BLOCKED") == [DEVICE]
+    assert api.walk(tag="even", status="BLOCKED") == []
 
 
 def test_a_list_can_be_filtered_by_the_time_of_the_claim(api, clock):
@@ -76,15 +65,15 @@ def test_a_list_can_be_filtered_by_the_time_of_the_claim(api, clock):
     clock.advance(60)
     api.claim(mint_token(DEVICE))
     claimed_at = api.get(ONE).json()["claimedAt"]
-    assert walk(api, claimedAfter=claimed_at) == [DEVICE]
-    assert walk(api, claimedAfter="2020-01-01T00:00:00Z") == [*early, DEVICE]
+    assert api.walk(claimedAfter=claimed_at) == [DEVICE]
+    assert api.walk(claimedAfter="2020-01-01T00:00:00Z") == [*early, DEVICE]
     assert api.get(CLAIMS, params={"claimedAfter": "yesterday"}).status_code == 422
 
 
 def test_filters_can_be_overlooked_or_refused(world):
     api = world(device_filters="overlooked")
     api.claim(mint_token(DEVICE), "a")
-    assert walk(api, tag="b", status="BLOCKED", claimedAfter="2200-01-01") == [DEVICE]
+    assert api.walk(tag="b", status="BLOCKED", claimedAfter="2200-01-01") == [DEVICE]
     api = world(device_filters="refused")
     assert api.get(CLAIMS).status_code == 200
     for name in ("tag", "status", "claimedAfter"):

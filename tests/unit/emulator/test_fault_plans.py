@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -168,18 +168,15 @@ def test_a_client_that_repeats_itself_gets_through_all_that_is_recoverable(api, 
 def test_as_many_requests_meet_a_fault_as_planned_however_many_threads_ask_and_plan(api):
     url, headers = f"{api.emulator.url}/v1/claimed-devices", {"Authorization": "Bearer emulator-key"}
 
-    def ask() -> None:
+    def ask(_: int) -> None:
         with requests.Session() as session:
             for _ in range(20):
                 api.service.faults.plan(LIST, Refuse(503), nth=1000)
                 session.get(url, headers=headers, timeout=10)
 
     api.service.faults.plan(LIST, Refuse(429), nth=11, times=30)
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(ask, range(4)))
     assert len(api.service.faults.injected) == 30
     assert [each.n for each in api.service.faults.injected] == list(range(11, 41))
 

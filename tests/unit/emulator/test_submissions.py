@@ -74,9 +74,3 @@ def test_the_side_door_shows_them_without_tokens(api):
         "at": "2026-03-04T05:06:07.891Z",
         "repeated": False,
     }
-
-
-def test_a_reset_forgets_them(api):
-    api.start_bulk(tokens(mint_devices(1)))
-    api.emulator.reset()
-    assert api.service.bulk_submissions() == []

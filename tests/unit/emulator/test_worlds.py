@@ -27,41 +27,12 @@ def test_a_reset_takes_much_less_than_a_millisecond(api):
     assert (time.process_time() - started) / 200 < 0.001
 
 
-def test_a_reset_can_change_what_is_served(api):
-    assert api.get(f"{CLAIMS}/tags").status_code == 200
-    api.emulator.reset(contract="sync", unknown_path="not_found")
-    assert api.get(f"{CLAIMS}/tags").status_code == 404
-    assert api.post_csv(f"{CLAIMS}/bulk", mint_token()).status_code == 404
-    assert api.post_csv(CLAIMS, mint_token()).status_code == 201
-    api.emulator.reset(contract="async")
-    assert api.get("/v1/provisioning/tags").json() == {"message": "Missing Authentication Token"}
-    assert api.post_csv(CLAIMS, mint_token()).status_code == 415
-    api.start_bulk(mint_token())
-
-
-def test_a_reset_can_change_how_it_answers_whom(api, clock):
-    api.emulator.reset(failed_shape="string", partial_failure_status=207, api_key="new", bulk_seconds=9)
-    assert api.get(CLAIMS).status_code == 401
-    owner = api.with_key("new")
-    answer = owner.post_csv(CLAIMS, "bad")
-    assert (answer.status_code, answer.json()["failed"][0][:5]) == (207, "[0]: ")
-    operation_id = owner.start_bulk(mint_token())
-    clock.advance(8.9)
-    assert owner.operation(operation_id)["status"] == "IN_PROGRESS"
-
-
 def test_a_reset_without_settings_goes_back_to_those_it_was_started_with(start):
     api = start(max_rows=3)
     api.emulator.reset(max_rows=5, bulk_seconds=7)
     assert (api.emulator.settings.max_rows, api.emulator.settings.bulk_seconds) == (5, 7)
     api.emulator.reset()
     assert (api.emulator.settings.max_rows, api.emulator.settings.bulk_seconds) == (3, 2.0)
-
-
-def test_a_reset_by_side_door_keeps_the_settings(api):
-    api.emulator.reset(max_rows=5)
-    api.post("/emulator/reset")
-    assert api.emulator.settings.max_rows == 5
 
 
 def test_a_wrong_setting_is_an_error_and_nothing_is_forgotten(api):

@@ -28,6 +28,11 @@ class QuietHandler(http.server.BaseHTTPRequestHandler):
 
 def always(status: int, content: bytes, headers: dict[str, str] | None = None) -> type[QuietHandler]:
     """Return a server that sends every request the same answer, and notes each and its headers in ``asked``."""
+    return in_turn((status, content, headers))
+
+
+def in_turn(*answers: tuple[int, bytes, dict[str, str] | None]) -> type[QuietHandler]:
+    """Return a server like that of ``always`` that gives these answers one after another, and the last for ever."""
 
     class Handler(QuietHandler):
         asked: ClassVar[list[tuple[str, dict[str, str]]]] = []
@@ -35,7 +40,7 @@ def always(status: int, content: bytes, headers: dict[str, str] | None = None) -
         def handle_all(self) -> None:
             self.read()
             self.asked.append((f"{self.command} {self.path}", dict(self.headers)))
-            self.answer(status, content, headers)
+            self.answer(*answers[min(len(self.asked), len(answers)) - 1])
 
         do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_all
 

@@ -8,19 +8,16 @@ import pytest
 
 from airflow_provider_nrfprov.api import operations
 from airflow_provider_nrfprov.api.bulk_ops_status import BulkOpsStatus
-from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import (
     NotFoundError,
-    Problem,
     ServiceError,
     UnauthorizedError,
     UnavailableError,
 )
-from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.emulator.clock import ManualClock
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.server import running_emulator
+from tests.calls import client_of
 
 LIST, FETCH = "ListBulkOpsRequests", "FetchBulkOpsRequest"
 
@@ -30,7 +27,7 @@ class Desk:
 
     def __init__(self, emulator, clock):
         self.emulator, self.clock = emulator, clock
-        self.client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=NEVER)
+        self.client = client_of(emulator.url)
         self.slept = []
         self.status = BulkOpsStatus(self.client, sleep=self.slept.append)
 
@@ -39,6 +36,9 @@ class Desk:
         return [
             str(send(operations.bulk_claim(f'"rubbish {n}"\n')).bulk_ops_request_id) for n in range(count)
         ]
+
+    def refuse(self, operation, status, **numbers):
+        self.emulator.service.faults.plan(operation, Refuse(status), **numbers)
 
     def ask(self, ids, others=()):
         """Ask; return what was found, and how many requests it took."""
@@ -116,19 +116,20 @@ def test_an_operation_that_does_not_exist_is_told_as_such(desk):
     assert set(found) == set(ids)
 
 
-@pytest.mark.parametrize("status", [403, 404])
-def test_without_a_list_each_is_asked_about_at_a_bounded_rate(desk, status):
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 410, 422])
+def test_where_a_list_is_refused_or_switched_off_each_is_asked_about_at_a_bounded_rate(desk, status):
     ids = desk.start(10)
-    desk.emulator.service.faults.plan(LIST, Refuse(status))
+    desk.refuse(LIST, status)
     found, requests = desk.ask(ids)
-    assert (set(found), requests) == (set(ids), [1, 10])
+    assert (list(found), requests) == (ids, [1, 10])
+    assert all(each.status in {"IN_PROGRESS", "PENDING"} for each in found.values())
     assert desk.slept == [0.05] * 9
     assert desk.ask(ids)[1] == [0, 10]
 
 
 def test_an_error_ends_the_round_and_what_was_found_until_then_is_told(desk):
     ids = desk.start(150)
-    desk.emulator.service.faults.plan(LIST, Refuse(503), nth=2)
+    desk.refuse(LIST, 503, nth=2)
     found = []
     with pytest.raises(UnavailableError):
         found.extend(desk.status.poll(ids))
@@ -138,52 +139,28 @@ def test_an_error_ends_the_round_and_what_was_found_until_then_is_told(desk):
         list(desk.status.poll(ids))
 
 
-class Meddled:
-    """A client that refuses some of what it is to send, with statuses that the emulator does not know."""
-
-    def __init__(self, client, **status_of):
-        self._client, self._status_of = client, status_of
-        self.sent, self.api = [], client.api
-
-    def send(self, operation):
-        self.sent.append(operation.name)
-        status = self._status_of.get(operation.name, lambda n: None)(self.sent.count(operation.name))
-        if status is None:
-            return self._client.send(operation)
-        raise ServiceError(str(status), status=status, text="", problem=Problem("no"), retry_after=None)
-
-
-def meddled(desk, ids, **status_of):
-    client = Meddled(desk.client, **status_of)
-    return dict(BulkOpsStatus(client, sleep=lambda _: None).poll(ids)), client.sent
-
-
-@pytest.mark.parametrize("status", [400, 403, 404, 405, 410, 422])
-def test_a_list_that_is_refused_or_switched_off_is_no_end(desk, status):
-    ids = desk.start(3)
-    found, sent = meddled(desk, ids, **{LIST: lambda n: status})
-    assert all(each.status in {"IN_PROGRESS", "PENDING"} for each in found.values())
-    assert (list(found), sent) == (ids, [LIST, FETCH, FETCH, FETCH])
-
-
 def test_a_failing_operation_keeps_no_other_from_being_asked_about(desk):
     ids = desk.start(6)
-    found, sent = meddled(desk, ids, **{LIST: lambda n: 410, FETCH: lambda n: 500 if n in {2, 3} else None})
-    assert sent.count(FETCH) == 6
+    desk.refuse(LIST, 410)
+    desk.refuse(FETCH, 500, nth=2, times=2)
+    found, requests = desk.ask(ids)
+    assert requests == [1, 6]
     assert [isinstance(found[id_], ServiceError) for id_ in ids] == [False, True, True, False, False, False]
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_operations_that_are_refused_each_are_told_as_such(desk, status):
     ids = desk.start(8)
-    found, _ = meddled(desk, ids, **{LIST: lambda n: 404, FETCH: lambda n: status})
+    desk.refuse(LIST, 404)
+    desk.refuse(FETCH, status, times=None)
+    found, _ = desk.ask(ids)
     assert [found[id_].status for id_ in ids] == [status] * 8
 
 
 def test_a_service_that_is_down_or_asks_to_wait_ends_the_round(desk):
     ids = desk.start(50)
     for fault, most in ((Refuse(503), 5), (Refuse(429, retry_after=9), 1)):
-        desk.emulator.service.faults.plan(LIST, Refuse(404))
+        desk.refuse(LIST, 404)
         desk.emulator.service.faults.plan(FETCH, fault, times=None)
         before = desk.requests()[1]
         with pytest.raises(ServiceError, match=str(fault.status)):

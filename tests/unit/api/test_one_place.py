@@ -19,12 +19,12 @@ from airflow_provider_nrfprov.api import (
     NotFoundError,
     ProvisioningClient,
     UnauthorizedError,
-    base_urls,
     contract,
     operations,
 )
 from airflow_provider_nrfprov.api.retry import NEVER
-from harness.small_server import QuietHandler, serving
+from harness.small_server import in_turn, serving
+from tests.calls import client_of
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 API = Path(face.__file__).parent
@@ -43,24 +43,11 @@ ONLY_THERE = {
 
 
 @contextmanager
-def answering(*answers: tuple[int, object]) -> Iterator[tuple[ProvisioningClient, list[str]]]:
+def answering(*answers: tuple[int, object]) -> Iterator[tuple[ProvisioningClient, list[tuple]]]:
     """A client of a service that gives these answers, one after the other and the last for ever, and what it asked."""
-    asked: list[str] = []
-
-    class Handler(QuietHandler):
-        def handle_all(self) -> None:
-            self.read()
-            asked.append(f"{self.command} {self.path}")
-            status, body = answers[min(len(asked), len(answers)) - 1]
-            self.answer(status, json.dumps(body).encode())
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_all
-
-    with (
-        serving(Handler) as url,
-        ProvisioningClient("an-api-key", urls=base_urls(url), retry=NEVER) as client,
-    ):
-        yield client, asked
+    handler = in_turn(*((status, json.dumps(body).encode(), None) for status, body in answers))
+    with serving(handler) as url, client_of(url) as client:
+        yield client, handler.asked
 
 
 def test_page_size_and_names_of_paging_are_those_of_the_contract_in_every_list(monkeypatch):
@@ -82,7 +69,7 @@ def test_what_the_contract_calls_a_page_is_one(monkeypatch):
         asked,
     ):
         assert [tag.tag for tag in client.iterate(operations.list_tags)] == ["a", "b"]
-    assert parse_qs(urlsplit(asked[1]).query)["pageNextToken"] == ["2"]
+    assert parse_qs(urlsplit(asked[1][0]).query)["pageNextToken"] == ["2"]
 
 
 @pytest.mark.parametrize("word", sorted(ONLY_THERE))
@@ -104,7 +91,7 @@ def test_a_word_of_the_service_that_may_change_stands_in_the_contract_alone(word
 def test_the_next_candidate_is_asked_where_a_path_is_not_there(status):
     with answering((status, {}), (201, {"claimedIds": [DEVICE]})) as (client, asked):
         assert client.send(operations.bulk_claim("row")).claimed_ids == (DEVICE,)
-    assert asked == ["POST /v1/claimed-devices/bulk", "POST /v1/claimed-devices"]
+    assert [what for what, _ in asked] == ["POST /v1/claimed-devices/bulk", "POST /v1/claimed-devices"]
 
 
 def test_a_device_is_not_said_to_be_missing_because_its_path_was_switched_off():

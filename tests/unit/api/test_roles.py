@@ -8,20 +8,13 @@ from contextlib import suppress
 import pytest
 
 from airflow_provider_nrfprov.api import operations
-from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import (
-    CHANGING_ROLES,
-    ENDPOINTS,
-    READING_ROLES,
-    base_urls,
-    wanted_roles,
-)
+from airflow_provider_nrfprov.api.contract import CHANGING_ROLES, ENDPOINTS, READING_ROLES, wanted_roles
 from airflow_provider_nrfprov.api.errors import ForbiddenError, NotFoundError, UnauthorizedError
 from airflow_provider_nrfprov.api.operations import Operation
-from airflow_provider_nrfprov.api.retry import NEVER
 from airflow_provider_nrfprov.emulator.accounts import ADMIN_KEY, EDITOR_KEY, VIEWER_KEY
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_token
+from tests.calls import client_of
 
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
 TOKEN = mint_token(DEVICE)
@@ -63,7 +56,7 @@ def send(emulator) -> Callable[[Operation, str], None]:
     """Send an operation with an API key."""
 
     def send_with(operation: Operation, key: str) -> None:
-        with ProvisioningClient(key, urls=base_urls(emulator.url), retry=NEVER) as client:
+        with client_of(emulator.url, key) as client:
             client.send(operation)
 
     return send_with
@@ -110,7 +103,7 @@ def test_a_401_says_that_the_key_of_the_legacy_app_is_wanted(send, name):
 
 
 def test_a_download_that_is_forbidden_says_nothing_of_roles(emulator, tokens):
-    with ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=NEVER) as client:
+    with client_of(emulator.url) as client:
         answer = client.send(operations.bulk_claim(f'"{tokens[0]}"\n'))
         operation = client.send(operations.fetch_bulk_ops_request(str(answer.bulk_ops_request_id)))
         emulator.service.faults.plan("DownloadBulkOpsData", Refuse(403))

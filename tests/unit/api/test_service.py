@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pendulum
 import pytest
@@ -24,7 +22,7 @@ from airflow_provider_nrfprov.emulator.clock import ManualClock
 from airflow_provider_nrfprov.emulator.faults import DropAfter, Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
-from harness.small_server import QuietHandler, serving
+from harness.small_server import in_turn, serving
 from tests.calls import Calls
 
 AGAIN = Retry(attempts=3, first_wait=0.01)
@@ -114,24 +112,10 @@ def test_a_tag_whose_creation_was_answered_by_nobody_is_ensured_all_the_same(emu
     assert tag_names(emulator) == ["line=1"]
 
 
-@contextmanager
-def service_of(*tags: str) -> Iterator[str]:
-    """A service that answers each new tag with 400, and has these."""
-
-    class Handler(QuietHandler):
-        def do_POST(self) -> None:
-            self.read()
-            self.answer(400, json.dumps({"message": "not like that"}).encode())
-
-        def do_GET(self) -> None:
-            self.answer(200, json.dumps({"items": [{"tag": tag} for tag in tags]}).encode())
-
-    with serving(Handler) as url:
-        yield url
-
-
 def test_a_service_that_refuses_an_existing_tag_in_its_own_way_is_looked_at():
-    with service_of("line=1", "line=2") as url:
+    refusal = (400, json.dumps({"message": "not like that"}).encode(), None)
+    tags = (200, json.dumps({"items": [{"tag": "line=1"}, {"tag": "line=2"}]}).encode(), None)
+    with serving(in_turn(refusal, tags, refusal, tags)) as url:
         calls = Calls(url)
         assert calls.ensure_tag("line=2") is False
         with pytest.raises(ServiceError, match="not like that"):

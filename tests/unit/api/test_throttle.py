@@ -10,12 +10,12 @@ import pytest
 
 from airflow_provider_nrfprov.api import operations
 from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import base_urls
 from airflow_provider_nrfprov.api.errors import RateLimitedError
-from airflow_provider_nrfprov.api.retry import NEVER, Retry
+from airflow_provider_nrfprov.api.retry import Retry
 from airflow_provider_nrfprov.api.throttle import Throttle
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.server import Emulator
+from tests.calls import client_of
 from tests.traffic import claimed, only, slow
 
 
@@ -56,6 +56,12 @@ def test_a_shorter_wait_does_not_end_a_longer_one(throttle):
     throttle.slow_down(at, 30)
     throttle.slow_down(at, 1)
     assert throttle.wait_for_turn() == 130
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 1764156000000.0])
+def test_no_wait_is_longer_than_an_hour(throttle, seconds):
+    throttle.slow_down(throttle.wait_for_turn(), seconds)
+    assert throttle.wait_for_turn() == 3700
 
 
 def test_afterwards_requests_come_at_half_the_rate(throttle, clock):
@@ -119,7 +125,7 @@ def test_a_429_to_one_thread_stops_all_of_them_until_the_wait_is_over(emulator, 
     ids = claimed(emulator, 60)
     slow(emulator, 0.02)
     emulator.service.faults.plan("FetchClaimedDevice", Refuse(429, retry_after=1), nth=20)
-    client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=Retry())
+    client = client_of(emulator.url, retry=Retry())
     assert asking(client, ids) == ids
     (refused_at,) = [at for at, status in traffic.answers if status == 429]
     # What was sent before its sender can have known of the refusal does not count.
@@ -134,8 +140,7 @@ def test_a_429_to_one_thread_stops_all_of_them_until_the_wait_is_over(emulator, 
 def test_under_a_limit_that_nobody_told_of_every_request_gets_through_and_few_are_refused(emulator, traffic):
     ids = claimed(emulator, 150)
     traffic.meddle = only(40)
-    retry = Retry(first_wait=0.1, longest_wait=0.5)
-    client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=retry)
+    client = client_of(emulator.url, retry=Retry(first_wait=0.1, longest_wait=0.5))
     assert asking(client, ids) == ids
     refused = traffic.statuses().count(429)
     assert 1 <= refused < 60
@@ -144,7 +149,7 @@ def test_under_a_limit_that_nobody_told_of_every_request_gets_through_and_few_ar
 def test_who_does_not_retry_does_not_wait_either(emulator):
     (device_id,) = claimed(emulator, 1)
     emulator.service.faults.plan("FetchClaimedDevice", Refuse(429, retry_after=60))
-    client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=NEVER)
+    client = client_of(emulator.url)
     with pytest.raises(RateLimitedError):
         client.send(operations.fetch_claimed_device(device_id))
     started = time.monotonic()
@@ -155,7 +160,7 @@ def test_who_does_not_retry_does_not_wait_either(emulator):
 def test_each_thread_has_its_own_session_and_all_are_closed(emulator):
     ids = claimed(emulator, 40)
     slow(emulator, 0.02)
-    client = ProvisioningClient("emulator-key", urls=base_urls(emulator.url), retry=NEVER)
+    client = client_of(emulator.url)
     sessions = set()
     with ThreadPoolExecutor(4) as pool:
         for device_id in ids:

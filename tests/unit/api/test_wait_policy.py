@@ -18,7 +18,6 @@ from airflow_provider_nrfprov.api.errors import (
     UnreadableAnswerError,
 )
 from airflow_provider_nrfprov.api.models import BulkOpsRequest
-from airflow_provider_nrfprov.api.throttle import Throttle
 from airflow_provider_nrfprov.api.wait_policy import (
     FAILURES_IN_A_ROUND,
     FAILURES_IN_A_ROW,
@@ -126,25 +125,9 @@ def test_every_kind_of_error_is_either_tolerated_or_not():
             assert not is_transient(kind("x")), kind
 
 
-HUGE = ["inf", "1764156000000", "1e308", "Thu, 01 Jan 2099 00:00:00 GMT"]
-
-
-@pytest.mark.parametrize("asked", [*HUGE, "3600"])
+@pytest.mark.parametrize("asked", ["inf", "1764156000000", "1e308", "Thu, 01 Jan 2099 00:00:00 GMT", "3600"])
 def test_nobody_waits_longer_than_an_hour_whatever_the_service_asks(asked):
-    error = refusal(429, asked, RateLimitedError)
-    assert seconds_asked_for(error) == 3600
-    now = [1000.0]
-    throttle = Throttle(lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
-    throttle.slow_down(throttle.wait_for_turn(), seconds_asked_for(error))
-    assert throttle.wait_for_turn() <= 4601
-
-
-@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 1764156000000.0])
-def test_the_throttle_is_finite_by_itself(seconds):
-    now = [1000.0]
-    throttle = Throttle(lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
-    throttle.slow_down(throttle.wait_for_turn(), seconds)
-    assert throttle.wait_for_turn() == 4600
+    assert seconds_asked_for(refusal(429, asked, RateLimitedError)) == 3600
 
 
 @pytest.mark.parametrize("asked", ["", "nan", "-5", "soon", "Thu, 99 Foo 2099"])

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_nrfprov.api import operations
 from airflow_provider_nrfprov.api.claimed_devices import find_claimed_devices
 from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import BulkContract, base_urls, endpoints
+from airflow_provider_nrfprov.api.contract import BulkContract, endpoints
 from airflow_provider_nrfprov.api.errors import (
     ConfigurationError,
     ConflictError,
@@ -21,24 +21,19 @@ from airflow_provider_nrfprov.api.errors import (
     NrfProvError,
     RateLimitedError,
     ServiceError,
-    UnauthorizedError,
     UnavailableError,
     UnreachableError,
-    UnreadableAnswerError,
 )
-from airflow_provider_nrfprov.api.retry import NEVER, retry_after
+from airflow_provider_nrfprov.api.retry import retry_after
 from airflow_provider_nrfprov.claiming.token import decode
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import running_emulator
 from harness.small_server import answering
+from tests.calls import client_of
 
 KEY = "emulator-key"
 DEVICE = "7b21b4bc-1cc9-41df-b05c-61b4605e5bb0"
-
-
-def client_of(url: str, key: str = KEY, **settings) -> ProvisioningClient:
-    return ProvisioningClient(key, urls=base_urls(url), **{"retry": NEVER, **settings})
 
 
 @pytest.fixture
@@ -142,16 +137,6 @@ def test_a_partial_success_is_a_result_whatever_its_status(status, shape, tokens
     assert answer.failed[0].message
 
 
-def test_lists_are_read_page_by_page(client):
-    rows = "".join(f'"{device.token}"\n' for device in mint_devices(250, seed="pages"))
-    client.send(operations.bulk_claim(rows))
-    listed = [device.id for device in client.iterate(operations.list_claimed_devices)]
-    assert len(listed) == len(set(listed)) == 250
-    assert [operation.status for operation in client.iterate(operations.list_bulk_ops_requests)] == [
-        "SUCCEEDED"
-    ]
-
-
 @pytest.mark.parametrize("count", [1, 5, 6, 40])
 def test_finds_which_of_some_devices_are_ours(client, count):
     devices = list(mint_devices(300, seed="lookup"))
@@ -166,19 +151,6 @@ def test_looking_up_many_devices_costs_few_requests(emulator, client):
     before = sum(emulator.service.request_counts().values())
     assert len(find_claimed_devices(client, [device.device_id for device in devices])) == 1000
     assert sum(emulator.service.request_counts().values()) - before == 10
-
-
-def test_tags_are_created_listed_renamed_and_deleted(client, tokens):
-    client.send(operations.create_tag("line=1", "first line"))
-    with pytest.raises(ConflictError):
-        client.send(operations.create_tag("line=1"))
-    device = client.send(operations.claim_device(tokens[0], ["line=1"]))
-    (tag,) = client.iterate(operations.list_tags)
-    assert (tag.tag, tag.description) == ("line=1", "first line")
-    client.send(operations.update_tag(str(tag.id), "line=2"))
-    assert client.send(operations.fetch_claimed_device(device.id)).tags == ("line=2",)
-    client.send(operations.delete_tag(str(tag.id)))
-    assert client.send(operations.fetch_claimed_device(device.id)).tags == ()
 
 
 @pytest.mark.parametrize("contract", ["async", "sync"])
@@ -203,21 +175,6 @@ def test_an_endpoint_of_the_users_choice_is_asked(emulator, tokens):
         device = client.send(operations.claim_device(tokens[0]))
         client.send(operations.set_device_tags(device.id, ["x"]))
         assert client.send(operations.fetch_claimed_device(device.id)).tags == ("x",)
-
-
-def test_a_401_says_which_kind_of_key_is_wanted_and_does_not_show_the_one_sent(emulator):
-    with client_of(emulator.url, "wrong-key-0815") as client, pytest.raises(UnauthorizedError) as caught:
-        client.send(operations.list_claimed_devices())
-    assert "401" in str(caught.value)
-    assert "legacy" in str(caught.value)
-    assert "wrong-key-0815" not in str(caught.value)
-
-
-def test_a_403_says_which_role_is_wanted(emulator, tokens):
-    with client_of(emulator.url, "emulator-viewer-key") as client:
-        client.send(operations.list_claimed_devices())
-        with pytest.raises(ForbiddenError, match="Editor, Admin or Owner"):
-            client.send(operations.claim_device(tokens[0]))
 
 
 @pytest.mark.parametrize("key", [None, "", "  ", "two words", "k\u00e9y", "line\nbreak"])
@@ -262,30 +219,11 @@ def test_a_5xx_with_a_page_instead_of_json_is_an_error_of_the_service(status):
         client.send(operations.list_claimed_devices())
 
 
-@pytest.mark.parametrize(
-    "body", [b"<html>welcome</html>", b"", b"[1, 2]", b'{"items": 5}', b'{"items": [{"no": "id"}]}', b"null"]
-)
-def test_a_200_that_cannot_be_read_is_an_error_of_its_own(body):
-    with client_told(200, body) as client, pytest.raises(UnreadableAnswerError):
-        client.send(operations.list_claimed_devices())
-
-
 def test_a_truncated_answer_may_have_been_carried_out():
     cut_off = client_told(200, b'{"id": "', {"Content-Length": "500"})
     with cut_off as client, pytest.raises(UnreachableError) as caught:
         client.send(operations.unclaim_device(DEVICE))
     assert caught.value.maybe_sent
-
-
-def test_an_answer_that_takes_too_long_may_have_been_carried_out(tokens):
-    with (
-        running_silent() as url,
-        client_of(url, read_timeout=0.2) as client,
-        pytest.raises(UnreachableError, match="may have been carried out") as caught,
-    ):
-        client.send(operations.claim_device(tokens[0]))
-    assert caught.value.maybe_sent
-    assert tokens[0] not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
@@ -313,12 +251,3 @@ def test_unknown_fields_statuses_and_times_survive():
         operation = client.send(operations.fetch_bulk_ops_request("X"))
     assert (operation.status, operation.is_finished, operation.requested_at) == ("PAUSED", False, None)
     assert operation.extra == {"new": [1]}
-
-
-@contextmanager
-def running_silent() -> Iterator[str]:
-    """A server that takes connections and never says anything."""
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -17,7 +17,7 @@ import trustme
 
 from airflow_provider_nrfprov.api import operations, transport
 from airflow_provider_nrfprov.api.client import ProvisioningClient
-from airflow_provider_nrfprov.api.contract import BulkContract, base_urls, endpoints
+from airflow_provider_nrfprov.api.contract import BulkContract, endpoints
 from airflow_provider_nrfprov.api.error_summary import parse_error_summary
 from airflow_provider_nrfprov.api.errors import (
     ConfigurationError,
@@ -29,6 +29,7 @@ from airflow_provider_nrfprov.api.errors import (
 from airflow_provider_nrfprov.api.operations import Operation
 from airflow_provider_nrfprov.api.retry import NEVER, Retry, nothing_was_done
 from harness.small_server import answering
+from tests import calls
 from tests.unit.api.test_roles import CHANGES, DEVICE, TOKEN
 
 AGAIN = Retry(attempts=4, first_wait=0.001, longest_wait=0.002)
@@ -41,7 +42,7 @@ NOT_REPEATABLE = {
 
 def client_of(url: str, retry: Retry = AGAIN, key: str = "emulator-key", **settings) -> ProvisioningClient:
     chosen = endpoints(BulkContract.ASYNC)
-    return ProvisioningClient(key, urls=base_urls(url), endpoint_candidates=chosen, retry=retry, **settings)
+    return calls.client_of(url, key, endpoint_candidates=chosen, retry=retry, **settings)
 
 
 class Received(list[bytes]):
@@ -244,24 +245,27 @@ def drip(first: bytes, piece: bytes = b"x") -> Callable[[socket.socket], None]:
 
 
 @pytest.mark.parametrize(
-    "first",
+    "talk",
     [
-        b"",
-        b"HTTP/1.1 200 OK\r\nX-Slow: ",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n\r\n",
+        lambda stream: stream.recv(1),
+        drip(b""),
+        drip(b"HTTP/1.1 200 OK\r\nX-Slow: "),
+        drip(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"),
+        drip(b"HTTP/1.1 200 OK\r\n\r\n"),
     ],
-    ids=["nothing", "a header", "a body of known length", "a body"],
+    ids=["silence", "nothing", "a header", "a body of known length", "a body"],
 )
-def test_an_answer_that_drips_is_given_up_in_time(first):
+def test_an_answer_that_drips_or_never_begins_is_given_up_in_time_and_may_have_been_carried_out(talk):
     with (
-        listening(drip(first)) as (url, _),
+        listening(talk) as (url, _),
         client_of(url, NEVER, connect_timeout=0.2, read_timeout=0.3) as client,
     ):
         started = time.monotonic()
-        with pytest.raises(NrfProvError):
+        with pytest.raises(UnreachableError, match="may have been carried out") as caught:
             client.send(operations.claim_device(TOKEN))
         assert time.monotonic() - started < 5
+    assert caught.value.maybe_sent
+    assert TOKEN not in str(caught.value)
 
 
 def test_a_download_that_drips_is_given_up_in_time():
@@ -364,6 +368,12 @@ def saying(
         b'{"items": [{"id": null}]}',
         b'{"items": [], "pageNextToken": {"a": 1}}',
         b"\xff\xfe\x00",
+        b"<html>welcome</html>",
+        b"",
+        b"[1, 2]",
+        b'{"items": 5}',
+        b'{"items": [{"no": "id"}]}',
+        b"null",
     ],
     ids=lambda body: body[:40].decode("latin-1"),
 )

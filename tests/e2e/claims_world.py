@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,24 +13,12 @@ from typing import Any
 import requests
 
 from demo.shifts import write_shifts
-from harness.airflow_api import AirflowApi
+from harness.airflow_api import ENDED
 from harness.local_emulator import LocalEmulator
 from tests.e2e.team_airflow import PASSWORD, TeamAirflow
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAIM = "nrfprov_claim_from_csv"
-NAMING = "names_a_report"
-_NAMING_DAG = f'''
-from airflow.sdk import DAG, Param, task
-
-with DAG("{NAMING}", schedule=None, params={{"report": Param("", type="string")}}):
-    @task
-    def name(**context):
-        context["ti"].xcom_push(key="report", value=context["params"]["report"])
-
-    name()
-'''
-"""What anybody may write: a task that names a file as its report."""
 
 
 @dataclass
@@ -46,23 +33,12 @@ class World:
     runs: dict[str, str] = field(default_factory=dict)
     """Run ids by the name of the claim file."""
 
-    def run(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Run a DAG to its end; return the run's id."""
-        run_id = self.airflow.api.trigger(dag_id, conf)
-        self.wait(dag_id, run_id)
-        return run_id
-
-    def wait(self, dag_id: str, run_id: str) -> str:
-        """Wait until a run has ended; return its state."""
+    def wait(self, run_id: str) -> None:
+        """Wait until a run of the claim has ended."""
         end = time.monotonic() + 300
-        while (state := self.airflow.api.run_state(dag_id, run_id)) not in {"success", "failed"}:
+        while (state := self.airflow.api.run_state(CLAIM, run_id)) not in ENDED:
             assert time.monotonic() < end, f"{run_id} is {state}"
             time.sleep(0.5)
-        return state
-
-    def api(self, user: str) -> AirflowApi:
-        """Return Airflow's API as a person."""
-        return AirflowApi(self.airflow.url, user, PASSWORD)
 
     @contextmanager
     def page(self, user: str | None, *, width: int = 1400, dark: bool = False) -> Iterator[Any]:
@@ -109,7 +85,6 @@ def build(
     dags = folder / "dags"
     dags.mkdir()
     shutil.copy(ROOT / "dags" / f"{CLAIM}.py", dags)
-    (dags / f"{NAMING}.py").write_text(_NAMING_DAG)
     # The values of XComs are elsewhere, so that what Airflow's API has of them is where.
     xcoms = {
         "AIRFLOW__CORE__XCOM_BACKEND": "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
@@ -120,19 +95,14 @@ def build(
     stack.callback(lambda: _require_nothing_left(airflow.stop()))
     airflow.start()
     airflow.wait_until_healthy(300)
-    for dag_id in (CLAIM, NAMING):
-        airflow.wait_for_dag(dag_id, 120)
+    airflow.wait_for_dag(CLAIM, 120)
     world = World(airflow, emulator, folder, program)
     for shift in write_shifts(folder / "factory", emulator):
         conf = {"claim_file": str(shift.path), "tags": ["line=1"], "max_failed_rows": shift.max_failed_rows}
-        world.runs[shift.path.name] = world.run(CLAIM, conf)
+        world.runs[shift.path.name] = airflow.api.trigger(CLAIM, conf)
+        world.wait(world.runs[shift.path.name])
     return world
 
 
 def _require_nothing_left(left: list[int]) -> None:
     assert not left, f"these processes would not end: {left}"
-
-
-def as_json(answer: requests.Response) -> Any:
-    """Return an answer's JSON."""
-    return json.loads(answer.text)

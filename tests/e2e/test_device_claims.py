@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
-import threading
-import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -30,7 +26,7 @@ from tests.e2e.claims_view import (
     summary_of,
     wait_for_rows,
 )
-from tests.e2e.claims_world import CLAIM, NAMING, build
+from tests.e2e.claims_world import CLAIM, build
 from tests.e2e.conftest import PICTURES, environment
 from tests.e2e.team_airflow import PERSON, STRANGER, VIEWER
 
@@ -302,7 +298,7 @@ def test_a_user_claims_again_what_was_refused_and_the_new_run_names_the_old_one(
     assert world.runs[NIGHT] in run["note"]
     assert run["triggering_user_name"] == PERSON
     assert "2dn3" not in shown
-    world.wait(CLAIM, run_id)
+    world.wait(run_id)
     assert summary_of(world, run_id)["rows"] == 45
 
 
@@ -348,7 +344,7 @@ def test_a_user_sends_a_file_which_is_checked_stored_and_claimed(world):
     assert stored.name.endswith("-shift_7.csv")
     assert stored.stat().st_mode & 0o777 == 0o600
     assert world.airflow.api.dag_run(CLAIM, run_id)["conf"]["claim_file"] == str(stored)
-    world.wait(CLAIM, run_id)
+    world.wait(run_id)
     assert summary_of(world, run_id)["claimed"] == 4
 
 
@@ -400,42 +396,3 @@ def test_each_route_answers_each_person_as_airflow_would(
     # 404: whoever may start the DAG is told that this connection has no inbox.
     assert sent_from(world.airflow.url) == checks
     assert sent_from("https://portal.example.org") == checks_for_a_foreign_page
-
-
-def test_a_pipe_in_the_place_of_a_report_costs_airflow_nothing(world):
-    report = world.folder / "pipe" / "report.csv"
-    report.parent.mkdir()
-    os.mkfifo(report)
-    run_id = world.run(NAMING, {"report": str(report)})
-    owner = {"dag_id": NAMING, "run_id": run_id, "task_id": "name", "map_index": -1}
-    report.with_name("summary.json").write_text(json.dumps(owner))
-    session = world.session(VIEWER)
-    query = {key: value for key, value in owner.items() if key != "dag_id"}
-    url = f"{world.airflow.url}/nrfprov/api/dags/{NAMING}"
-    slowest = 0.0
-    done = threading.Event()
-    watcher = world.session(VIEWER)
-
-    def watch() -> None:
-        nonlocal slowest
-        while not done.is_set():
-            started = time.monotonic()
-            watcher.get(f"{world.airflow.url}/api/v2/version", timeout=30)
-            slowest = max(slowest, time.monotonic() - started)
-
-    watching = threading.Thread(target=watch)
-    watching.start()
-    with ThreadPoolExecutor(45) as pool:
-        answers = list(
-            pool.map(
-                lambda n: session.get(
-                    f"{url}/{('report', 'rows', 'report.csv')[n % 3]}", params=query, timeout=30
-                ),
-                range(45),
-            )
-        )
-    done.set()
-    watching.join()
-    assert {answer.status_code for answer in answers} == {404}
-    # Whatever waits for a pipe's other end waits for good: threads that do would leave none for the version.
-    assert slowest < 5

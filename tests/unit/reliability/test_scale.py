@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,56 +13,11 @@ from airflow_provider_nrfprov.emulator.bulk import BulkSubmission, Row
 from airflow_provider_nrfprov.emulator.service import Service
 from harness import redis_server
 from reliability import engines
-from reliability.judge import Remembered, Tally, faults_of_run
+from reliability.judge import Remembered, faults_of_run
 from reliability.scale import lines_of
-from reliability.scale_runs import Outcome, Shift, Size, Strike, write_shifts
+from reliability.scale_runs import Outcome, Size, Strike, write_shifts
 
-Rows = list[dict[str, object]]
 SIZE = Size(runs=3, rows=1600, rows_per_request=100)
-
-
-@pytest.fixture
-def shift(tmp_path: Path) -> Shift:
-    return write_shifts(SIZE, tmp_path / "files")[1]
-
-
-@pytest.fixture
-def service(shift: Shift) -> Service:
-    """A service to which the whole file was sent, and which claimed it."""
-    service = Service()
-    with service.turn() as now:
-        rows = [Row(device.token) for device in shift.scenario.devices]
-        service.submissions.append(BulkSubmission(None, rows, now))
-        for device in shift.scenario.devices:
-            service.devices.claim(TEAM_A, device.token, (), now)
-    return service
-
-
-@pytest.fixture
-def report(shift: Shift, tmp_path: Path) -> Callable[..., Path]:
-    """Write a report of the file, some of whose rows may be changed."""
-
-    def write(change: Callable[[Rows], Rows] = lambda rows: rows) -> Path:
-        rows: Rows = [
-            {
-                "line": line,
-                "device_id": device_id,
-                "outcome": "claimed" if device_id else "rejected",
-                "message": "",
-            }
-            for line, (_, device_id) in enumerate(shift.scenario.lines, start=1)
-        ]
-        with (tmp_path / "report.csv").open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(change(rows))
-        return tmp_path
-
-    return write
-
-
-def tally(shift: Shift, folder: Path, service: Service) -> Tally:
-    return Tally.of(faults_of_run(shift.scenario, folder, Remembered(service)))
 
 
 def test_the_files_have_all_rows_together_and_some_that_cannot_be_sent(tmp_path: Path) -> None:
@@ -75,38 +29,19 @@ def test_the_files_have_all_rows_together_and_some_that_cannot_be_sent(tmp_path:
     assert [shift.file.read_text().count("\n") for shift in shifts] == [shift.rows for shift in shifts]
 
 
-def test_nothing_is_found_where_nothing_is_wrong(shift, service, report):
-    assert faults_of_run(shift.scenario, report(), Remembered(service)) == []
-
-
-def test_a_run_without_a_report_is_lost(shift, service, tmp_path):
-    assert tally(shift, tmp_path, service).lost == 1
-
-
-def test_a_row_that_is_missing_is_lost(shift, service, report):
-    assert tally(shift, report(lambda rows: rows[:-1]), service).lost == 1
-
-
-def test_an_outcome_that_is_wrong_is_found(shift, service, report):
-    def one_failed(rows: Rows) -> Rows:
-        return [{**rows[0], "outcome": "failed"}, *rows[1:]]
-
-    assert tally(shift, report(one_failed), service) == Tally(0, 0, 0, 1)
-
-
-def test_a_device_that_was_sent_again_is_found(shift, service, report):
+def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path) -> None:
+    here = write_shifts(SIZE, tmp_path / "files")[1].scenario
+    service = Service()
     with service.turn() as now:
-        rows = [Row(device.token) for device in shift.scenario.devices[:3]]
-        service.submissions.append(BulkSubmission(None, rows, now))
-    assert tally(shift, report(), service) == Tally(0, 0, 3, 0)
-
-
-def test_a_device_that_was_claimed_again_is_found(shift, service, report):
-    again = shift.scenario.devices[5]
-    with service.turn() as now:
-        service.unclaim(service.devices.get(TEAM_A, again.device_id))
-        service.devices.claim(TEAM_A, again.token, (), now)
-    assert tally(shift, report(), service) == Tally(0, 1, 0, 0)
+        service.submissions.append(BulkSubmission(None, [Row(device.token) for device in here.devices], now))
+        for device in here.devices:
+            service.devices.claim(TEAM_A, device.token, (), now)
+    with (tmp_path / "report.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["line", "device_id", "outcome", "message"])
+        for line, (_, device_id) in enumerate(here.lines, start=1):
+            writer.writerow([line, device_id, "claimed" if device_id else "rejected", ""])
+    assert faults_of_run(here, tmp_path, Remembered(service)) == []
 
 
 @pytest.mark.parametrize(

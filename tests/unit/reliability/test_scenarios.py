@@ -31,12 +31,9 @@ from tests.planted_bugs import (
 
 SEEDS = range(40)
 SENT_TWICE = r"^sent [0-9]+ times"
+CLAIMED_FOR_NOBODY = "claimed, but the service has not claimed it for us"
 LARGEST = 60
 """Rows; larger files show nothing else here, and take longer."""
-
-
-def name_of(each: object) -> str:
-    return each.__name__ if callable(each) else ""
 
 
 @pytest.fixture
@@ -47,6 +44,29 @@ def here(tmp_path: Path) -> Iterator[World]:
 
 def small(seeds: Iterable[int]) -> list[int]:
     return [seed for seed in seeds if len(scenario(seed).lines) <= LARGEST]
+
+
+def losing_answers(seed: int) -> Scenario:
+    """Return a scenario in which answers of bulk claims are lost, of operations that take a moment."""
+    settings = {"contract": "async", "bulk_seconds": 0.2}
+    return replace(scenario(seed, devices=5), settings=settings, faults=(DropAfter(),), fault_rate=0.5)
+
+
+def losing_answers_of_a_project(seed: int) -> Scenario:
+    """Return the same with the API of projects, where a device that exists is refused by its row."""
+    quiet = replace(project_scenario(seed, devices=5), settings={"bulk_seconds": 0.0})
+    return replace(quiet, faults=(DropAfter(),), fault_rate=0.5)
+
+
+def with_rows_at_fault(seed: int) -> Scenario:
+    """Return a scenario of one request in which the service refuses it as a whole for one row."""
+    quiet = replace(project_scenario(seed, devices=20), fault_rate=0.0, kill_rate=0.0, rows_per_request=1000)
+    first, *others = quiet.devices
+    return replace(
+        quiet,
+        settings={"bulk_seconds": 0.0, "poison_ids": [first.device_id]},
+        devices=(replace(first, owner="poison"), *others),
+    )
 
 
 def signatures_are_random() -> bool:
@@ -98,48 +118,32 @@ def test_the_program_runs_seeds_in_worlds_of_their_own():
 
 
 @pytest.mark.parametrize(
-    ("breaks", "sentence", "within"),
+    ("breaks", "sentence", "kind", "within"),
     [
-        (blind_repetition, SENT_TWICE, 5),
-        (operation_not_looked_for, SENT_TWICE, 5),
-        (nothing_ever_found, SENT_TWICE, 5),
-        (ledger_left_behind, SENT_TWICE, 5),
-        (second_place_never_read, f"{SENT_TWICE}|claimed instead of already|differs", 12),
-        (everything_claimed, "claimed, but the service has not claimed it for us", 5),
-        (ours_said_to_be_new, "claimed instead of already_claimed", 5),
-        (report_without_its_last_row, "lost or doubled rows", 1),
-        (last_row_never_sent, "^lost", 5),
+        (blind_repetition, SENT_TWICE, losing_answers, 5),
+        (operation_not_looked_for, SENT_TWICE, losing_answers, 5),
+        (nothing_ever_found, SENT_TWICE, losing_answers, 5),
+        (ledger_left_behind, SENT_TWICE, losing_answers, 5),
+        (second_place_never_read, f"{SENT_TWICE}|claimed instead of already|differs", scenario, 12),
+        (everything_claimed, CLAIMED_FOR_NOBODY, scenario, 5),
+        (ours_said_to_be_new, "claimed instead of already_claimed", scenario, 5),
+        (report_without_its_last_row, "lost or doubled rows", scenario, 1),
+        (last_row_never_sent, "^lost", scenario, 5),
+        (blind_repetition, SENT_TWICE, losing_answers_of_a_project, 12),
+        (nothing_ever_found, "not done after 15 tries", project_scenario, 12),
+        (ledger_left_behind, SENT_TWICE, losing_answers_of_a_project, 12),
+        (everything_claimed, CLAIMED_FOR_NOBODY, project_scenario, 12),
+        (ours_said_to_be_new, "claimed instead of already_claimed", project_scenario, 12),
+        (report_without_its_last_row, "lost or doubled rows", project_scenario, 12),
+        (search_that_forgets_what_waits, "lost", with_rows_at_fault, 12),
     ],
-    ids=name_of,
+    ids=lambda each: each.__name__ if callable(each) else "",
 )
-def test_a_broken_job_is_found_out_within_a_few_seeds(breaks, sentence, within, monkeypatch, here):
+def test_a_broken_job_is_found_out_within_a_few_seeds(breaks, sentence, kind, within, monkeypatch, here):
     breaks(monkeypatch)
     monkeypatch.setattr(ours, "MOST_TRIES", 15)
-    kind = losing_answers if sentence == SENT_TWICE else scenario
-    assert any(re.search(sentence, wrong) for wrong in wrongs(map(kind, small(SEEDS)[:within]), here))
-
-
-@pytest.mark.parametrize(
-    ("breaks", "sentence"),
-    [
-        (blind_repetition, SENT_TWICE),
-        (nothing_ever_found, "not done after 15 tries"),
-        (ledger_left_behind, SENT_TWICE),
-        (everything_claimed, "claimed, but the service has not claimed it for us"),
-        (ours_said_to_be_new, "claimed instead of already_claimed"),
-        (report_without_its_last_row, "lost or doubled rows"),
-        (search_that_forgets_what_waits, "lost"),
-    ],
-    ids=name_of,
-)
-def test_a_job_that_is_broken_in_a_project_is_found_out_within_a_few_seeds(
-    breaks, sentence, monkeypatch, here
-):
-    breaks(monkeypatch)
-    monkeypatch.setattr(ours, "MOST_TRIES", 15)
-    kinds = {SENT_TWICE: losing_answers_of_a_project, "lost": with_rows_at_fault}
-    kind = kinds.get(sentence, project_scenario)
-    assert any(re.search(sentence, wrong) for wrong in wrongs(map(kind, small(SEEDS)[:12]), here))
+    verdicts = (run(kind(seed), here) for seed in small(SEEDS)[:within])
+    assert any(re.search(sentence, wrong) for verdict in verdicts for wrong in verdict.wrong)
 
 
 def test_what_nothing_tells_apart_in_a_project_may_be_said_either_way():
@@ -153,31 +157,3 @@ def test_what_nothing_tells_apart_in_a_project_may_be_said_either_way():
         settings = {"project_readding": readding, "project_devices_shown": True}
         expected = expected_outcomes(replace(whole, settings=settings))
         assert expected == {"1": ours_may_be, "2": {"claimed"}}
-
-
-def wrongs(scenarios: Iterable[Scenario], here: World) -> Iterator[str]:
-    for each in scenarios:
-        yield from run(each, here).wrong
-
-
-def losing_answers(seed: int) -> Scenario:
-    """Return a scenario in which answers of bulk claims are lost, of operations that take a moment."""
-    settings = {"contract": "async", "bulk_seconds": 0.2}
-    return replace(scenario(seed, devices=5), settings=settings, faults=(DropAfter(),), fault_rate=0.5)
-
-
-def losing_answers_of_a_project(seed: int) -> Scenario:
-    """Return the same with the API of projects, where a device that exists is refused by its row."""
-    quiet = replace(project_scenario(seed, devices=5), settings={"bulk_seconds": 0.0})
-    return replace(quiet, faults=(DropAfter(),), fault_rate=0.5)
-
-
-def with_rows_at_fault(seed: int) -> Scenario:
-    """Return a scenario of one request in which the service refuses it as a whole for one row."""
-    quiet = replace(project_scenario(seed, devices=20), fault_rate=0.0, kill_rate=0.0, rows_per_request=1000)
-    first, *others = quiet.devices
-    return replace(
-        quiet,
-        settings={"bulk_seconds": 0.0, "poison_ids": [first.device_id]},
-        devices=(replace(first, owner="poison"), *others),
-    )

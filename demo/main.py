@@ -123,7 +123,7 @@ def _prepare(rows: int, emulator: LocalEmulator) -> DemoFile:
     path = FOLDER / "shift.csv"
     path.write_text(claim_file.text)
     emulator.claim(claim_file.ours_before.token)
-    emulator.claim_for_other_team(claim_file.theirs_before.token)
+    emulator.claim(claim_file.theirs_before.token, for_other_team=True)
     special = [row for row in claim_file.expected if row.outcome != "claimed"]
     print(
         f"Claim file {_shown(path)}: {len(claim_file.expected):,} rows, {len(special)} of them not as they should be "

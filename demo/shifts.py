@@ -27,7 +27,7 @@ def write_shifts(folder: Path, emulator: LocalEmulator, *, seed: str = "shifts")
     folder.mkdir(parents=True, exist_ok=True)
     early, late, night = (list(mint_devices(count, seed=f"{seed} {count}")) for count in (240, 160, 60))
     for device in (*late[150:154], *night[:45]):
-        emulator.claim_for_other_team(device.token)
+        emulator.claim(device.token, for_other_team=True)
     emulator.claim(late[140].token)
     lines = _lines(late, 2)
     for place in range(10, 80, 10):

@@ -84,13 +84,17 @@ class LocalEmulator:
         connection = {"conn_type": "nrfprov", "host": self.url, "password": self.api_key, "extra": extra}
         return {"AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection)}
 
-    def claim(self, claim_token: str) -> None:
-        """Claim a device for our team."""
-        self._claim(claim_token, self.api_key)
-
-    def claim_for_other_team(self, claim_token: str) -> None:
-        """Claim a device for the other team."""
-        self._claim(claim_token, OTHER_TEAM_KEY)
+    def claim(self, claim_token: str, *, for_other_team: bool = False) -> None:
+        """Claim a device for our team, or for the other one."""
+        api_key = OTHER_TEAM_KEY if for_other_team else self.api_key
+        answer = self._session.post(
+            f"{self.url}/v1/claimed-devices",
+            json={"claimToken": claim_token},
+            headers={"Authorization": f"Bearer {api_key}"},
+            timeout=30,
+        )
+        if answer.status_code != requests.codes.created:
+            raise EmulatorError(f"The emulator answers {answer.status_code} to a claim: {answer.text[:500]}")
 
     def devices(self) -> list[dict[str, Any]]:
         """Return all claimed devices of all teams, with ``id``, ``team``, ``tags`` and ``claimCount``."""
@@ -104,13 +108,3 @@ class LocalEmulator:
     def count_ours(self) -> int:
         """Count the devices of our team."""
         return sum(device["team"] == self.team for device in self.devices())
-
-    def _claim(self, claim_token: str, api_key: str) -> None:
-        answer = self._session.post(
-            f"{self.url}/v1/claimed-devices",
-            json={"claimToken": claim_token},
-            headers={"Authorization": f"Bearer {api_key}"},
-            timeout=30,
-        )
-        if answer.status_code != requests.codes.created:
-            raise EmulatorError(f"The emulator answers {answer.status_code} to a claim: {answer.text[:500]}")

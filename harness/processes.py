@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +99,12 @@ def stop(programs: Sequence[Program], seconds: float = 10) -> list[int]:
             break
         time.sleep(0.05)
     return kill(pids_of_sessions(sessions), programs)
+
+
+def require_stopped(stop: Callable[[], Sequence[int]]) -> None:
+    """End what was started; fail if a process of it is there even then."""
+    left = stop()
+    assert not left, f"these processes would not end: {left}"
 
 
 def kill(pids: Iterable[int], programs: Sequence[Program] = ()) -> list[int]:

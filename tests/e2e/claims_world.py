@@ -15,6 +15,9 @@ import requests
 from demo.shifts import write_shifts
 from harness.airflow_api import ENDED
 from harness.local_emulator import LocalEmulator
+from harness.ports import free_port
+from harness.processes import require_stopped
+from tests.e2e.conftest import environment, running_emulator
 from tests.e2e.team_airflow import PASSWORD, TeamAirflow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,15 +76,9 @@ class World:
         return session
 
 
-def build(
-    stack: ExitStack,
-    folder: Path,
-    port: int,
-    environment: dict[str, str],
-    emulator: LocalEmulator,
-    program: Any,
-) -> World:
-    """Start Airflow, claim three shifts, and return all of it; the stack ends it."""
+def build(stack: ExitStack, folder: Path, program: Any) -> World:
+    """Start emulator and Airflow, claim three shifts, and return all of it; the stack ends it."""
+    emulator = running_emulator(stack, folder)
     dags = folder / "dags"
     dags.mkdir()
     shutil.copy(ROOT / "dags" / f"{CLAIM}.py", dags)
@@ -91,8 +88,9 @@ def build(
         "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": f"file://{folder}/xcoms",
         "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "0",
     }
-    airflow = TeamAirflow(folder / "airflow", dags, port=port, env={**environment, **xcoms})
-    stack.callback(lambda: _require_nothing_left(airflow.stop()))
+    env = {**environment(emulator), **xcoms}
+    airflow = TeamAirflow(folder / "airflow", dags, port=free_port(), env=env)
+    stack.callback(require_stopped, airflow.stop)
     airflow.start()
     airflow.wait_until_healthy(300)
     airflow.wait_for_dag(CLAIM, 120)
@@ -102,7 +100,3 @@ def build(
         world.runs[shift.path.name] = airflow.api.trigger(CLAIM, conf)
         world.wait(world.runs[shift.path.name])
     return world
-
-
-def _require_nothing_left(left: list[int]) -> None:
-    assert not left, f"these processes would not end: {left}"

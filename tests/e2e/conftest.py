@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,7 @@ from packaging.version import Version
 from harness.local_airflow import USER, LocalAirflow
 from harness.local_emulator import LocalEmulator
 from harness.ports import free_port
+from harness.processes import require_stopped
 from tests.e2e.browser import Browser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,34 +54,31 @@ def stack(tmp_path_factory: pytest.TempPathFactory, chromium: Any) -> Iterator[S
     """Start all three; somebody is logged in."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     folder = tmp_path_factory.mktemp("e2e")
-    emulator = LocalEmulator(folder / "emulator.log", bulk_seconds=1, tls=True)
-    left = []
-    try:
-        emulator.start()
+    with ExitStack() as started:
+        emulator = running_emulator(started, folder)
         airflow = LocalAirflow(
             folder / "airflow", _dags(folder / "dags"), port=free_port(), env=environment(emulator)
         )
-        try:
-            airflow.start()
-            airflow.wait_until_healthy(300)
-            for name in DAGS:
-                airflow.wait_for_dag(Path(name).stem, 120)
-            yield from _with_browser(airflow, emulator, chromium)
-        finally:
-            left += airflow.stop()
-    finally:
-        left += emulator.stop()
-    assert not left, f"these processes would not end: {left}"
+        started.callback(require_stopped, airflow.stop)
+        airflow.start()
+        airflow.wait_until_healthy(300)
+        for name in DAGS:
+            airflow.wait_for_dag(Path(name).stem, 120)
+        context = chromium.new_context(
+            viewport=WINDOW, reduced_motion="reduce", timezone_id="UTC", ignore_https_errors=True
+        )
+        started.callback(context.close)
+        browser = Browser(context.new_page(), airflow.url, PICTURES)
+        browser.log_in(USER, airflow.password)
+        yield Stack(airflow, emulator, browser)
 
 
-def _with_browser(airflow: LocalAirflow, emulator: LocalEmulator, chromium: Any) -> Iterator[Stack]:
-    context = chromium.new_context(
-        viewport=WINDOW, reduced_motion="reduce", timezone_id="UTC", ignore_https_errors=True
-    )
-    browser = Browser(context.new_page(), airflow.url, PICTURES)
-    browser.log_in(USER, airflow.password)
-    yield Stack(airflow, emulator, browser)
-    context.close()
+def running_emulator(started: ExitStack, folder: Path) -> LocalEmulator:
+    """Start an emulator that speaks TLS; the stack ends it."""
+    emulator = LocalEmulator(folder / "emulator.log", bulk_seconds=1, tls=True)
+    started.callback(require_stopped, emulator.stop)
+    emulator.start()
+    return emulator
 
 
 @pytest.fixture(scope="module")

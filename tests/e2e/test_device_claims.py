@@ -15,8 +15,6 @@ import requests
 
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from harness.local_airflow import USER
-from harness.local_emulator import LocalEmulator
-from harness.ports import free_port
 from tests.e2e.claims_view import (
     address,
     claim_view,
@@ -27,7 +25,7 @@ from tests.e2e.claims_view import (
     wait_for_rows,
 )
 from tests.e2e.claims_world import CLAIM, build
-from tests.e2e.conftest import PICTURES, environment
+from tests.e2e.conftest import PICTURES
 from tests.e2e.team_airflow import PERSON, STRANGER, VIEWER
 
 pytestmark = pytest.mark.slow
@@ -42,10 +40,7 @@ def world(chromium):
     with ExitStack() as stack:
         # A short name: pictures show it.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nrfprov-")))
-        emulator = LocalEmulator(folder / "emulator.log", bulk_seconds=1, tls=True)
-        stack.callback(emulator.stop)
-        emulator.start()
-        yield build(stack, folder, free_port(), environment(emulator), emulator, chromium)
+        yield build(stack, folder, chromium)
 
 
 @pytest.fixture

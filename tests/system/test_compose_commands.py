@@ -129,7 +129,9 @@ class Stack:
         of_image = {"AIRFLOW_HOME": str(self.home(name)), "HOME": str(self.home(name)), "USER": "airflow"}
         of_docker = {"HOSTNAME": socket.gethostname()}
         of_machine = {
-            "PATH": os.pathsep.join([str(BIN), str(postgres.program("pg_isready").parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join(
+                [str(BIN), str(postgres.program("pg_isready").parent), os.environ["PATH"]]
+            ),
             "AIRFLOW__API__HOST": HOST,
             "AIRFLOW__API__PORT": str(self.ports["api-server"]),
             # This checkout, whatever is installed beside this Python.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -11,6 +11,7 @@ from airflow_provider_nrfprov.emulator.mint import mint_devices
 from harness.local_airflow import LocalAirflow
 from harness.local_emulator import LocalEmulator
 from harness.ports import free_port
+from harness.processes import require_stopped
 from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS
 from tests.integration.leaks import Secrets, folder
 
@@ -45,28 +46,15 @@ def test_a_claim_is_deferred_and_ends_and_no_log_of_a_task_shows_a_secret(tmp_pa
     # Long enough that the process of a deferred task has ended before its trigger fires, on a busy machine, too: else the
     # scheduler may fail the task ("Airflow's own race" of docs/reliability.md).
     emulator = LocalEmulator(tmp_path / "emulator.log", contract="async", bulk_seconds=20)
-    left = []
-    try:
+    with ExitStack() as stack:
+        stack.callback(require_stopped, emulator.stop)
         emulator.start()
-        emulator.claim_for_other_team(tokens[3])
-        connection = {"conn_type": "nrfprov", "host": emulator.url, "password": emulator.api_key}
-        airflow = LocalAirflow(
-            tmp_path / "airflow",
-            tmp_path / "dags",
-            port=free_port(),
-            env={
-                "AIRFLOW_CONN_NRFPROV_DEFAULT": json.dumps(connection),
-                # Airflow 3.0 needs it to show an XCom that is no text.
-                "AIRFLOW__API__ENABLE_XCOM_DESERIALIZE_SUPPORT": "True",
-            },
-        )
-        try:
-            states, receipt = run_smoke(airflow, {name: str(tmp_path / name) for name in files})
-        finally:
-            left += airflow.stop()
-    finally:
-        left += emulator.stop()
-    assert not left, f"these processes would not end: {left}"
+        emulator.claim(tokens[3], for_other_team=True)
+        # Airflow 3.0 needs it to show an XCom that is no text.
+        env = {**emulator.connection(), "AIRFLOW__API__ENABLE_XCOM_DESERIALIZE_SUPPORT": "True"}
+        airflow = LocalAirflow(tmp_path / "airflow", tmp_path / "dags", port=free_port(), env=env)
+        stack.callback(require_stopped, airflow.stop)
+        states, receipt = run_smoke(airflow, {name: str(tmp_path / name) for name in files})
     assert states == {"good": "success", "bad": "failed"}
     assert (receipt["rows"], receipt["claimed"]) == (3, 3)
     logs = folder(tmp_path / "airflow" / "logs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import tempfile
@@ -13,6 +12,7 @@ import pytest
 
 from airflow_provider_nrfprov.emulator.accounts import VIEWER_KEY
 from airflow_provider_nrfprov.emulator.mint import mint_devices
+from reliability.judge import read_report
 from tests.e2e.browser import TABS
 from tests.integration.leaks import Secrets
 
@@ -169,8 +169,7 @@ def test_a_claim_file_is_claimed_from_the_form_and_report_and_links_say_what_bec
     browser.picture("5-run")
 
     ours = {each["id"]: each for each in stack.emulator.devices() if each["team"] == stack.emulator.team}
-    with (folder / "reports" / "report.csv").open(encoding="utf-8", newline="") as stream:
-        report = list(csv.DictReader(stream))
+    report = read_report(folder / "reports")
     assert [row["outcome"] for row in report] == ["claimed"] * ROWS + ["rejected"]
     assert {row["device_id"] for row in report[:ROWS]} == {device.device_id for device in devices}
     for device in devices:

@@ -12,10 +12,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_PLUS
-from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, dag_bag_class, database, handlers_kept, sync
-
-IS_AIRFLOW_3_0 = AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS
+from tests.integration.dag_runs import IS_AIRFLOW_3_0, dag_bag_class, database, handlers_kept, sync
 
 
 @pytest.fixture(autouse=True)

@@ -16,12 +16,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import airflow
 import pytest
 from airflow.providers.common.compat.sdk import DAG
-from packaging.version import Version
 
-AIRFLOW_V_3_0_PLUS = Version("3.0.0") <= Version(Version(airflow.__version__).base_version)
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS
+
+IS_AIRFLOW_3_0 = AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS
 _DATES = ("logical_date", "run_after") if AIRFLOW_V_3_0_PLUS else ("execution_date",)
 """What names a run of ``dag.test()``."""
 _numbers = itertools.count(1)

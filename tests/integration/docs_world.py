@@ -18,19 +18,12 @@ from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.emulator.server import Emulator
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
-from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, End, database, found, new_dag, run
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS
+from reliability.ours import Clock
+from tests.integration.dag_runs import End, database, found, new_dag, run
 from tests.traffic import claimed_by_another_team
 
 SHIFT = "s3://factory@line-1/shift.csv"
-
-
-class Clock:
-    """The service's clock: the real time, and hours back while devices of before are claimed."""
-
-    behind = timedelta(0)
-
-    def __call__(self) -> datetime:
-        return datetime.now(timezone.utc) - self.behind
 
 
 @dataclass
@@ -72,9 +65,9 @@ class World:
 
     def claim_before(self, span: timedelta, count: int, *tags: str, seed: str = "ours") -> list[str]:
         """Claim devices so long before the run was due; return their ids."""
-        self.clock.behind = datetime.now(timezone.utc) - self.due + span
+        self.clock.ahead = self.due - span - datetime.now(timezone.utc)
         ids = self.claim(count, *tags, seed=seed)
-        self.clock.behind = timedelta(0)
+        self.clock.ahead = timedelta(0)
         return ids
 
     def claim_for_another_team(self, seed: str) -> None:

@@ -48,13 +48,10 @@ class Secrets:
 def written_by_airflow() -> dict[str, str]:
     """Return all files below ``AIRFLOW_HOME`` (database, its write-ahead log, task logs), and the database's rows as text."""
     home = Path(os.environ["AIRFLOW_HOME"])
-    places = {
-        str(path.relative_to(home)): path.read_bytes().decode("latin-1")
-        for path in home.rglob("*")
-        if path.is_file()
-    }
-    assert "airflow.db" in places
-    return {**places, **{f"table {name}": text for name, text in tables(home / "airflow.db")}}
+    database = home / "airflow.db"
+    places = folder(home)
+    assert str(database) in places
+    return {**places, **{f"table {name}": text for name, text in tables(database)}}
 
 
 def tables(database: Path) -> Iterator[tuple[str, str]]:

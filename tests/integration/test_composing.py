@@ -17,16 +17,8 @@ from airflow_provider_nrfprov.operators.bulk_claim import (
 from airflow_provider_nrfprov.operators.unclaim_devices import NrfProvUnclaimDevicesOperator
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.task_groups import claim_and_tag
-from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_1_PLUS
-from tests.integration.dag_runs import (
-    AIRFLOW_V_3_0_PLUS,
-    found,
-    links,
-    new_dag,
-    only_run,
-    run,
-    run_example,
-)
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS
+from tests.integration.dag_runs import found, links, new_dag, only_run, run, run_example
 from tests.traffic import claimed_by_another_team
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]

@@ -27,16 +27,11 @@ from airflow.providers.common.compat.sdk import DAG
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_nrfprov.emulator.server import running_emulator
-from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
-from tests.integration.dag_runs import (
-    AIRFLOW_V_3_0_PLUS,
-    found,
-    new_dag,
-    run,
-    why_nobody_can_be_asked,
-)
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
+from reliability.ours import Clock
+from tests.integration.dag_runs import found, new_dag, run, why_nobody_can_be_asked
 from tests.integration.docs_blocks import BLOCKS, PAGES, ROOT, Block
-from tests.integration.docs_world import SCENES, Clock, Scene, World, claim_with_an_event
+from tests.integration.docs_world import SCENES, Scene, World, claim_with_an_event
 from tests.integration.test_approval import Person
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow, pytest.mark.airflow_independent]

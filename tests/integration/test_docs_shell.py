@@ -26,7 +26,8 @@ import pytest
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.hooks.connection import inbox_of
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
-from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS, database, found
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS
+from tests.integration.dag_runs import database, found
 from tests.integration.docs_blocks import BLOCKS, ROOT, Block
 from tests.traffic import watched_emulator
 

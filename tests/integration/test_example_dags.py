@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
+from reliability.judge import read_report
 from tests.integration.dag_runs import run_example as run
 from tests.integration.dag_runs import why_nobody_can_be_asked
 from tests.integration.leaks import Secrets, folder, written_by_airflow
@@ -74,8 +74,7 @@ def test_claims_a_file_from_check_to_tags(load_dag, nrfcloud, tmp_path, claim_fi
     assert nrfcloud.service.claimed_ids() == {device.device_id for device in devices}
     assert {tuple(device.tags) for device in nrfcloud.service.claimed_devices()} == {("line=1",)}
     assert set(nrfcloud.service.claim_counts().values()) == {1}
-    with (tmp_path / "out" / "report.csv").open(newline="") as stream:
-        outcomes = Counter(row["outcome"] for row in csv.DictReader(stream))
+    outcomes = Counter(row["outcome"] for row in read_report(tmp_path / "out"))
     assert outcomes == {"claimed": 1199, "already_claimed": 1, "rejected": 2}
     written = "".join(capfd.readouterr())
     assert "1202 rows" in written.replace(",", "")  # the log was looked at, not missed

@@ -44,9 +44,9 @@ from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperat
 from airflow_provider_nrfprov.operators.claim_reporting import IDS_IN_XCOM
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
-from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS, AIRFLOW_V_3_3_PLUS
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_3_PLUS
 from tests.event_loop_lag import Lag
-from tests.integration.dag_runs import End, new_dag, run
+from tests.integration.dag_runs import IS_AIRFLOW_3_0, End, new_dag, run
 from tests.traffic import claimed_by_another_team
 
 # dag.test() runs Airflow's own code, whose warnings are not ours to mend.
@@ -524,7 +524,6 @@ def test_claim_and_sensor_in_a_row_end_alike_in_both_modes(world, triggers, tmp_
     assert triggers.runs == (contract == "async")
 
 
-IS_AIRFLOW_3_0 = AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS
 MODES_WITH_RETRIES = (
     "poke",
     pytest.param(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 
 import pytest
 
+from reliability.judge import read_report
 from tests.integration.dag_runs import run_example as run
 from tests.traffic import claimed, statuses
 
@@ -26,10 +26,8 @@ def test_blocks_and_marks_a_lot_and_nothing_else_and_may_be_run_again(load_dag, 
     assert {device.id for device in blocked} == set(lot)
     assert {tuple(device.tags) for device in blocked} == {("lot=7", "quarantine")}
     (report,) = tmp_path.glob("*/report.csv")
-    with report.open(newline="") as stream:
-        assert [(row["device_id"], row["outcome"]) for row in csv.DictReader(stream)] == [
-            (i, "done") for i in lot
-        ]
+    rows = read_report(report.parent)
+    assert [(row["device_id"], row["outcome"]) for row in rows] == [(i, "done") for i in lot]
     assert "block: 120 of 120 devices: 120 done, 0 unchanged, 0 failed" in caplog.text
     before = nrfcloud.service.request_counts()
     state, tasks = run(load_dag("nrfprov_quarantine"), {**conf, "mark": None})

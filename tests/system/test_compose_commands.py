@@ -8,7 +8,6 @@ and PostgreSQL is whatever is installed here, with the user, the database and th
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
 import re
@@ -27,6 +26,7 @@ import requests
 from harness import postgres, processes, redis_server
 from harness.airflow_api import AirflowApi, AirflowApiError
 from harness.ports import HOST, free_port
+from reliability.judge import read_report
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -331,8 +331,7 @@ def test_the_example_dag_claims_a_file_on_the_celery_worker_and_waits_in_the_tri
     summary = api.xcom(DAG, run, "claim")
     # In the data folder, under the name that it has in the worker.
     report = stack.data / Path(summary["report"]).relative_to(stack.path("worker", "/opt/airflow/data"))
-    with report.open() as stream:
-        assert [row["outcome"] for row in csv.DictReader(stream)] == ["claimed"] * ROWS
+    assert [row["outcome"] for row in read_report(report.parent)] == ["claimed"] * ROWS
     devices = requests.get(f"{emulator}/emulator/devices", timeout=30).json()["items"]
     assert len(devices) == ROWS
     # Of Celery, one line a task, and one more for the task that the triggerer had meanwhile; after Airflow knows of its end.

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 import pytest
 
 from airflow_provider_nrfprov.emulator.mint import mint_devices
+from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS
 from harness.local_airflow import LocalAirflow
 from harness.local_emulator import LocalEmulator
 from harness.ports import free_port
 from harness.processes import require_stopped
-from tests.integration.dag_runs import AIRFLOW_V_3_0_PLUS
 from tests.integration.leaks import Secrets, folder
 
 pytestmark = [

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from tests.e2e.claims_world import CLAIM, World
+from tests.e2e.claims_world import CLAIM, VIEWER, World
 from tests.e2e.conftest import PICTURES
-from tests.e2e.team_airflow import VIEWER
 
 PAGE = "/nrfprov/claims/"
 

@@ -24,9 +24,8 @@ from tests.e2e.claims_view import (
     summary_of,
     wait_for_rows,
 )
-from tests.e2e.claims_world import CLAIM, build
+from tests.e2e.claims_world import CLAIM, PERSON, STRANGER, VIEWER, build
 from tests.e2e.conftest import PICTURES
-from tests.e2e.team_airflow import PERSON, STRANGER, VIEWER
 
 pytestmark = pytest.mark.slow
 EARLY, LATE, NIGHT = "line-1-early.csv", "line-1-late.csv", "line-1-night.csv"

@@ -21,9 +21,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from demo.agreement import differences
-from demo.claim_file import RUN_TAG, DemoFile, make_claim_file
+from demo.claim_file import RUN_TAG, DemoFile, make_claim_file, write_shifts
 from demo.progress import Progress
-from demo.shifts import write_shifts
 from harness.airflow_api import ENDED, AirflowApiError
 from harness.interruption import Interrupted, ignore_signals, raise_on_signals
 from harness.local_airflow import USER, AirflowDiedError, LocalAirflow

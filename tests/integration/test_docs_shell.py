@@ -12,7 +12,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from airflow_provider_nrfprov.emulator.mint import mint_devices
 from airflow_provider_nrfprov.hooks.connection import inbox_of
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.version_compat import AIRFLOW_V_3_0_PLUS
+from harness.ports import free_port
 from tests.integration.dag_runs import database, found
 from tests.integration.docs_blocks import BLOCKS, ROOT, Block
 from tests.traffic import watched_emulator
@@ -88,12 +88,8 @@ def test_every_block_is_run_or_has_a_reason_why_not():
 
 def environment(**others: str) -> dict[str, str]:
     """Return one in which ``python``, ``nrfprov`` and ``airflow`` are those of this test."""
-    return {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        **others,
-    }
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **others}
 
 
 def bash(text: str, folder: Path, *, seconds: int = 60, **others: str) -> subprocess.CompletedProcess[str]:
@@ -168,7 +164,8 @@ def test_connections_come_from_the_file_of_a_secrets_backend(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
-def test_the_tutorial_leads_to_a_claimed_file(port, tmp_path):
+def test_the_tutorial_leads_to_a_claimed_file(tmp_path):
+    port = free_port()
     # An Airflow of the reader's own, not that of these tests.
     commands = ["unset ${!AIRFLOW__*}"]
     server, *others = TUTORIAL
@@ -187,13 +184,6 @@ def test_the_tutorial_leads_to_a_claimed_file(port, tmp_path):
     (again,) = (tmp_path / "report").glob("*/summary.json")
     second = json.loads(again.read_text())
     assert (second["rows"], second["already_claimed"], second["rejected"]) == (21, 20, 1)
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -218,7 +208,8 @@ def serving(block: Block, port: int, folder: Path) -> Iterator[list[str]]:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 @pytest.mark.parametrize("name", SERVERS)
-def test_what_is_for_another_terminal_works_beside_the_emulator(name, port, tmp_path):
+def test_what_is_for_another_terminal_works_beside_the_emulator(name, tmp_path):
+    port = free_port()
     with serving(BLOCKS[name], port, tmp_path) as lines:
         assert lines[0].endswith(
             f"on {'https' if '--tls' in BLOCKS[name].text else 'http'}://127.0.0.1:{port}"

@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider_nrfprov.emulator.faults import Refuse
 from airflow_provider_nrfprov.emulator.mint import mint_devices
+from harness.ports import free_port
 
 CLAIM = """
 try:
@@ -80,9 +81,7 @@ def test_a_claim_sends_what_it_counted_however_it_ends(code_ends, connect, emula
 
 
 def test_no_answer_is_a_status_of_its_own(connect, tmp_path):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        connect(f"http://127.0.0.1:{taken.getsockname()[1]}")
+    connect(f"http://127.0.0.1:{free_port()}")
     (tmp_path / "shift.csv").write_text(next(iter(mint_devices(1, seed="metrics"))).token)
     found = metrics_of(CLAIM.format(file=str(tmp_path / "shift.csv")), tmp_path)
     assert found["requests"] >= 1

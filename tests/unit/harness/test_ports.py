@@ -6,13 +6,11 @@ import socket
 
 import pytest
 
-from harness.ports import HOST, PortInUseError, require_free
+from harness.ports import HOST, PortInUseError, free_port, require_free
 
 
 def test_a_free_port_is_free_and_stays_so():
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     require_free(port, "Airflow", "PORT")
     require_free(port, "Airflow", "PORT")
 

@@ -56,9 +56,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory, chromium: Any) -> Iterator[S
     folder = tmp_path_factory.mktemp("e2e")
     with ExitStack() as started:
         emulator = running_emulator(started, folder)
-        airflow = LocalAirflow(
-            folder / "airflow", _dags(folder / "dags"), port=free_port(), env=environment(emulator)
-        )
+        # Only those that are used here: the others need not be read again and again.
+        dags = folder / "dags"
+        dags.mkdir()
+        for name in DAGS:
+            shutil.copy(ROOT / "dags" / name, dags)
+        airflow = LocalAirflow(folder / "airflow", dags, port=free_port(), env=environment(emulator))
         started.callback(require_stopped, airflow.stop)
         airflow.start()
         airflow.wait_until_healthy(300)
@@ -117,11 +120,3 @@ def environment(emulator: LocalEmulator) -> dict[str, str]:
         # On a busy machine Airflow's own first answer to a task takes longer than the 5 s that it has for it.
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
     }
-
-
-def _dags(folder: Path) -> Path:
-    """Only those that are used here: the others need not be read again and again."""
-    folder.mkdir()
-    for name in DAGS:
-        shutil.copy(ROOT / "dags" / name, folder)
-    return folder

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from airflow.providers.common.compat.sdk import BaseOperator, task
 
 from airflow_provider_nrfprov.operators.bulk_claim import NrfProvBulkClaimOperator
 from tests.integration.dag_runs import new_dag, only_run, run
@@ -23,24 +24,19 @@ HEADER = "device_id,outcome,status,message\n"
 @pytest.fixture
 def named_by_a_task(browser):
     """Return what the routes answer if a task had named this file in its XCom, and the summary beside it said that it is its own."""
-    from airflow.providers.common.compat.sdk import BaseOperator
-
-    class Naming(BaseOperator):
-        def __init__(self, *, report, **kwargs):
-            super().__init__(**kwargs)
-            self.report = report
-
-        def execute(self, context):
-            context["ti"].xcom_push(key="report", value=self.report)
 
     def answers(report: object, **said: object) -> list:
+        @task
+        def name(ti=None):
+            ti.xcom_push(key="report", value=report)
+
         with new_dag() as dag:
-            Naming(task_id="name", report=report)
+            name()
         assert run(dag)["name"].state == "success"
-        task = {"dag_id": dag.dag_id, "run_id": only_run(dag), "task_id": "name", "map_index": -1}
+        owner = {"dag_id": dag.dag_id, "run_id": only_run(dag), "task_id": "name", "map_index": -1}
         if isinstance(report, str) and report and Path(report).parent.is_dir():
-            Path(report).with_name("summary.json").write_text(json.dumps({**task, **said}))
-        return [ask(browser("admin"), task, name) for name in ("report", "rows", "report.csv")]
+            Path(report).with_name("summary.json").write_text(json.dumps({**owner, **said}))
+        return [ask(browser("admin"), owner, route) for route in ("report", "rows", "report.csv")]
 
     return answers
 
@@ -118,8 +114,6 @@ def test_a_report_of_many_devices_and_long_cells_is_shown_and_downloaded(named_b
 
 
 def test_what_one_task_pushed_by_hand_keeps_nobody_from_seeing_the_others(browser, claimed, tmp_path):
-    from airflow.providers.common.compat.sdk import BaseOperator
-
     report = tmp_path / "report.csv"
     report.write_text(HEADER)
     report.with_name("summary.json").write_text("[" * 200_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from airflow.providers.common.compat.sdk import task
 
 from tests.integration.dag_runs import new_dag, run
 from tests.integration.device_claims.pages import needs_teams, needs_the_page
@@ -14,14 +15,13 @@ OWN_PAGE = {"Origin": "http://testserver", "X-Nrfprov-Upload": "1"}
 @pytest.fixture
 def claimed(load_dag):
     """A DAG that has run."""
-    from airflow.providers.common.compat.sdk import BaseOperator
 
-    class Nothing(BaseOperator):
-        def execute(self, context):
-            return None
+    @task
+    def nothing():
+        pass
 
     with new_dag() as dag:
-        Nothing(task_id="nothing")
+        nothing()
     run(dag)
     return {"dag_id": dag.dag_id}
 

@@ -103,35 +103,31 @@ def test_an_environment_of_somebody_else_is_left_alone(tmp_path):
     assert (tmp_path / "pyvenv.cfg").exists()
 
 
-class TestCommands:
-    def test_the_last_lines_of_a_command_that_fails_are_shown(self):
-        lines = "print('WARNING: of no use'); print('no such package'); raise SystemExit(3)"
-        with pytest.raises(Problem) as problem:
-            environment._run([sys.executable, "-c", lines], "pip could not install everything")
-        assert str(problem.value) == (
-            "pip could not install everything (exit code 3); its last lines:\n  no such package"
-        )
+def test_the_last_lines_of_a_command_that_fails_are_shown():
+    lines = "print('WARNING: of no use'); print('no such package'); raise SystemExit(3)"
+    with pytest.raises(Problem) as problem:
+        environment._run([sys.executable, "-c", lines], "pip could not install everything")
+    assert str(problem.value) == (
+        "pip could not install everything (exit code 3); its last lines:\n  no such package"
+    )
 
-    def test_a_half_made_environment_is_not_taken_for_complete(self, tmp_path, monkeypatch):
-        venv = tmp_path / "venv"
-        installed = []
-        monkeypatch.setattr(
-            environment, "_pip_install", lambda recipe, venv: installed.append(recipe.contents)
-        )
-        monkeypatch.setattr(environment, "_run", lambda command, failure: None)
-        install("3.3.2", venv)
-        install("3.3.2", venv)
-        assert installed == ["Airflow 3.3.2"], "a complete one is taken as it is"
 
-        def interrupted(recipe, venv):
-            raise environment.Interrupted(2)
+def test_a_half_made_environment_is_not_taken_for_complete(tmp_path, monkeypatch):
+    venv = tmp_path / "venv"
+    installed = []
+    monkeypatch.setattr(environment, "_pip_install", lambda recipe, venv: installed.append(recipe.contents))
+    monkeypatch.setattr(environment, "_run", lambda command, failure: None)
+    install("3.3.2", venv)
+    install("3.3.2", venv)
+    assert installed == ["Airflow 3.3.2"], "a complete one is taken as it is"
 
-        monkeypatch.setattr(environment, "_digest", lambda *_: "of other constraints")
-        monkeypatch.setattr(environment, "_pip_install", interrupted)
-        with pytest.raises(environment.Interrupted):
-            install("3.3.2", venv)
-        monkeypatch.setattr(
-            environment, "_pip_install", lambda recipe, venv: installed.append(recipe.contents)
-        )
+    def interrupted(recipe, venv):
+        raise environment.Interrupted(2)
+
+    monkeypatch.setattr(environment, "_digest", lambda *_: "of other constraints")
+    monkeypatch.setattr(environment, "_pip_install", interrupted)
+    with pytest.raises(environment.Interrupted):
         install("3.3.2", venv)
-        assert installed == ["Airflow 3.3.2", "Airflow 3.3.2"]
+    monkeypatch.setattr(environment, "_pip_install", lambda recipe, venv: installed.append(recipe.contents))
+    install("3.3.2", venv)
+    assert installed == ["Airflow 3.3.2", "Airflow 3.3.2"]

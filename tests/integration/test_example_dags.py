@@ -164,15 +164,3 @@ def test_a_tag_that_is_not_that_of_a_lot_blocks_nothing(load_dag, nrfcloud, tmp_
     assert (state, tasks["block"]) == ("failed", "failed")
     assert statuses(nrfcloud) == {"READY": 3}
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "conf", [{"tag": ""}, {"tag": " lot=7"}, {"tag": "x" * 101}, {"max_devices": 0}], ids=str
-)
-def test_the_form_of_a_quarantine_refuses_what_cannot_be(load_dag, nrfcloud, tmp_path, conf):
-    dag = load_dag("nrfprov_quarantine")
-    good = {"tag": "lot=7", "max_devices": 10, "report_dir": str(tmp_path), "mark": None}
-    with pytest.raises(Exception, match=r"Invalid input for param"):
-        run(dag, {**good, **conf})
-    assert not nrfcloud.service.request_counts()

@@ -19,7 +19,7 @@ REFUSED = {
     "nrfprov_claim_on_arrival": {"claim_file": ["", 7], "tags": TAGS},
     "nrfprov_claim_one_device": {"claim_token": ["", None], "tags": TAGS, "check_only": ["yes", 1]},
     "nrfprov_quarantine": {
-        "tag": ["", " ", "lot=7 ", "x" * 101, None],
+        "tag": ["", " ", "lot=7 ", " lot=7", "x" * 101, None],
         "max_devices": [0, "all"],
         "report_dir": ["", None],
         "mark": ["x" * 101, 7],

@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import pytest
 from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     TaskDeferred,
@@ -278,10 +277,6 @@ def test_what_ends_within_moments_is_waited_for_on_the_worker(monkeypatch, attac
     with pytest.raises(TaskDeferred):
         new_process({"bulk_ops_request_ids": IDS, "deferrable": True}).execute({})
     assert service.polls == 2 + 3
-
-
-def test_what_ends_badly_is_no_error_of_the_service():
-    assert issubclass(BulkOpsFailedError, AirflowFailException)
 
 
 class OneOperation(QuietHandler):

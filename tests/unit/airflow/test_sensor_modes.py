@@ -107,17 +107,13 @@ def end_of(mode, **arguments):
     with pytest.MonkeyPatch.context() as patch:
         if not AIRFLOW_V_3_0_PLUS:
             patch.setattr("airflow.sensors.base._orig_start_date", lambda **_: began)
-        return end_in(context, waiting)
-
-
-def end_in(context, waiting):
-    try:
-        work_to_the_end(context, waiting)
-    except AirflowSkipException as error:
-        return "skipped", type(error.__cause__)
-    except Exception as error:  # noqa: BLE001 - the end of a task
-        return "failed", type(error)
-    return "success", None
+        try:
+            work_to_the_end(context, waiting)
+        except AirflowSkipException as error:
+            return "skipped", type(error.__cause__)
+        except Exception as error:  # noqa: BLE001 - the end of a task
+            return "failed", type(error)
+        return "success", None
 
 
 def work_to_the_end(context, waiting):

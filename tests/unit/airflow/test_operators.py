@@ -203,16 +203,15 @@ def test_a_file_as_gather_attestation_tokens_writes_it_is_taken_unchanged(tmp_pa
 def test_files_and_reports_on_an_object_store(context, tokens, nrfcloud, object_store):
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    folder = object_store
-    with ObjectStoragePath(f"{folder}/shift.csv").open("w") as stream:
+    with ObjectStoragePath(f"{object_store}/shift.csv").open("w") as stream:
         stream.write("\n".join([*tokens, "rubbish"]))
-    receipt = finish(bulk(f"{folder}/shift.csv"), context)
+    receipt = finish(bulk(f"{object_store}/shift.csv"), context)
     assert (receipt["claimed"], receipt["rejected"]) == (5, 1)
     with ObjectStoragePath(receipt["report"]).open("r") as stream:
         assert len(stream.readlines()) == 7
     with ObjectStoragePath(receipt["failed_rows"]).open("r") as stream:
         assert stream.read() == "rubbish\n"
-    assert finish(bulk(f"{folder}/shift.csv"), context) == receipt
+    assert finish(bulk(f"{object_store}/shift.csv"), context) == receipt
     assert len(nrfcloud.service.bulk_operations()) == 1
 
 

@@ -349,6 +349,7 @@ def test_who_gives_nothing_is_told_to_leave_it_out_only_if_that_can_be_done(name
     with pytest.raises(ArgumentError) as caught, DAG("arguments", schedule=None):
         CLASSES[name](task_id="t", **{**required(CLASSES[name]), argument: "null"})
     has_default = argument not in required(CLASSES[name])
+    assert str(caught.value).startswith(f"{argument} of task 't' is empty ")
     assert ("leave it out" in str(caught.value)) is has_default
     assert ("it has no default" in str(caught.value)) is not has_default
 

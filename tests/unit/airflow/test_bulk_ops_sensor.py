@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from airflow_provider_nrfprov.api import wait_policy
-from airflow_provider_nrfprov.api.errors import NotFoundError, NrfProvError, UnauthorizedError
+from airflow_provider_nrfprov.api.errors import NrfProvError
 from airflow_provider_nrfprov.arguments import ArgumentError
-from airflow_provider_nrfprov.emulator.faults import DropBefore
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
 from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
@@ -95,62 +92,6 @@ def test_a_failed_operation_fails_the_task_and_is_named(claim, tokens, deferrabl
         finish(sensor([claim(tokens[1]), failing], deferrable=deferrable))
 
 
-@both_modes
-def test_a_failed_operation_skips_the_task_with_soft_fail(claim, tokens, deferrable):
-    with pytest.raises(AirflowSkipException):
-        finish(sensor([claim("rubbish")], deferrable=deferrable, soft_fail=True))
-
-
-@both_modes
-def test_an_operation_that_had_failed_before_the_first_poke_skips_the_task_with_soft_fail(claim, deferrable):
-    failed = claim("rubbish")
-    time.sleep(0.5)
-    with pytest.raises(AirflowSkipException):
-        finish(sensor(failed, deferrable=deferrable, soft_fail=True))
-
-
-@both_modes
-def test_failed_is_an_end_like_any_other_where_it_is_allowed(claim, tokens, deferrable):
-    finish(sensor([claim("rubbish")], deferrable=deferrable, allow_failed=True))
-
-
-@both_modes
-def test_a_deadline_is_a_sensor_timeout(nrfcloud, tokens, deferrable):
-    nrfcloud.reset(bulk_seconds=60)
-    operation = NrfProvHook().bulk_claim(f'"{tokens[0]}"\n').bulk_ops_request_id
-    with pytest.raises(AirflowSensorTimeout):
-        finish(sensor([operation], deferrable=deferrable, timeout=0.3))
-    with pytest.raises(AirflowSkipException):
-        finish(sensor([operation], deferrable=deferrable, timeout=0.3, soft_fail=True))
-
-
-@both_modes
-def test_an_operation_that_does_not_exist_fails_at_once(claim, deferrable):
-    with pytest.raises(NotFoundError):
-        finish(sensor(["01G4ACS60SAEK1YNGSSJHBEET0"], deferrable=deferrable))
-
-
-@both_modes
-@pytest.mark.parametrize("soft_fail", [False, True])
-def test_a_revoked_key_fails_the_task_at_once_soft_fail_or_not(
-    nrfcloud, claim, tokens, deferrable, soft_fail
-):
-    operation = claim(tokens[0])
-    nrfcloud.service.keys.revoke("emulator-key")
-    with pytest.raises(UnauthorizedError):
-        finish(sensor([operation], deferrable=deferrable, soft_fail=soft_fail))
-
-
-def test_a_key_that_is_revoked_while_deferred_fails_the_task_with_the_services_words(nrfcloud, claim, tokens):
-    with pytest.raises(TaskDeferred) as deferred:
-        sensor([claim(tokens[0])], deferrable=True).execute({})
-    nrfcloud.service.keys.revoke("emulator-key")
-    event = asyncio.run(only_event(deferred.value.trigger))
-    assert event["status"] == "error"
-    with pytest.raises(NrfProvError, match="401"):
-        sensor([]).execute_complete({}, event)
-
-
 @pytest.mark.parametrize("ids", [[], "[]"])
 @both_modes
 def test_nothing_to_wait_for_is_done_at_once_without_a_connection(ids, deferrable):
@@ -174,12 +115,6 @@ def test_a_file_of_ids_that_is_not_there_is_an_error_that_names_the_argument(cla
 def test_a_dictionary_is_no_list_of_ids(claim):
     with pytest.raises(ArgumentError, match="must be a list"):
         sensor({"bulk_ops_request_ids": ["01"]})
-
-
-def test_an_operation_that_has_ended_is_not_deferred_for(claim, tokens):
-    operation = claim(tokens[0])
-    time.sleep(0.5)
-    assert sensor([operation], deferrable=True).execute({}) is None
 
 
 @pytest.mark.parametrize("poll_interval", [0.05, 10])
@@ -229,16 +164,3 @@ def test_the_judge_of_the_event_loop_sees_what_keeps_it():
 def test_an_event_that_is_not_understood_is_an_error_and_no_success(event):
     with pytest.raises(NrfProvError, match="unknown form"):
         sensor([]).execute_complete({}, event)
-
-
-def test_one_failed_poll_is_tolerated_and_a_service_that_comes_back_is_waited_for(nrfcloud, claim, tokens):
-    waiting = sensor([claim(tokens[0])])
-    nrfcloud.service.faults.plan("FetchBulkOpsRequest", DropBefore())
-    assert waiting.poke({}) is False
-    assert finish(waiting) in {None, True}
-
-
-def test_no_key_is_in_the_triggers_arguments_or_event(claim, tokens):
-    with pytest.raises(TaskDeferred) as deferred:
-        sensor([claim(tokens[0])], deferrable=True).execute({})
-    assert "emulator-key" not in json.dumps(deferred.value.trigger.serialize())

@@ -245,27 +245,14 @@ async def test_looking_does_not_hold_up_the_event_loop(tmp_path, monkeypatch):
         assert await asyncio.to_thread(went_on.get, timeout=20)
 
 
-def test_a_bucket_is_listed_anew_at_each_look(tmp_path):
-    try:
-        from airflow.sdk.io import attach
-    except ImportError:  # Airflow 2
-        from airflow.io.store import attach
-
+async def test_a_bucket_is_listed_anew_at_each_look(object_store):
     bucket = MemoryFileSystem()
-    attach("memory", fs=bucket)
-    bucket.pipe("/claims/1.csv", b"one")
-
-    async def story():
-        async with Events(trigger("memory://claims")).listening() as events:
-            assert await events.names(1) == ["1.csv"]
-            bucket.pipe("/claims/2.csv", b"two")
-            assert await events.names(2) == ["1.csv", "2.csv"]
-            assert events.payloads[1] == {"claim_file": "memory://claims/2.csv", "bytes": 3}
-
-    try:
-        asyncio.run(story())
-    finally:
-        bucket.rm("/claims", recursive=True)
+    bucket.pipe(f"{object_store}/1.csv", b"one")
+    async with Events(trigger(object_store)).listening() as events:
+        assert await events.names(1) == ["1.csv"]
+        bucket.pipe(f"{object_store}/2.csv", b"two")
+        assert await events.names(2) == ["1.csv", "2.csv"]
+        assert events.payloads[1] == {"claim_file": f"{object_store}/2.csv", "bytes": 3}
 
 
 class OldComms:

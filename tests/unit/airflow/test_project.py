@@ -21,7 +21,7 @@ from airflow_provider_nrfprov.api.errors import (
 )
 from airflow_provider_nrfprov.api.project_contract import NOT_IN_PROJECT
 from airflow_provider_nrfprov.emulator.accounts import PROJECT
-from airflow_provider_nrfprov.emulator.faults import OddStatus, Refuse, StuckOperation
+from airflow_provider_nrfprov.emulator.faults import OddStatus, Refuse
 from airflow_provider_nrfprov.exceptions import BulkOpsFailedError, RowsFailedError, RowsUnknownError
 from airflow_provider_nrfprov.hooks.connection import client_from, portal_page_of
 from airflow_provider_nrfprov.hooks.nrfprov import NrfProvHook
@@ -51,17 +51,13 @@ def claim(claim_file: Path, **options: Any) -> dict[str, Any]:
 # --- what works --------------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_claimed_and_reported(emulator, project, claim_file):
-    receipt = claim(claim_file)
+def test_a_file_is_claimed_and_its_jobs_are_waited_for(emulator, project, claim_file):
+    emulator.reset(bulk_seconds=1.2)
+    receipt = claim(claim_file, rows_per_request=2)
     assert (receipt["claimed"], receipt["failed"], receipt["unknown"]) == (5, 0, 0)
+    assert emulator.service.request_counts()["CreateDevicesInBulk"] == 3
     assert emulator.service.claimed_ids(PROJECT) == set(IDS)
     assert emulator.service.claimed_devices("no team") == []
-
-
-def test_a_claim_waits_for_its_jobs(emulator, project, claim_file):
-    emulator.reset(bulk_seconds=1.2)
-    assert claim(claim_file, rows_per_request=2)["claimed"] == 5
-    assert emulator.service.request_counts()["CreateDevicesInBulk"] == 3
 
 
 def test_a_claim_is_sent_waited_for_by_the_sensor_and_reported_in_three_tasks(emulator, project, claim_file):
@@ -75,8 +71,7 @@ def test_a_claim_is_sent_waited_for_by_the_sensor_and_reported_in_three_tasks(em
     assert run(report_of(sent))["claimed"] == 5
 
 
-def test_a_claim_defers_and_the_trigger_asks_job_by_job(emulator, project, claim_file, monkeypatch):
-    monkeypatch.setattr(NrfProvBulkClaimOperator, "_seconds_before_deferral", 0.0)
+def test_a_claim_defers_and_the_trigger_asks_job_by_job(emulator, project, claim_file):
     emulator.reset(bulk_seconds=1.0)
     operator = bulk_claim(claim_file, deferrable=True)
     with pytest.raises(TaskDeferred) as deferred:
@@ -106,15 +101,6 @@ def test_rows_that_are_refused_fail_the_claim_with_the_services_words(emulator, 
     with pytest.raises(RowsFailedError, match="device belongs to another project"):
         claim(claim_file)
     assert emulator.service.claimed_ids(PROJECT) == set(IDS[1:])
-
-
-def test_a_job_that_never_ends_is_given_up_and_its_rows_are_unknown(emulator, project, claim_file):
-    emulator.service.faults.plan("CreateDevicesInBulk", StuckOperation())
-    with pytest.raises(RowsUnknownError, match="IN_PROGRESS"):
-        claim(claim_file, timeout=1)
-    emulator.service.release_operations()
-    assert claim(claim_file)["claimed"] == 5
-    assert emulator.service.request_counts()["CreateDevicesInBulk"] == 1
 
 
 def test_a_status_that_nobody_knows_is_waited_for_until_the_time_out(emulator, project, claim_file):
@@ -243,9 +229,7 @@ def test_a_connection_of_a_project_leads_to_nordics_hosts():
     [
         ({"extra": {"api": "new"}}, "team or project"),
         ({"extra": {"api": 7}}, "team or project"),
-        ({"extra": {"organization": "Acme Inc"}}, "extra 'organization' is 'Acme Inc'"),
         ({"extra": {"organization": None}}, "extra 'organization'"),
-        ({"extra": {"project": "../x"}}, "extra 'project'"),
         ({"extra": {"bulk_contract": "sync"}}, "belong to the team's API"),
         ({"extra": {"cloud_url": "https://x"}}, "belong to the team's API"),
         ({"extra": {"job_statuses": {"good": ["X"]}}}, "failed, running, succeeded"),
@@ -260,7 +244,6 @@ def test_a_connection_of_a_project_leads_to_nordics_hosts():
         ({"extra": {"devices_url": "ftp://x"}}, "api.memfault.com"),
         ({"extra": {"devices_url": 5}}, "extra 'devices_url' is 5; it is a URL"),
         ({"extra": {"api": "team"}}, "set extra 'api' to 'project'"),
-        ({"password": "0" * 40}, "is not of the form oat_…"),
         ({"password": "oat_"}, "is not of the form oat_…"),
         ({"password": None}, "no API key"),
         ({"host": "https://api.provisioning.nrfcloud.com"}, "leave the field empty"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -11,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_nrfprov.api.errors import ConfigurationError, ForeignStatusUrlError, NotEndedError
-from airflow_provider_nrfprov.emulator.accounts import PROJECT
 from airflow_provider_nrfprov.emulator.faults import StuckOperation
 from airflow_provider_nrfprov.emulator.server import Emulator, running_emulator
 from airflow_provider_nrfprov.emulator.settings import Settings
@@ -27,13 +24,9 @@ from airflow_provider_nrfprov.sensors.bulk_ops import NrfProvBulkOpsSensor
 from airflow_provider_nrfprov.triggers.bulk_ops import NrfProvBulkOpsTrigger
 from airflow_provider_nrfprov.triggers.deferral import read_event
 from tests.unit.airflow.project_claims import DEVICES, IDS, bulk_claim, report_of, run
+from tests.unit.airflow.running import both_modes, finish
 
 TOKEN = Settings.organization_token
-
-
-def told(receipt: dict[str, Any]) -> dict[str, dict[str, str]]:
-    with Path(receipt["report"]).open(newline="") as report:
-        return {row["device_id"]: row for row in csv.DictReader(report)}
 
 
 # --- a connection that cannot be one --------------------------------------------------------------------------
@@ -79,25 +72,6 @@ def test_a_connection_that_cannot_be_one_is_said_so_and_nothing_is_sent(
     assert [each.name for each in claim_file.parent.iterdir()] == [claim_file.name]
 
 
-# --- a device that is not the token's ---------------------------------------------------------------------------
-
-
-def test_a_device_that_contradicts_its_token_is_rejected_and_the_others_are_claimed(
-    emulator, project, claim_file
-):
-    rows = [(IDS[0], DEVICES[0].token), (IDS[1], DEVICES[2].token), (IDS[3], DEVICES[3].token)]
-    lines = "".join(f"{id_},{token}\n" for id_, token in rows)
-    claim_file.write_text(f"deviceId,attestationToken\n{lines}")
-    receipt = run(bulk_claim(claim_file))
-    assert (receipt["claimed"], receipt["rejected"]) == (2, 1)
-    assert (
-        f"the file says device {IDS[1]}, but the token is that of {IDS[2]}"
-        in told(receipt)[IDS[2]]["message"]
-    )
-    assert emulator.service.claimed_ids(PROJECT) == {IDS[0], IDS[3]}
-    assert emulator.service.submission_counts().keys() == {IDS[0], IDS[3]}
-
-
 # --- an answer that names another host ----------------------------------------------------------------------------
 
 
@@ -110,7 +84,7 @@ def other_host(emulator, monkeypatch) -> Iterator[Emulator]:
         yield other
 
 
-@pytest.mark.parametrize("deferrable", [False, True])
+@both_modes
 def test_a_job_on_another_host_is_not_asked_for_and_its_rows_are_looked_up(
     emulator, project, claim_file, other_host, deferrable
 ):
@@ -136,17 +110,13 @@ def test_one_device_whose_job_is_on_another_host_is_looked_up(emulator, project,
 # --- a job that never ends ------------------------------------------------------------------------------------------
 
 
-def test_a_deferred_claim_whose_job_never_ends_is_unknown_and_the_next_try_knows(
-    emulator, project, claim_file
+@both_modes
+def test_a_claim_whose_job_never_ends_is_unknown_and_the_next_try_knows(
+    emulator, project, claim_file, deferrable
 ):
     emulator.service.faults.plan("CreateDevicesInBulk", StuckOperation())
-    operator = bulk_claim(claim_file, deferrable=True, timeout=1.5)
-    with pytest.raises(TaskDeferred) as deferred:
-        run(operator)
-    event = asyncio.run(anext(deferred.value.trigger.run())).payload
-    assert event["status"] == "timeout"
     with pytest.raises(RowsUnknownError, match="IN_PROGRESS"):
-        operator.execute_complete({}, event, **deferred.value.kwargs)
+        finish(bulk_claim(claim_file, deferrable=deferrable, timeout=1.5))
     emulator.service.release_operations()
     assert run(bulk_claim(claim_file))["claimed"] == 5
     assert emulator.service.request_counts()["CreateDevicesInBulk"] == 1

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from airflow_provider_nrfprov.api.errors import (
-    ConflictError,
     ForbiddenError,
     NotFoundError,
     ServiceError,
@@ -84,12 +83,6 @@ def test_a_draft_for_the_onboarding_tag_will_do_but_is_warned_of(nrfcloud, writt
     NrfProvHook().create_rule("ours", [], ["nrf-cloud-onboarding"], active=False)
     assert not NrfProvEnsureOnboardingRuleOperator(task_id="rule").execute({})["created"]
     assert "is a draft" in written()
-
-
-def test_a_name_that_another_rule_has_is_an_error(nrfcloud):
-    NrfProvHook().create_rule("nRF Cloud Onboarding", [], ["another"])
-    with pytest.raises(ConflictError):
-        NrfProvEnsureOnboardingRuleOperator(task_id="rule").execute({})
 
 
 def test_a_viewer_makes_no_rule(connect, emulator):

@@ -89,11 +89,7 @@ def test_the_policy_can_be_pickled_and_serialized():
     assert NrfProvRetryPolicy.deserialize(policy.serialize()) == policy
 
 
-def every_class() -> list[type]:
-    return [*operators_and_sensors().values()]
-
-
-@pytest.mark.parametrize("kind", every_class(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", operators_and_sensors().values(), ids=lambda kind: kind.__name__)
 def test_every_operator_and_sensor_has_it_and_none_switches_it_off(kind):
     def policy(**arguments: Any) -> Any:
         return kind(task_id="a", **required(kind), **arguments).retry_policy
@@ -117,4 +113,3 @@ def test_a_policy_of_the_users_own_wins():
 
     own = ExceptionRetryPolicy(rules=[])
     assert NrfProvBulkClaimOperator(task_id="a", claim_file="x", retry_policy=own).retry_policy is own
-    assert NrfProvBulkClaimOperator(task_id="b", claim_file="x").retry_policy is not None

@@ -236,6 +236,7 @@ def test_a_device_that_contradicts_its_token_is_not_sent(emulator, claim):
         f"the file says device {IDS[0]}, but the token is that of {IDS[1]}; it is unclear which one is meant, so the row is not sent"
     )
     assert ours(emulator) == {IDS[2]}
+    assert emulator.service.submission_counts().keys() == {IDS[2]}
 
 
 def test_a_row_whose_device_column_holds_something_else_is_not_sent(emulator, claim):

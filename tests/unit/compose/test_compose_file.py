@@ -58,12 +58,12 @@ def docker_compose(*arguments):
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
-def constraint(name, file="constraints/airflow-3.3.2.txt"):
-    return re.search(rf"^{re.escape(name)}==([\w.]+)", (ROOT / file).read_text(), flags=re.MULTILINE).group(1)
-
-
 def pins(file):
     return re.findall(r"^([\w.-]+)==(\S+)", (ROOT / file).read_text(), flags=re.MULTILINE)
+
+
+CONSTRAINTS = pins("constraints/airflow-3.3.2.txt")
+AIRFLOW_VERSION = dict(CONSTRAINTS)["apache-airflow"]
 
 
 def test_the_file_is_valid_by_the_compose_specification():
@@ -193,7 +193,7 @@ def test_every_setting_is_one_that_airflow_has():
     from airflow import __version__
 
     if not __version__.startswith("3."):
-        pytest.skip(f"the image has Airflow {constraint('apache-airflow')}, this is {__version__}")
+        pytest.skip(f"the image has Airflow {AIRFLOW_VERSION}, this is {__version__}")
     from airflow.configuration import retrieve_configuration_description
 
     known = retrieve_configuration_description()
@@ -208,7 +208,7 @@ def test_every_setting_is_one_that_airflow_has():
 
 
 def test_the_image_is_of_the_airflow_that_is_tested():
-    assert f"airflow-nrfprov:{constraint('apache-airflow')}" == IMAGE
+    assert f"airflow-nrfprov:{AIRFLOW_VERSION}" == IMAGE
     python = re.search(r"^FROM python:(\d+)\.(\d+)\.\d+-slim-bookworm$", DOCKERFILE, flags=re.MULTILINE)
     assert (3, 10) <= tuple(map(int, python.groups())) <= (3, 14)
     assert [line for line in DOCKERFILE.splitlines() if line.startswith("FROM")] == [python.group()]
@@ -221,8 +221,6 @@ def test_the_image_is_of_the_airflow_that_is_tested():
 
 def test_what_the_image_adds_is_pinned_and_agrees_with_the_constraints():
     added = dict(pins("docker/requirements.txt"))
-    # "websockets" and its like are pinned twice there, each for some versions of Python.
-    tested = pins("constraints/airflow-3.3.2.txt")
     assert {"celery", "redis", "psycopg2-binary", "asyncpg", "apache-airflow-providers-celery"} <= set(added)
     lines = [
         line
@@ -230,7 +228,8 @@ def test_what_the_image_adds_is_pinned_and_agrees_with_the_constraints():
         if not line.startswith("#")
     ]
     assert [re.match(r"[\w.-]+==[\w.]+", line) is not None for line in lines] == [True] * len(lines)
-    versions = {name: {version for other, version in tested if other == name} for name in added}
+    # "websockets" and its like are pinned twice there, each for some versions of Python.
+    versions = {name: {version for other, version in CONSTRAINTS if other == name} for name in added}
     assert [name for name, version in added.items() if versions[name] and version not in versions[name]] == []
     assert tuple(map(int, added["celery"].split(".")))[:2] < (5, 7)
 

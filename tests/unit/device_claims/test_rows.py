@@ -22,11 +22,21 @@ LINES = (
 
 
 @pytest.fixture
-def index(write, tmp_path):
-    report = write(*LINES)
-    with pathlib.Path(report.path).open("rb") as stream:
-        assert building.build(stream.readline, str(tmp_path / "index.sqlite")) == len(LINES)
-    return tmp_path / "index.sqlite"
+def indexed(write, tmp_path):
+    """Return what writes a report of lines, and builds its index."""
+
+    def built(*lines, **header):
+        report = write(*lines, **header)
+        with pathlib.Path(report.path).open("rb") as stream:
+            assert building.build(stream.readline, str(tmp_path / "index.sqlite")) == len(lines)
+        return tmp_path / "index.sqlite"
+
+    return built
+
+
+@pytest.fixture
+def index(indexed):
+    return indexed(*LINES)
 
 
 def lines_of(answer):
@@ -80,25 +90,23 @@ def test_rows_are_filtered_searched_and_sorted(index, wanted, lines):
 
 @pytest.mark.parametrize("few", [0, 50_000], ids=["of many rows", "of few rows"])
 @pytest.mark.parametrize("rows_of_a_text", [1, 3, 16])
-def test_a_search_finds_a_piece_in_whichever_row_it_is(write, tmp_path, monkeypatch, few, rows_of_a_text):
+def test_a_search_finds_a_piece_in_whichever_row_it_is(indexed, monkeypatch, few, rows_of_a_text):
     monkeypatch.setattr(rows, "_FEW", few)
     monkeypatch.setattr(building, "ROWS_OF_A_TEXT", rows_of_a_text)
     joined = f"texts cross join rows on n between first and first + {rows_of_a_text - 1}"
     monkeypatch.setattr(rows, "_TEXTS_OF_ROWS", joined)
     outcomes = ("claimed,SUCCEEDED,", "failed,409,serial SN17 is no cell of it")
-    report = write(
+    index = indexed(
         *(f"{n + 1},d{n},{outcomes[n % 2]},01OP,3500000000{n:05d},SN{n:04d}" for n in range(1, 101))
     )
-    with pathlib.Path(report.path).open("rb") as stream:
-        building.build(stream.readline, str(tmp_path / "index.sqlite"))
     for words, piece in (("sn001", "SN001"), ("n0050", "SN0050"), ("d1", "d1")):
         has = [n for n in range(1, 101) if piece in f"d{n} 3500000000{n:05d} SN{n:04d}"]
         for outcome, those in (("", has), ("failed", [n for n in has if n % 2])):
             for down in (False, True):
-                found = page(tmp_path / "index.sqlite", Wanted(words=words, outcome=outcome, descending=down))
+                found = page(index, Wanted(words=words, outcome=outcome, descending=down))
                 assert lines_of(found) == sorted((n + 1 for n in those), reverse=down)
     # In a row's own cells, in what happened, and as a line, but each row once.
-    found = page(tmp_path / "index.sqlite", Wanted(words="17", limit=100))
+    found = page(index, Wanted(words="17", limit=100))
     assert lines_of(found) == sorted({17, 18, *range(2, 102, 2)})
 
 
@@ -140,11 +148,9 @@ def test_a_quote_that_is_never_closed_spoils_its_own_line_only():
     assert list(building.rows_of(io.BytesIO(text).readline))[2] == ["2", "b"]
 
 
-def test_an_index_of_a_device_report_has_no_lines(write, tmp_path):
-    report = write("x,failed,409,words", header="device_id,outcome,status,message")
-    with pathlib.Path(report.path).open("rb") as stream:
-        building.build(stream.readline, str(tmp_path / "index.sqlite"))
-    answer = page(tmp_path / "index.sqlite", Wanted(words="words"))
+def test_an_index_of_a_device_report_has_no_lines(indexed):
+    index = indexed("x,failed,409,words", header="device_id,outcome,status,message")
+    answer = page(index, Wanted(words="words"))
     assert answer["rows"] == [["x", "failed", "409", "words"]]
 
 
@@ -153,10 +159,8 @@ def test_an_index_is_written_by_nobody_who_reads_it(index):
         database.execute("delete from rows")
 
 
-def test_more_distinct_endings_than_are_remembered_are_all_kept(write, tmp_path, monkeypatch):
+def test_more_distinct_endings_than_are_remembered_are_all_kept(indexed, monkeypatch):
     monkeypatch.setattr(building, "_REMEMBERED", 2)
-    report = write(*(f"{n},d{n},failed,{n % 3},message {n % 5},op,1,2" for n in range(1, 31)))
-    with pathlib.Path(report.path).open("rb") as stream:
-        building.build(stream.readline, str(tmp_path / "index.sqlite"))
-    answer = page(tmp_path / "index.sqlite", Wanted(outcome="failed", reason="message 3"))
+    index = indexed(*(f"{n},d{n},failed,{n % 3},message {n % 5},op,1,2" for n in range(1, 31)))
+    answer = page(index, Wanted(outcome="failed", reason="message 3"))
     assert lines_of(answer) == [3, 8, 13, 18, 23, 28]

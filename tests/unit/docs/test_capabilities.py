@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_nrfprov.api.service import ProvisioningService
-from airflow_provider_nrfprov.get_provider_info import get_provider_info
+from tests.unit.airflow.every_argument import operators_and_sensors
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "capabilities.md").read_text(encoding="utf-8")
@@ -52,18 +52,5 @@ def test_every_call_of_the_hook_is_named_and_no_other():
 
 
 def test_every_operator_and_sensor_is_named_and_no_other():
-    info = get_provider_info()
-    modules = [
-        module
-        for kind in ("operators", "sensors")
-        for each in info[kind]
-        for module in each["python-modules"]
-    ]
-    exists = {
-        name
-        for module in modules
-        for name in functions(ROOT / f"{module.replace('.', '/')}.py")
-        if name.startswith("NrfProv")
-    }
     named = {name for row in WHAT for name in re.findall(r"`(NrfProv\w+)`", row[2])}
-    assert named == exists
+    assert named == set(operators_and_sensors())

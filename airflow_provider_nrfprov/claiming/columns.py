@@ -183,7 +183,7 @@ def split(text: str, delimiter: str) -> list[str]:
 def cells_of(text: str, delimiter: str | None = None) -> list[str]:
     """Cut a line into cells as :func:`split` does; none if its quotes do not fit.
 
-    :param delimiter: ``None`` for the one that stands beside the token.
+    :param delimiter: ``None`` for the one that is next to the token.
     """
     try:
         return split(text, delimiter or delimiter_of(text))

@@ -1,4 +1,7 @@
-"""A PostgreSQL of this program's own: started on a free port of 127.0.0.1, gone with its data afterwards."""
+"""A PostgreSQL of this program's own: started on a free port of 127.0.0.1, gone with its data afterwards.
+
+Not by pytest-postgresql 10.0: as root, which containers and CI are, its ``pg_ctl`` refuses to run ("cannot be run as root").
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A Redis of this program's own, as Celery's broker: on a free port of 127.0.0.1, gone afterwards."""
+"""A Redis of this program's own, as Celery's broker: on a free port of 127.0.0.1, gone afterwards.
+
+Not by pytest-redis 5.0: it passes the password as an argument, which everybody on the machine can read.
+"""
 
 from __future__ import annotations
 
